@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""The one door for developers and CI. Standard library only; run `python3 dev.py` for the list."""
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "cronherd-stamp.json"
+PYPROJECT = ROOT / "pyproject.toml"
+CONSTRAINTS = ROOT / "constraints.txt"
+EXAMPLE = ROOT / "examples" / "cronherd.yaml"
+STATE = ROOT / "var"
+BENCH = ROOT / "bench" / "run.py"
+DOCS_GENERATOR = ROOT / "src" / "cronherd" / "docs.py"
+
+OLDEST_PYTHON = (3, 11)
+if sys.version_info < OLDEST_PYTHON:  # before anything that an older one cannot even define
+    sys.exit(f"dev.py: cronherd needs Python 3.11 or newer, and {sys.executable} is older.")
+
+USAGE = """\
+usage: python3 dev.py COMMAND
+
+  up [ARGS]       install if needed, then `cronherd up` on ./var with the examples
+  test [ARGS]     everything the tests need, then the tests: --tier commit|full, any pytest argument
+  check           format, lint, types, layers, generated docs
+  bench [NAMES]   measure
+  docs            write docs/reference again
+"""
+
+
+class DevError(Exception):
+    """One sentence for the person at the terminal."""
+
+
+# ------------------------------------------------------------------ saying what happens
+
+
+@contextmanager
+def long_step(title: str) -> Iterator[None]:
+    """One line per long step, with its seconds."""
+    print(f"{title} … ", end="", flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print("failed", flush=True)
+        raise
+    print(f"{time.monotonic() - began:.1f} s", flush=True)
+
+
+# ------------------------------------------------------------------ the virtual environment
+
+
+def wanted_hash() -> str:
+    """What an installation depends on. A change of either file makes the next run install again."""
+    digest = hashlib.sha256()
+    for path in (PYPROJECT, CONSTRAINTS):
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def read_stamp() -> Mapping[str, object]:
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def is_ready(stamp: Mapping[str, object], *, dev: bool) -> bool:
+    """True when nothing needs the network: same files, same place, enough installed."""
+    return (
+        stamp.get("hash") == wanted_hash()
+        and stamp.get("root") == str(ROOT)
+        and (stamp.get("dev") is True or not dev)
+        and os.access(PYTHON, os.X_OK)
+    )
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two dev.py at once must not install into one environment: lock the checkout itself."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def make_ready(*, dev: bool) -> None:
+    """Make .venv match pyproject.toml and constraints.txt; free when it already does."""
+    if is_ready(read_stamp(), dev=dev):
+        return
+    with one_at_a_time():
+        stamp = read_stamp()
+        if is_ready(stamp, dev=dev):
+            return
+        keep_dev = dev or stamp.get("dev") is True
+        make_venv(stamp)
+        STAMP.unlink(missing_ok=True)
+        install(dev=keep_dev)
+        fresh = {"hash": wanted_hash(), "root": str(ROOT), "dev": keep_dev}
+        STAMP.write_text(json.dumps(fresh) + "\n", encoding="utf-8")
+
+
+def make_venv(stamp: Mapping[str, object]) -> None:
+    """Without pip inside: Debian's Python may lack ensurepip, and pip --python needs none there."""
+    moved = stamp.get("root", str(ROOT)) != str(ROOT)
+    if python_runs() and not moved:
+        return
+    argv = [sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]
+    with long_step("making .venv"):
+        made = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise DevError(
+                f"could not make {VENV} ({last_line(made.stderr)}): check that the folder can be"
+                " written, and on Debian install python3-venv."
+            )
+
+
+def python_runs() -> bool:
+    """True when .venv holds a Python that starts and is new enough (not one since removed)."""
+    probe = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+    try:
+        return subprocess.run([PYTHON, "-c", probe], check=False).returncode == 0
+    except OSError:
+        return False
+
+
+# ------------------------------------------------------------------ pip
+
+
+def pip_command() -> list[str]:
+    """A pip from outside that installs inside: Debian's refuses its own Python (PEP 668)."""
+    if importlib.util.find_spec("pip") is None:
+        raise DevError(
+            f"{sys.executable} has no pip: install it (Debian: apt-get install python3-pip),"
+            " then run this again."
+        )
+    return [sys.executable, "-m", "pip", "--python", str(PYTHON), "--disable-pip-version-check"]
+
+
+def install(*, dev: bool) -> None:
+    what = f"{ROOT}[dev]" if dev else str(ROOT)
+    argv = [*pip_command(), "install", "--quiet", "--retries", "2", "--editable", what]
+    # By environment, not by --constraint: so the pins hold for the build back end too.
+    pins = {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)}
+    with long_step(f"installing cronherd{' and what its tests need' if dev else ''}"):
+        done = subprocess.run(
+            argv, capture_output=True, text=True, check=False, env={**os.environ, **pins}
+        )
+        if done.returncode != 0:
+            raise DevError(explain_pip(done.stderr))
+
+
+NETWORK_SIGNS = (
+    "name resolution",
+    "NewConnectionError",
+    "Network is unreachable",
+    "Connection refused",
+    "timed out",
+    "ConnectTimeoutError",
+    "ProxyError",
+)
+
+
+def explain_pip(stderr: str) -> str:
+    if any(sign in stderr for sign in NETWORK_SIGNS):
+        return "pip cannot reach the package index: check the network or pip's index setting."
+    errors = [line for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    reason = errors[-1].removeprefix("ERROR: ") if errors else last_line(stderr)
+    return f"pip could not install what pyproject.toml and constraints.txt ask for: {reason}"
+
+
+def last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no reason given"
+
+
+# ------------------------------------------------------------------ commands
+
+
+def become(argv: Sequence[str | Path]) -> NoReturn:
+    """Replace this process, so that Ctrl-C and the exit status are the command's own."""
+    sys.stdout.flush()
+    os.execv(argv[0], [str(part) for part in argv])  # noqa: S606 (no shell is wanted)
+
+
+def has_option(args: Sequence[str], name: str) -> bool:
+    return any(arg == name or arg.startswith(f"{name}=") for arg in args)
+
+
+def up(args: Sequence[str]) -> NoReturn:
+    make_ready(dev=False)
+    defaults: list[str] = []
+    if not has_option(args, "--state"):
+        defaults += ["--state", str(STATE)]
+    if EXAMPLE.exists() and not has_option(args, "--config"):
+        defaults += ["--config", str(EXAMPLE)]
+    become([PYTHON, "-m", "cronherd", "up", *defaults, *args])
+
+
+def test(args: Sequence[str]) -> NoReturn:
+    """Pass everything on: --tier is an option of our pytest (tests/conftest.py)."""
+    make_ready(dev=True)
+    os.chdir(ROOT)
+    become([PYTHON, "-m", "pytest", "-n", "auto", *args])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of `dev.py check`, run only when the file it needs is there."""
+
+    title: str
+    argv: Sequence[str]
+    needs: Path = ROOT
+
+
+# As code, not by its script: the scripts of a moved .venv name a Python that is gone.
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command as run; run(['--no-logo'])"
+
+CHECKS = (
+    Step(title="format", argv=("-m", "ruff", "format", "--check", ".")),
+    Step(title="lint", argv=("-m", "ruff", "check", ".")),
+    Step(title="types", argv=("-m", "mypy")),
+    Step(title="layers", argv=("-c", LINT_IMPORTS)),
+    Step(title="docs", argv=("-m", "cronherd.docs", "--check"), needs=DOCS_GENERATOR),
+)
+
+
+def check(args: Sequence[str]) -> int:
+    """Run every step even when one fails: one round shows all there is to mend."""
+    refuse_arguments("check", args)
+    make_ready(dev=True)
+    failed = [step.title for step in CHECKS if step.needs.exists() and not step_passes(step)]
+    if failed:
+        print(f"check failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def step_passes(step: Step) -> bool:
+    began = time.monotonic()
+    done = subprocess.run(
+        [PYTHON, *step.argv],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    passed = done.returncode == 0
+    seconds = time.monotonic() - began
+    print(f"{step.title:<8} {'ok' if passed else 'FAILED'}  {seconds:.1f} s", flush=True)
+    if not passed:
+        print(done.stdout.rstrip(), flush=True)
+    return passed
+
+
+def bench(args: Sequence[str]) -> NoReturn:
+    if not BENCH.exists():
+        raise DevError(f"there is nothing to measure yet: {BENCH} is missing.")
+    make_ready(dev=True)
+    become([PYTHON, BENCH, *args])
+
+
+def docs(args: Sequence[str]) -> NoReturn:
+    refuse_arguments("docs", args)
+    if not DOCS_GENERATOR.exists():
+        raise DevError(f"there is no reference to write yet: {DOCS_GENERATOR} is missing.")
+    make_ready(dev=True)
+    os.chdir(ROOT)
+    become([PYTHON, "-m", "cronherd.docs"])
+
+
+def refuse_arguments(command: str, args: Sequence[str]) -> None:
+    if args:
+        raise DevError(f"{command} takes no arguments, but got {' '.join(args)!r}.")
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "up": up,
+    "test": test,
+    "check": check,
+    "bench": bench,
+    "docs": docs,
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    if not argv or argv[0] in {"-h", "--help", "help"}:
+        print(USAGE, end="")
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        print(f"dev.py: no command {argv[0]!r}.\n{USAGE}", end="", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[argv[0]](argv[1:])
+    except DevError as error:
+        print(f"dev.py: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"dev.py: {error.filename or 'system'}: {error.strerror}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Events: immutable facts about people, nodes and alarms, never about each step of a run."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    JOB_CREATED = "job_created"
+    JOB_CHANGED = "job_changed"
+    JOB_ENABLED = "job_enabled"
+    JOB_DISABLED = "job_disabled"
+    JOB_DELETED = "job_deleted"
+    JOB_POISONED = "job_poisoned"
+    RUN_REQUESTED = "run_requested"
+    RUN_CANCELLED = "run_cancelled"
+    NODE_STARTED = "node_started"
+    NODE_STOPPED = "node_stopped"
+    RUNS_RECOVERED = "runs_recovered"
+    STALE_REPORT = "stale_report"
+
+
+EVENT_WORDS = {
+    EventKind.JOB_CREATED: "somebody made a job",
+    EventKind.JOB_CHANGED: "somebody changed a job's definition",
+    EventKind.JOB_ENABLED: "somebody enabled a job",
+    EventKind.JOB_DISABLED: "somebody disabled a job",
+    EventKind.JOB_DELETED: "somebody deleted a job",
+    EventKind.JOB_POISONED: "a job could not be planned and was pushed ahead; it is not lost",
+    EventKind.RUN_REQUESTED: "somebody asked for a run",
+    EventKind.RUN_CANCELLED: "somebody cancelled a run",
+    EventKind.NODE_STARTED: "an agent started on a node",
+    EventKind.NODE_STOPPED: "an agent stopped cleanly",
+    EventKind.RUNS_RECOVERED: "a node settled the runs of its earlier life",
+    EventKind.STALE_REPORT: "a report came for a run that belongs to somebody else by now",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One fact: `subject` is the name of a job or node or the id of a run."""
+
+    at_us: int
+    kind: EventKind
+    subject: str
+    actor: str
+    text: str = ""

@@ -1,0 +1,210 @@
+"""Lines of a crontab as jobs: what each becomes, what it is called, and what is said about it."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cronherd.domain.crontab import (
+    Crontab,
+    CrontabComment,
+    CrontabEntry,
+    CrontabRefusal,
+    CrontabSetting,
+)
+from cronherd.domain.job import name_key
+
+CRON_PATH = "/usr/bin:/bin"  # what Debian's cron gives a command that is told nothing else
+# SHELL runs the command and is no variable of ours; Debian's cron lets nobody change LOGNAME.
+_NOT_ENV = frozenset({"SHELL", "LOGNAME"})
+_LONGEST_PREFIX = 40  # with a name of 60 characters well within what a job's name may have
+
+
+class LineState(StrEnum):
+    """What became of a line."""
+
+    IMPORTED = "imported"
+    CHANGED = "imported with a changed meaning"
+    REFUSED = "not supported"
+    SETTING = "setting"
+    COMMENT = "comment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """A line as a job's definition, in the words of a file; `notes` say what is different now."""
+
+    line: int
+    text: str
+    definition: Mapping[str, object]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.definition["name"])
+
+    def renamed(self, name: str) -> "Imported":
+        definition = {**self.definition, "name": name}
+        return Imported(line=self.line, text=self.text, definition=definition, notes=self.notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportLine:
+    """One line of the report: its state, the job it became, and why."""
+
+    line: int
+    text: str
+    state: LineState
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """The jobs of one crontab and the source they are remembered by."""
+
+    source: str
+    base: str
+    jobs: tuple[Imported, ...]
+
+
+def source_of(node: str, path: str) -> str:
+    """Where jobs of a crontab come from; `-` is standard input."""
+    return f"crontab:{node}:{path}"
+
+
+def base_of(path: str) -> str:
+    """The file's base name, fit to stand before a job's name."""
+    name = "stdin" if path == "-" else path.rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_PREFIX] or "crontab"
+
+
+def definition_of_entry(
+    entry: CrontabEntry, *, node: str, path: str, timezone: str, agent_user: str
+) -> Imported:
+    """The definition that runs as cron ran the line: same shell, same directory, same overlap."""
+    settings = entry.environment
+    home = settings.get("HOME")
+    foreign = entry.user is not None and entry.user != agent_user
+    definition: dict[str, object] = {
+        "name": entry.name,
+        "description": entry.description or f"{base_of(path)}, line {entry.line}",
+        "command": entry.command,
+        "schedule": entry.schedule,
+        "timezone": entry.timezone or timezone,
+        "overlap": "allow",
+        "catchup": "none",
+        "run_on": {"node": node},
+        "env": {
+            "PATH": CRON_PATH,
+            **{name: value for name, value in settings.items() if name not in _NOT_ENV},
+        },
+        "cwd": home or "~",
+    }
+    optional = {
+        "shell": settings.get("SHELL") or None,
+        "stdin": entry.stdin,
+        "mailto": entry.mailto,
+        "user": entry.user,
+    }
+    definition |= {key: value for key, value in optional.items() if value is not None}
+    if foreign or not entry.enabled:
+        definition["enabled"] = False
+    return Imported(
+        line=entry.line,
+        text=entry.text,
+        definition=definition,
+        notes=(*entry.notes, *_own_notes(entry, agent_user, foreign=foreign)),
+    )
+
+
+def _own_notes(entry: CrontabEntry, agent_user: str, *, foreign: bool) -> list[str]:
+    notes = []
+    if not entry.enabled:
+        notes.append("it is commented out: imported as disabled")
+    if foreign:
+        notes.append(
+            f"this agent runs as {agent_user} and cannot change users yet: imported as disabled, "
+            f"because it belongs to {entry.user}"
+        )
+    return notes
+
+
+def choose_names(sheets: Sequence[Sheet], known: Mapping[str, str]) -> tuple[Sheet, ...]:
+    """Names that do not collide, and are the same at the next import.
+
+    `known` are the sources of the fleet's jobs by the key of their name. What a source already
+    has keeps its name; a name that somebody else has gets the file's base name before it.
+    """
+    wanted = Counter(name_key(job.name) for sheet in sheets for job in sheet.jobs)
+    used: set[str] = set()
+    named = []
+    for sheet in sheets:
+        jobs = []
+        for job in sheet.jobs:
+            name = _free(_choose(sheet, job.name, wanted, known), used)
+            used.add(name_key(name))
+            jobs.append(job.renamed(name))
+        named.append(Sheet(source=sheet.source, base=sheet.base, jobs=tuple(jobs)))
+    return tuple(named)
+
+
+def _choose(sheet: Sheet, name: str, wanted: Counter[str], known: Mapping[str, str]) -> str:
+    prefixed = f"{sheet.base}-{name}"
+    owner = known.get(name_key(name))
+    if owner == sheet.source:
+        return name
+    if known.get(name_key(prefixed)) == sheet.source:
+        return prefixed
+    return prefixed if owner is not None or wanted[name_key(name)] > 1 else name
+
+
+def _free(name: str, used: set[str]) -> str:
+    """Two files of one base name in different folders: the later one is counted."""
+    free, number = name, 1
+    while name_key(free) in used:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def report(
+    crontab: Crontab, jobs: Sequence[Imported], refused: Mapping[int, tuple[str, str]]
+) -> tuple[ReportLine, ...]:
+    """What became of each line that is not blank.
+
+    `refused` are the lines whose definition is wrong: their number with the reason and a hint.
+    """
+    by_line = {job.line: job for job in jobs}
+    lines = []
+    for line in crontab.lines:
+        at = _At(line.line, line.text)
+        if line.line in refused:
+            reason, hint = refused[line.line]
+            lines.append(at.said(LineState.REFUSED, notes=(reason,), hint=hint))
+        elif line.line in by_line:
+            job = by_line[line.line]
+            kind = LineState.CHANGED if job.notes else LineState.IMPORTED
+            lines.append(at.said(kind, name=job.name, notes=job.notes))
+        elif isinstance(line, CrontabRefusal):
+            lines.append(at.said(LineState.REFUSED, notes=(line.reason,), hint=line.hint))
+        elif isinstance(line, CrontabSetting):
+            lines.append(at.said(LineState.SETTING, notes=line.notes))
+        elif isinstance(line, CrontabComment):
+            lines.append(at.said(LineState.COMMENT))
+    return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    line: int
+    text: str
+
+    def said(
+        self, state: LineState, *, name: str = "", notes: tuple[str, ...] = (), hint: str = ""
+    ) -> ReportLine:
+        return ReportLine(
+            line=self.line, text=self.text, state=state, name=name, notes=notes, hint=hint
+        )

@@ -1,0 +1,64 @@
+"""judge(job, attempt, exit): what an ending means. Pure."""
+
+from dataclasses import dataclass
+
+from cronherd.domain.job import Job
+from cronherd.domain.policy import Delivery
+from cronherd.domain.run import Exit, Outcome
+
+VOID = "void"
+_KILLED = {
+    "timeout": Outcome.TIMED_OUT,
+    "cancel": Outcome.CANCELLED,
+    "shutdown": Outcome.CANCELLED,
+    "agent_gone": Outcome.LOST,
+}
+_RETRIED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_STARTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`outcome` is of the attempt; with `retry_us` set the run goes on with a new attempt then.
+
+    `void`: the claim was never used; the same attempt may be claimed again.
+    """
+
+    outcome: Outcome
+    retry_us: int | None = None
+    void: bool = False
+
+
+def judge(job: Job, attempt: int, ending: Exit, chance: float) -> Verdict:
+    """The verdict over one attempt; `chance` in [0, 1) is the jitter's draw."""
+    if ending.error == VOID:
+        return Verdict(outcome=Outcome.NOT_STARTED, void=True)
+    outcome = outcome_of(ending)
+    if outcome is Outcome.LOST and job.delivery is Delivery.AT_LEAST_ONCE:
+        return Verdict(outcome=outcome, retry_us=ending.ended_us)
+    if outcome in _RETRIED and attempt <= job.retry.most:
+        delay_us = job.retry.delay_us(attempt, chance)
+        return Verdict(outcome=outcome, retry_us=ending.ended_us + delay_us)
+    return Verdict(outcome=outcome)
+
+
+def outcome_of(ending: Exit) -> Outcome:
+    """How an attempt ended, in one word."""
+    if ending.killed_by:
+        return _KILLED[ending.killed_by]
+    if ending.error:
+        return Outcome.NOT_STARTED
+    return Outcome.SUCCEEDED if ending.exit_code == 0 else Outcome.FAILED
+
+
+LOST = "lost"
+
+
+def lost_exit(started_us: int | None, ended_us: int, text: str) -> Exit:
+    """The ending of an attempt whose processes are proven gone and whose exit nobody saw."""
+    return Exit(
+        started_us=started_us,
+        ended_us=ended_us,
+        killed_by="agent_gone",
+        error=LOST,
+        error_text=text,
+    )

@@ -1,0 +1,286 @@
+"""plan(job, due, gate, now): what fires, what is skipped and why, and when the next slot is.
+
+Pure: the caller has read everything under the locks of one transaction and writes the answer in
+the same one. Next instants are computed from the previous slot, never from now.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cronherd.domain.job import UNLIMITED, Job
+from cronherd.domain.policy import CatchupMode, Overlap
+from cronherd.domain.run import Cause, Reason, RunState
+
+# A job far behind is worked off in pieces: one plan looks at this many slots at the most, so
+# that a long gap neither holds the locks for long nor delays other jobs.
+SLOTS_PER_PLAN = 2_000
+CATCHUP_PER_PLAN = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """The due row of a job as it was read under its lock."""
+
+    job_id: str
+    next_us: int
+    slot_us: int
+    last_slot_us: int
+    version: int
+    seq: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Gate:
+    """Who holds and who waits for the permits of one job; plans of one batch share it.
+
+    `used` are the numbers of held permits, `holders` the runs that hold them, `waiters` the runs
+    parked on it. `silent`: the node of a holder does not answer.
+    """
+
+    used: set[int] = field(default_factory=set)
+    holders: list[str] = field(default_factory=list)
+    waiters: list[str] = field(default_factory=list)
+    waiting: int = 0
+    silent: bool = False
+
+    def take(self, permits: int) -> int | None:
+        """The smallest free number, now taken; None when full or when others wait already."""
+        if self.waiting:
+            return None
+        free = next((n for n in range(permits) if n not in self.used), None)
+        if free is not None:
+            self.used.add(free)
+        return free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """How one new run enters: ready with its permit, or parked on `wait_key`."""
+
+    state: RunState
+    permit: int | None = None
+    wait_key: str | None = None
+    cancels: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a run does not enter, and the run in the way."""
+
+    reason: Reason
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fire:
+    """One slot that becomes a run. `seq` is 0 when the fence is drawn later, at promotion."""
+
+    slot_us: int
+    cause: Cause
+    seq: int
+    admission: Admission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """One slot, or a range of them, that becomes a ledger row."""
+
+    from_us: int
+    to_us: int
+    count: int
+    reason: Reason
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one due row turns into; `next_us` None: nothing is due until somebody re-arms it."""
+
+    due: Due
+    next_us: int | None
+    slot_us: int
+    last_slot_us: int
+    seq: int
+    fires: tuple[Fire, ...]
+    skips: tuple[Skip, ...]
+
+
+def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
+    """What the due slots of a job become. `fits`: a live node matches the job's place."""
+    slots, following_us = _due_slots(job, due, now_us)
+    chosen, skips = _choose(job, slots, now_us, more=following_us is not None)
+    if len(chosen) > CATCHUP_PER_PLAN:
+        following_us = chosen[CATCHUP_PER_PLAN][0]
+        chosen = chosen[:CATCHUP_PER_PLAN]
+    consumed_us = _last_before(slots, following_us)
+    fires, refused, seq = _admit_all(job, due, chosen, gate, fits=fits)
+    if following_us is None:
+        following_us = _next_slot(job, consumed_us, now_us, fired=bool(fires))
+    return Plan(
+        due=due,
+        next_us=None if following_us is None else max(following_us, now_us),
+        slot_us=consumed_us if following_us is None else following_us,
+        last_slot_us=consumed_us,
+        seq=seq,
+        fires=tuple(fires),
+        skips=(*skips, *refused),
+    )
+
+
+def admit(job: Job, gate: Gate, wait_key: str, *, fits: bool, queue: bool) -> Admission | Refusal:
+    """Let one run in, park it, or refuse it. `queue`: it waits whatever the policy says."""
+    if not fits:
+        return Admission(state=RunState.WAITING, wait_key=f"@{job.place}")
+    if job.permits == UNLIMITED:
+        return Admission(state=RunState.READY)
+    permit = gate.take(job.permits)
+    if permit is not None:
+        return Admission(state=RunState.READY, permit=permit)
+    if not queue and job.overlap is Overlap.SKIP:
+        reason = Reason.PREVIOUS_UNKNOWN if gate.silent else Reason.OVERLAP
+        return Refusal(reason=reason, ref=next(iter(gate.holders), None))
+    if not queue and job.overlap is Overlap.QUEUE and gate.waiting >= job.queue_max:
+        return Refusal(reason=Reason.QUEUE_FULL, ref=next(iter(gate.holders), None))
+    replaces: tuple[str, ...] = ()
+    cancels: tuple[str, ...] = ()
+    if not queue and job.overlap is Overlap.REPLACE:
+        replaces, cancels = tuple(gate.waiters), tuple(gate.holders)
+        gate.waiters.clear()
+        gate.waiting = 0
+    gate.waiting += 1
+    return Admission(state=RunState.WAITING, wait_key=wait_key, cancels=cancels, replaces=replaces)
+
+
+def gate_key(job_id: str) -> str:
+    """The key on which runs of a job wait for its own permits."""
+    return f"j{job_id}"
+
+
+def missed_between(
+    job: Job, after_us: int, until_us: int, reason: Reason, limit: int = 100_000
+) -> Skip | None:
+    """The slots in (after, until] as one range, None when there are none.
+
+    Counting stops at `limit`; the range then says "at least".
+    """
+    if job.schedule is None or job.chained:
+        return None
+    first_us = last_us = job.schedule.next_after(after_us)
+    if first_us is None or first_us > until_us:
+        return None
+    count = 1
+    assert last_us is not None
+    while count < limit:
+        slot_us = job.schedule.next_after(last_us)
+        if slot_us is None or slot_us > until_us:
+            return Skip(from_us=first_us, to_us=last_us, count=count, reason=reason)
+        last_us = slot_us
+        count += 1
+    return Skip(from_us=first_us, to_us=until_us, count=count, reason=reason, ref="at least")
+
+
+def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None]:
+    """The due slots in order, and the first due one that is left for the next plan."""
+    slots = [due.slot_us]
+    if job.schedule is None or job.chained:
+        return slots, None
+    while len(slots) <= SLOTS_PER_PLAN:
+        slot_us = job.schedule.next_after(slots[-1])
+        if slot_us is None or slot_us > now_us:
+            return slots, None
+        slots.append(slot_us)
+    # The newest of these may still be worth catching up: leave them to the next look.
+    keep = job.catchup.most if job.catchup.mode is CatchupMode.ALL else 1
+    return slots[:-keep], slots[-keep]
+
+
+def _choose(
+    job: Job, slots: Sequence[int], now_us: int, *, more: bool
+) -> tuple[list[tuple[int, Cause]], list[Skip]]:
+    """Which due slots run, and ranges of those that do not."""
+    if job.start_deadline_us is not None:
+        oldest_us = now_us - job.start_deadline_us
+        expired = [slot for slot in slots if slot < oldest_us]
+        slots = slots[len(expired) :]
+    else:
+        expired = []
+    late = [slot for slot in slots if now_us - slot > job.on_time_us]
+    timely = slots[len(late) :]
+    caught, missed = _catch_up(job, late, now_us, newer=more or bool(timely))
+    chosen = [(slot, Cause.CATCHUP) for slot in caught]
+    chosen += [(slot, Cause.SCHEDULE) for slot in timely]
+    return chosen, _ranges([*((slot, Reason.DEADLINE) for slot in expired), *missed])
+
+
+def _catch_up(
+    job: Job, late: Sequence[int], now_us: int, *, newer: bool
+) -> tuple[Sequence[int], list[tuple[int, Reason]]]:
+    if job.catchup.mode is CatchupMode.NONE:
+        return [], [(slot, Reason.CATCHUP_NONE) for slot in late]
+    oldest_us = now_us - job.catchup.window_us
+    too_old = [slot for slot in late if slot < oldest_us]
+    rest = late[len(too_old) :]
+    latest = job.catchup.mode is CatchupMode.LATEST
+    most = (0 if newer else 1) if latest else job.catchup.most
+    dropped, caught = rest[: len(rest) - most], rest[max(0, len(rest) - most) :]
+    if len(rest) <= most:
+        dropped, caught = [], rest
+    missed = [(slot, Reason.CATCHUP_WINDOW) for slot in too_old]
+    return caught, missed + [(slot, Reason.CATCHUP_MAX) for slot in dropped]
+
+
+def _ranges(missed: Iterable[tuple[int, Reason]]) -> list[Skip]:
+    """Neighbours with one reason become one row."""
+    ranges: list[Skip] = []
+    for slot_us, reason in missed:
+        if ranges and ranges[-1].reason is reason:
+            last = ranges[-1]
+            ranges[-1] = Skip(
+                from_us=last.from_us, to_us=slot_us, count=last.count + 1, reason=reason
+            )
+        else:
+            ranges.append(Skip(from_us=slot_us, to_us=slot_us, count=1, reason=reason))
+    return ranges
+
+
+def _admit_all(
+    job: Job, due: Due, chosen: Sequence[tuple[int, Cause]], gate: Gate, *, fits: bool
+) -> tuple[list[Fire], list[Skip], int]:
+    fires: list[Fire] = []
+    refused: list[Skip] = []
+    seq = due.seq
+    wait_key = gate_key(due.job_id)
+    for slot_us, cause in chosen:
+        answer = admit(job, gate, wait_key, fits=fits, queue=cause is Cause.CATCHUP)
+        if isinstance(answer, Refusal):
+            refused.append(
+                Skip(from_us=slot_us, to_us=slot_us, count=1, reason=answer.reason, ref=answer.ref)
+            )
+            continue
+        if answer.state is RunState.READY:
+            seq += 1
+        fires.append(
+            Fire(
+                slot_us=slot_us,
+                cause=cause,
+                seq=seq if answer.state is RunState.READY else 0,
+                admission=answer,
+            )
+        )
+    return fires, refused, seq
+
+
+def _last_before(slots: Sequence[int], following_us: int | None) -> int:
+    if following_us is None:
+        return slots[-1]
+    return max(slot for slot in slots if slot < following_us)
+
+
+def _next_slot(job: Job, consumed_us: int, now_us: int, *, fired: bool) -> int | None:
+    if job.schedule is None:
+        return None
+    if job.chained:
+        # The end of the run re-arms it; a refused slot has no end, so it counts as one.
+        return None if fired else job.schedule.next_after(now_us)
+    return job.schedule.next_after(consumed_us)

@@ -1,0 +1,243 @@
+"""Agent: one node's engine. Starts the tickers, drains them, and begins again after a loss."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from cronherd.domain.node import Node
+from cronherd.domain.policy import LEASE_US
+from cronherd.engine.clock import Clock
+from cronherd.engine.finisher import Finisher
+from cronherd.engine.heartbeat import Heartbeat
+from cronherd.engine.live import LiveRuns
+from cronherd.engine.loop import Tick, Ticker
+from cronherd.engine.order import Account
+from cronherd.engine.promoter import Promoter
+from cronherd.engine.pruner import Pruner
+from cronherd.engine.reaper import Reaper
+from cronherd.engine.scheduler import Scheduler
+from cronherd.engine.worker import Worker
+from cronherd.store.base import Look, Store
+from cronherd.supervisor.base import Supervisor, SupervisorGone
+
+log = logging.getLogger("cronherd")
+
+# After the last run ended its record is written within this, or the spool keeps it.
+LAST_WORDS_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an agent is made of; wiring puts them together."""
+
+    store: Store
+    clock: Clock
+    launch: Callable[[], Supervisor]
+    node: Node
+    account: Account
+    ledger_age_us: int
+    new_id: Callable[[], str]
+    chance: Callable[[], float]
+
+
+class Agent:
+    """One life after the other: a life lasts as long as its supervisor."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._life: Life | None = None
+        self._over = threading.Event()
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="agent", daemon=True)
+
+    def start(self) -> None:
+        """Register, settle the past, begin. Raises what keeps the first life from beginning."""
+        self._begin()
+        self._keeper.start()
+
+    def wake(self) -> None:
+        """Something changed: look now."""
+        if self._life is not None:
+            self._life.wake()
+
+    def idle(self) -> bool:
+        """Whether nothing runs here and nothing is due: what `tick` waits for."""
+        return self._life is None or self._life.idle()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Start nothing new and wait for the runs; True when none is left."""
+        self._stopping.set()
+        return self._life is None or self._life.drain(timeout_s)
+
+    def cancel_all(self, timeout_s: float) -> bool:
+        """Cancel what still runs and wait for it."""
+        return self._life is None or self._life.cancel_all(timeout_s)
+
+    def stop(self) -> None:
+        """End: what still runs is killed with its supervisor, and recorded."""
+        self._stopping.set()
+        self._over.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        if self._life is not None:
+            self._life.end()
+
+    def _begin(self) -> None:
+        self._over.clear()
+        self._life = Life(self._parts, lost=self._over.set)
+        self._life.begin()
+
+    def _keep(self) -> None:
+        """A supervisor that died takes its life with it; the next one settles what is left."""
+        while True:
+            self._over.wait()
+            if self._stopping.is_set():
+                return
+            log.error("the supervisor was lost: beginning again")
+            assert self._life is not None
+            self._life.abandon()
+            try:
+                self._begin()
+            except Exception:
+                log.exception("could not begin again")
+                self._parts.clock.wait(self._stopping, 1.0)
+                self._over.set()
+
+
+class Life:
+    """The tickers around one supervisor."""
+
+    def __init__(self, parts: Parts, *, lost: Callable[[], None]) -> None:
+        self._parts = parts
+        self._lost = lost
+        self._supervisor = parts.launch()
+        self._node = replace(parts.node, incarnation=self._supervisor.incarnation)
+        self._live = LiveRuns(self._node.capacity)
+        store, clock = parts.store, parts.clock
+        self._finisher = Finisher(
+            store,
+            clock,
+            self._live,
+            self._supervisor,
+            chance=parts.chance,
+            freed=self.wake,
+        )
+        self._worker = Worker(
+            store,
+            clock,
+            self._node,
+            self._live,
+            self._supervisor,
+            parts.account,
+            new_id=parts.new_id,
+            not_started=self._finisher.end,
+        )
+        self._promoter = Promoter(store, ready=self.wake)
+        self._scheduler = Scheduler(
+            store,
+            clock,
+            self._node,
+            self._live,
+            dispatch=self._worker.dispatch,
+            looked=self._looked,
+            new_id=parts.new_id,
+            sleep_share=lambda: 0.8 + 0.2 * parts.chance(),
+        )
+        heartbeat = Heartbeat(store, self._node, judged=self._judged)
+        pruner = Pruner(store, parts.ledger_age_us)
+        self._starters = [
+            self._ticker("scheduler", self._scheduler.tick),
+            self._ticker("worker", self._worker.tick),
+        ]
+        self._keepers = [
+            self._ticker("finisher", self._finisher.tick),
+            self._ticker("promoter", self._promoter.tick),
+            self._ticker("heartbeat", heartbeat.tick),
+            self._ticker("pruner", pruner.tick),
+        ]
+
+    def begin(self) -> None:
+        """Register, settle the past, start to tick."""
+        before = self._parts.store.register_node(self._node, LEASE_US)
+        reaper = Reaper(
+            self._parts.store, self._parts.clock, self._live, self._supervisor, self._finisher
+        )
+        settled = reaper.settle(self._node.id, same_boot=before.boot_id in {"", self._node.boot_id})
+        if settled:
+            log.warning("settled %d runs of an earlier life", settled)
+        for ticker in (*self._keepers, *self._starters):
+            ticker.start()
+
+    def wake(self) -> None:
+        """Look now, both for due slots and for ready runs."""
+        for ticker in self._starters:
+            ticker.wake()
+
+    def idle(self) -> bool:
+        """Nothing held here, nothing due, nothing ready."""
+        if self._live.all():
+            return False
+        look = self._parts.store.look(self._node.id, 0)
+        return not (look.ready or look.waiting or look.next_us is not None)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Start nothing new; wait for what runs."""
+        for ticker in self._starters:
+            ticker.stop()
+        for ticker in self._starters:
+            ticker.join(LAST_WORDS_S)
+        return self._live.wait_empty(timeout_s)
+
+    def cancel_all(self, timeout_s: float) -> bool:
+        """TERM, grace, KILL to everything that still runs."""
+        self._worker.cancel_all()
+        return self._live.wait_empty(timeout_s)
+
+    def end(self) -> None:
+        """Stop in order: nothing starts, the supervisor ends, its last words are stored."""
+        self.drain(0)
+        self._supervisor.shutdown()
+        finisher, *others = self._keepers
+        finisher.join(LAST_WORDS_S)
+        for ticker in (finisher, *others):
+            ticker.stop()
+        for ticker in (finisher, *others):
+            ticker.join(LAST_WORDS_S)
+        self._parts.store.release_node(self._node.id, self._node.incarnation)
+
+    def abandon(self) -> None:
+        """The supervisor is gone: stop every ticker, store nothing more."""
+        for ticker in (*self._starters, *self._keepers):
+            ticker.stop()
+        for ticker in (*self._starters, *self._keepers):
+            ticker.join(LAST_WORDS_S)
+        self._supervisor.close()
+
+    def _looked(self, look: Look) -> None:
+        """What the scheduler saw matters to the others too: one look serves all."""
+        self._worker.cancel(look.cancels)
+        if self._promoter.looked(look):
+            self._keepers[1].wake()
+        if look.ready and self._live.free():
+            self._starters[1].wake()
+
+    def _judged(self) -> None:
+        log.error("this node was judged dead while it lived: it takes a new life")
+        self._lost()
+
+    def _ticker(self, name: str, tick: Tick) -> Ticker:
+        return Ticker(name, _unless_gone(tick, self._lost), self._parts.clock)
+
+
+def _unless_gone(tick: Tick, lost: Callable[[], None]) -> Tick:
+    """A tick that meets a dead supervisor ends the life instead of backing off for ever."""
+
+    def guarded() -> float:
+        try:
+            return tick()
+        except SupervisorGone:
+            lost()
+            return 1.0
+
+    return guarded

@@ -1,0 +1,179 @@
+"""Finisher: what the supervisor tells becomes rows, in batches."""
+
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cronherd.domain.judge import judge, lost_exit
+from cronherd.domain.run import Exit
+from cronherd.engine.clock import Clock
+from cronherd.engine.live import Key, LiveRuns
+from cronherd.store.base import Chunk, Claim, Ending, Start, Store
+from cronherd.supervisor import base as supervisor_base
+from cronherd.supervisor.base import Ended, Gone, Output, Started, Supervisor
+
+# How long a batch is gathered: one transaction for all that ends meanwhile. Short enough that
+# nobody waits for it, long enough that a burst pays for few commits.
+GATHER_US = 10_000
+MOST = 1_000
+QUIET_S = 0.5
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction stores."""
+
+    starts: list[Start] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    over: list[Key] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.starts) + len(self.chunks) + len(self.endings)
+
+
+class Finisher:
+    """One tick: gather reports, judge the ends, store all of it, tell the supervisor so."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        live: LiveRuns,
+        supervisor: Supervisor,
+        *,
+        chance: Callable[[], float],
+        freed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._live = live
+        self._supervisor = supervisor
+        self._chance = chance
+        self._freed = freed
+        self._local: queue.SimpleQueue[tuple[Claim, Exit]] = queue.SimpleQueue()
+        self._batch = Batch()
+        self._position = 0
+        self.settled: set[Key] = set()
+
+    @property
+    def position(self) -> int:
+        """How far the supervisor's spool has been stored."""
+        return self._position
+
+    def end(self, claim: Claim, ending: Exit) -> None:
+        """An end that this agent itself knows of: the command was never handed over."""
+        self._local.put((claim, ending))
+
+    def tick(self) -> float:
+        """Never sleeps between ticks: waiting for reports is its sleep."""
+        position = self._gather()
+        if len(self._batch):
+            # An error here leaves the batch as it is: the next tick stores it again.
+            told = self._store.record(self._batch.starts, self._batch.chunks, self._batch.endings)
+            self.settled.update(self._batch.over)
+            self._batch = Batch()
+            if told.freed:
+                self._store.promote(told.freed)
+            if told.freed or told.ready:
+                self._freed()
+        if position > self._position:
+            self._supervisor.ack(position)
+            self._position = position
+        return 0.0
+
+    def _gather(self) -> int:
+        """Fill the batch; the spool position up to which it reaches."""
+        reports, position = self._supervisor.reports(0.0 if len(self._batch) else QUIET_S)
+        self._take(reports)
+        if not reports and self._local.empty():
+            return position
+        until_us = self._clock.boot_us() + GATHER_US
+        while len(self._batch) < MOST and (left_us := until_us - self._clock.boot_us()) > 0:
+            reports, position = self._supervisor.reports(left_us / 1_000_000)
+            self._take(reports)
+        self._take_local()
+        return position
+
+    def _take(self, reports: Sequence[supervisor_base.Report]) -> None:
+        over: list[Key] = []
+        for report in reports:
+            claim = self._live.get(report.run_id, report.attempt)
+            if isinstance(report, Ended | Gone):
+                over.append((report.run_id, report.attempt))
+            # A run that is not ours was settled before: its reports came once more.
+            if claim is not None and claim.token == report.token:
+                self._add(claim, report)
+        if over:
+            # The process is gone, so its place is free, whenever the record is written.
+            self._batch.over += over
+            self._live.remove(over)
+            self._freed()
+
+    def _add(self, claim: Claim, report: supervisor_base.Report) -> None:
+        if isinstance(report, Output):
+            self._batch.chunks.append(_chunk(report))
+        elif isinstance(report, Started):
+            start = Start(
+                run_id=report.run_id, token=report.token, at_us=report.at_us, pid=report.pid
+            )
+            self._batch.starts.append(start)
+        elif isinstance(report, Ended):
+            self._judge(claim, _exit(report))
+        else:
+            text = "its supervisor died, and its processes with it"
+            self._judge(claim, lost_exit(claim.started_us, self._clock.now_us(), text))
+
+    def _take_local(self) -> None:
+        while not self._local.empty():
+            claim, ending = self._local.get()
+            self._judge(claim, ending)
+            self._batch.over.append((claim.run_id, claim.attempt))
+            self._live.remove([(claim.run_id, claim.attempt)])
+
+    def _judge(self, claim: Claim, ending: Exit) -> None:
+        job = claim.job
+        verdict = judge(job, claim.attempt, ending, self._chance())
+        again = verdict.void or verdict.retry_us is not None
+        following_us = None
+        if job.chained and job.schedule is not None and claim.slot_us is not None and not again:
+            following_us = job.schedule.next_after(ending.ended_us)
+        self._batch.endings.append(
+            Ending(
+                run_id=claim.run_id,
+                job_id=claim.job_id,
+                token=claim.token,
+                attempt=claim.attempt,
+                exit=ending,
+                verdict=verdict,
+                next_slot_us=following_us,
+            )
+        )
+
+
+def _chunk(report: Output) -> Chunk:
+    return Chunk(
+        run_id=report.run_id,
+        token=report.token,
+        attempt=report.attempt,
+        seq=report.seq,
+        stream=report.stream,
+        at_us=report.at_us,
+        dropped=report.dropped,
+        chunk=report.chunk,
+    )
+
+
+def _exit(report: Ended) -> Exit:
+    return Exit(
+        started_us=report.started_us,
+        ended_us=report.ended_us,
+        exit_code=report.exit_code,
+        signal=report.signal,
+        killed_by=report.killed_by,
+        error=report.error,
+        error_text=report.error_text,
+        dropped=report.dropped,
+        cpu_us=report.cpu_us,
+        peak_rss_bytes=report.peak_rss_bytes,
+    )

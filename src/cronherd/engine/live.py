@@ -1,0 +1,50 @@
+"""The runs this node holds right now, and so its free capacity."""
+
+import threading
+from collections.abc import Iterable
+
+from cronherd.store.base import Claim
+
+Key = tuple[str, int]  # run id, attempt
+
+
+class LiveRuns:
+    """Claims by (run, attempt). Adding reserves capacity; the supervisor's last word frees it."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._claims: dict[Key, Claim] = {}
+        self._changed = threading.Condition()
+
+    def free(self) -> int:
+        """How many more runs this node may take."""
+        with self._changed:
+            return max(0, self.capacity - len(self._claims))
+
+    def add(self, claims: Iterable[Claim]) -> None:
+        """These runs are ours now."""
+        with self._changed:
+            for claim in claims:
+                self._claims[claim.run_id, claim.attempt] = claim
+
+    def get(self, run_id: str, attempt: int) -> Claim | None:
+        """The claim a report speaks of; None when the run is not (any more) ours."""
+        with self._changed:
+            return self._claims.get((run_id, attempt))
+
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Their ends are known."""
+        with self._changed:
+            for key in keys:
+                self._claims.pop(key, None)
+            self._changed.notify_all()
+
+    def all(self) -> list[Claim]:
+        """Everything we hold."""
+        with self._changed:
+            return list(self._claims.values())
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Wait until nothing is held; False when time is up."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._claims, timeout_s)

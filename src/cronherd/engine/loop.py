@@ -1,0 +1,76 @@
+"""Ticker: one thread, one tick, one place that waits. An error never ends a loop."""
+
+import logging
+import threading
+from typing import Protocol
+
+from cronherd.domain.errors import CronherdError
+from cronherd.engine.clock import Clock
+
+log = logging.getLogger("cronherd")
+
+# After an error a loop waits before it tries again, twice as long each time.
+FIRST_BACKOFF_S = 0.25
+LONGEST_BACKOFF_S = 15.0
+
+
+class Tick(Protocol):
+    """What a loop does: act once, then say how many seconds it may sleep."""
+
+    def __call__(self) -> float: ...
+
+
+class Ticker:
+    """Calls `tick` again and again until it is stopped; `wake` cuts a sleep short."""
+
+    def __init__(self, name: str, tick: Tick, clock: Clock) -> None:
+        self.name = name
+        self._tick = tick
+        self._clock = clock
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._backoff_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to do now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Ask it to end after the present tick."""
+        self._stopping.set()
+        self._woken.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; False when it has not ended by then."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            sleep_s = self.tick()
+            if sleep_s > 0 and not self._stopping.is_set():
+                self._clock.wait(self._woken, sleep_s)
+
+    def tick(self) -> float:
+        """One tick; on an error the sentence goes to the log and the loop backs off."""
+        try:
+            sleep_s = self._tick()
+        except CronherdError as error:
+            log.error("%s: %s", self.name, error)
+            return self._back_off()
+        except Exception:
+            log.exception("%s failed", self.name)
+            return self._back_off()
+        self._backoff_s = 0.0
+        return sleep_s
+
+    def _back_off(self) -> float:
+        self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
+        return self._backoff_s

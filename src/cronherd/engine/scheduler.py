@@ -1,0 +1,130 @@
+"""Scheduler: turns due slots into runs, at their instant.
+
+Truth is in the database; this only knows when to look. It sleeps until the earliest known due
+instant, so that at the instant only the transaction remains.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from cronherd.domain.node import Node
+from cronherd.domain.planner import Due, Plan, plan
+from cronherd.engine.clock import Clock
+from cronherd.engine.live import LiveRuns
+from cronherd.store.base import Claim, FireBatch, Look, Offer, Store
+
+log = logging.getLogger("cronherd")
+
+# Rows in one transaction: larger ones hold locks longer than they save.
+BATCH = 500
+# How far ahead a look asks for due instants, and the longest sleep without a look.
+HORIZON_US = 5_000_000
+LONGEST_SLEEP_S = 1.0
+
+
+class Dispatch(Protocol):
+    """Takes claims that were won; `boot_us` was read before they were asked for."""
+
+    def __call__(self, claims: list[Claim], boot_us: int) -> None: ...
+
+
+class Scheduler:
+    """One tick: fire what is due, then say until when nothing is."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        node: Node,
+        live: LiveRuns,
+        *,
+        dispatch: Dispatch,
+        looked: Callable[[Look], None],
+        new_id: Callable[[], str],
+        sleep_share: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._node = node
+        self._live = live
+        self._dispatch = dispatch
+        self._looked = looked
+        self._new_id = new_id
+        self._sleep_share = sleep_share
+        self._unanswered: str | None = None
+        self._prepared_us = 0
+
+    def tick(self) -> float:
+        """Seconds to sleep: until the next due instant, at most about one."""
+        if self._unanswered is not None:
+            self._ask_again(self._unanswered)
+        while self._fire():
+            pass
+        look = self._store.look(self._node.id, HORIZON_US)
+        boot_us = self._clock.boot_us()
+        self._looked(look)
+        longest_s = LONGEST_SLEEP_S * self._sleep_share()
+        if look.next_us is None:
+            return longest_s
+        self._prepare(look.next_us)
+        spent_us = self._clock.boot_us() - boot_us
+        return max(0.0, min(longest_s, (look.next_us - look.now_us - spent_us) / 1_000_000))
+
+    def _fire(self) -> bool:
+        """One batch. True when there may be more due rows."""
+        boot_us = self._clock.boot_us()
+        offer = Offer(
+            node_id=self._node.id,
+            token=self._new_id(),
+            labels=self._node.place_labels,
+            most=self._live.free(),
+        )
+        self._unanswered = offer.token
+        with self._store.fire(BATCH) as batch:
+            count = len(batch.due)
+            claims = batch.commit(self._plans(batch), offer if offer.most else None)
+        self._unanswered = None
+        self._dispatch(claims, boot_us)
+        return count == BATCH
+
+    def _plans(self, batch: FireBatch) -> list[Plan]:
+        """A job that cannot be planned is pushed ahead, loudly; the others go on."""
+        plans: list[Plan] = []
+        for due in batch.due:
+            found = self._plan(batch, due)
+            if isinstance(found, Plan):
+                plans.append(found)
+            else:
+                log.error("job %s was not planned: %s", due.job_id, found)
+                batch.push_ahead(due, found)
+        return plans
+
+    def _plan(self, batch: FireBatch, due: Due) -> Plan | str:
+        job = batch.jobs.get(due.job_id)
+        if job is None:
+            return batch.broken.get(due.job_id, "its definition is missing")
+        try:
+            return plan(job, due, batch.gate(due.job_id), batch.now_us, fits=batch.fits(job.place))
+        except Exception as error:
+            log.exception("planning of '%s' failed", job.name)
+            return f"{type(error).__name__}: {error}"
+
+    def _ask_again(self, token: str) -> None:
+        """The answer to a COMMIT was lost: what carries the token was won, nothing else was.
+
+        How long ago is unknown, so the claims count from the start of that call: the supervisor
+        calls them void when they are too old, and they are given back.
+        """
+        claims = self._store.claimed_by(token)
+        self._unanswered = None
+        self._dispatch(claims, self._clock.boot_us())
+
+    def _prepare(self, next_us: int) -> None:
+        """Compute what follows the coming slots now, while there is time."""
+        if next_us <= self._prepared_us:
+            return
+        for job, slot_us in self._store.upcoming(next_us, BATCH):
+            if job.schedule is not None and not job.chained:
+                job.schedule.next_after(slot_us)
+        self._prepared_us = next_us

@@ -1,0 +1,103 @@
+"""Worker: claims runs for the free capacity and hands them to the supervisor."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from cronherd.domain.errors import Invalid
+from cronherd.domain.node import Node
+from cronherd.domain.run import Exit
+from cronherd.engine.clock import Clock
+from cronherd.engine.live import LiveRuns
+from cronherd.engine.order import Account, start_of
+from cronherd.store.base import Claim, Store
+from cronherd.supervisor.base import Start, Supervisor
+
+log = logging.getLogger("cronherd")
+
+# Claims in one transaction.
+BATCH = 200
+# Without a hint a worker looks this often.
+POLL_S = 1.0
+# The spool holds what the database has not taken yet; beyond this nothing new is claimed.
+SPOOL_LIMIT = 1 << 30
+
+
+class Worker:
+    """One tick: claim what fits, start it. Also cancels what people asked to cancel."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        node: Node,
+        live: LiveRuns,
+        supervisor: Supervisor,
+        account: Account,
+        *,
+        new_id: Callable[[], str],
+        not_started: Callable[[Claim, Exit], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._node = node
+        self._live = live
+        self._supervisor = supervisor
+        self._account = account
+        self._new_id = new_id
+        self._not_started = not_started
+        self._unanswered: str | None = None
+        self._cancelled: set[tuple[str, int]] = set()
+
+    def tick(self) -> float:
+        """Seconds until the next look; 0 when there may be more to claim at once."""
+        boot_us = self._clock.boot_us()
+        if self._unanswered is not None:
+            claims = self._store.claimed_by(self._unanswered)
+            self._unanswered = None
+            self.dispatch(claims, boot_us)
+        room = min(self._live.free(), BATCH)
+        if room == 0 or self._spool_is_full():
+            return POLL_S
+        token = self._unanswered = self._new_id()
+        claims = self._store.claim(self._node, token, room)
+        self._unanswered = None
+        self.dispatch(claims, boot_us)
+        return 0.0 if len(claims) == BATCH else POLL_S
+
+    def dispatch(self, claims: Sequence[Claim], boot_us: int) -> None:
+        """Start these; what this host cannot start ends with the reason."""
+        if not claims:
+            return
+        self._live.add(claims)
+        starts: list[Start] = []
+        for claim in claims:
+            try:
+                starts.append(start_of(claim, self._node.name, self._account, boot_us))
+            except Invalid as error:
+                self._not_started(claim, self._refusal(error))
+        self._supervisor.start(starts)
+
+    def cancel(self, wanted: Sequence[tuple[str, int]]) -> None:
+        """Tell the supervisor once for each; unknown ones ended meanwhile."""
+        for run_id, attempt in set(wanted) - self._cancelled:
+            self._supervisor.cancel(run_id, attempt)
+        self._cancelled = set(wanted)
+
+    def cancel_all(self) -> None:
+        """A second signal: whatever runs is to end."""
+        for claim in self._live.all():
+            self._supervisor.cancel(claim.run_id, claim.attempt)
+
+    def _refusal(self, error: Invalid) -> Exit:
+        return Exit(
+            started_us=None,
+            ended_us=self._clock.now_us(),
+            error=error.code,
+            error_text=str(error),
+        )
+
+    def _spool_is_full(self) -> bool:
+        size = self._supervisor.spool_bytes()
+        if size > SPOOL_LIMIT:
+            log.error("the spool holds %d MiB that the database has not taken", size >> 20)
+        return size > SPOOL_LIMIT

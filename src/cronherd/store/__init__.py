@@ -1,0 +1,1 @@
+"""The only SQL in the project: one contract, one schema, a dialect per database."""

@@ -1,0 +1,380 @@
+"""Two contracts: `Store`, the line from slot to recorded end, and `Catalog`, what people keep.
+
+Every verb is one transaction unless it says otherwise, and may be sent again after a lost answer
+without a second effect: ids and tokens are made by the caller. Instants are UTC microseconds.
+Lock order everywhere: job_due, gate, run, permit.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cronherd.domain.event import Event
+from cronherd.domain.job import Job
+from cronherd.domain.judge import Verdict
+from cronherd.domain.node import Node
+from cronherd.domain.planner import Due, Gate, Plan
+from cronherd.domain.run import Attempt, Cause, Exit, Outcome, Reason, Run, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A node's right to start one attempt: shown to nobody but its supervisor."""
+
+    run_id: str
+    job_id: str
+    job: Job
+    version: int
+    attempt: int
+    token: str
+    fence: int
+    cause: Cause
+    slot_us: int | None
+    started_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Capacity a node has reserved for runs that are fired and claimed in one transaction."""
+
+    node_id: str
+    token: str
+    labels: Mapping[str, str]
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A supervisor said: the attempt's process exists."""
+
+    run_id: str
+    token: str
+    at_us: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Bytes that a command wrote: `stream` 1 or 2, `seq` counts over both, from 0.
+
+    `dropped` bytes were lost to the cap right before this chunk.
+    """
+
+    run_id: str
+    token: str
+    attempt: int
+    seq: int
+    stream: int
+    at_us: int
+    dropped: int
+    chunk: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """An attempt's end with the judge's verdict."""
+
+    run_id: str
+    job_id: str
+    token: str
+    attempt: int
+    exit: Exit
+    verdict: Verdict
+    next_slot_us: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorded:
+    """What became of a batch: `stale` runs belong to somebody else, `freed` keys have waiters."""
+
+    stale: list[str] = field(default_factory=list)
+    freed: list[str] = field(default_factory=list)
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What an idle node needs to know, in one statement."""
+
+    now_us: int
+    next_us: int | None
+    ready: bool
+    waiting: bool
+    cancels: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """The answer to a request for a run; `repeated` when it had been made before."""
+
+    run_id: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as people see it, with the facts a list needs."""
+
+    id: str
+    job: Job
+    version: int
+    enabled: bool
+    source: str
+    created_us: int
+    updated_us: int
+    next_us: int | None
+    last_slot_us: int | None
+    live: int
+    last: Run | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobWrite:
+    """One job to be saved: `version` is the one that was read, None for a new job."""
+
+    id: str
+    job: Job
+    enabled: bool
+    source: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """A slot, or a range of slots, that did not run, and why."""
+
+    job_id: str
+    job_name: str
+    from_us: int
+    to_us: int
+    count: int
+    reason: Reason
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPiece:
+    """A stored chunk as it is read back."""
+
+    attempt: int
+    seq: int
+    stream: int
+    at_us: int
+    dropped: int
+    chunk: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list shows, newest first; `before` is the last id of the previous page."""
+
+    job_id: str | None = None
+    state: RunState | None = None
+    outcome: Outcome | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many rows were dropped."""
+
+    runs: int
+    ledger: int
+    requests: int
+    events: int
+
+
+class FireBatch(Protocol):
+    """Due rows under their locks, until the transaction ends."""
+
+    @property
+    def now_us(self) -> int:
+        """The database's clock as this batch read it."""
+        ...
+
+    @property
+    def due(self) -> Sequence[Due]:
+        """The rows, oldest first."""
+        ...
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """Their definitions by job id."""
+        ...
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why a definition cannot be used, by job id."""
+        ...
+
+    def gate(self, job_id: str) -> Gate:
+        """Permits and waiters of a job, as they are under the locks; shared within the batch."""
+        ...
+
+    def fits(self, place: str) -> bool:
+        """Whether a live node matches the place."""
+        ...
+
+    def push_ahead(self, due: Due, text: str) -> None:
+        """Move `next_us` alone, never the watermark, and leave an event: a poisoned row."""
+        ...
+
+    def commit(self, plans: Sequence[Plan], offer: Offer | None) -> list[Claim]:
+        """Advance by compare-and-set, insert runs, permits and ledger rows, commit.
+
+        Raises when the number of advanced rows is not the number of plans: somebody fired
+        without the lock. Runs that fit the offer are inserted as claimed and returned.
+        """
+        ...
+
+
+class Store(Protocol):
+    """The line itself."""
+
+    def now_us(self) -> int:
+        """The database's clock, which alone decides what is due."""
+        ...
+
+    def look(self, node_id: str, horizon_us: int) -> Look:
+        """The next due instant up to `horizon_us` ahead, ready runs, cancels; locks nothing."""
+        ...
+
+    def upcoming(self, until_us: int, limit: int) -> list[tuple[Job, int]]:
+        """Jobs and slots due until then, read without a lock, to precompute what follows."""
+        ...
+
+    def fire(self, limit: int) -> AbstractContextManager[FireBatch]:
+        """Open the one transaction of a batch: due rows by this clock, locked, others skipped."""
+        ...
+
+    def claim(self, node: Node, token: str, limit: int) -> list[Claim]:
+        """Take ready runs whose place the node matches, by priority and age."""
+        ...
+
+    def claimed_by(self, token: str) -> list[Claim]:
+        """What a claim or fire with this token won: the answer after a lost COMMIT."""
+        ...
+
+    def held_by(self, node_id: str) -> list[Claim]:
+        """All claimed and running runs of a node, whatever token."""
+        ...
+
+    def record(
+        self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
+    ) -> Recorded:
+        """Store what supervisors told, WHERE token = mine; a stale token changes nothing.
+
+        An ending moves the run to history, frees its permits, re-arms an `after` job, or sends
+        the run back for its next attempt.
+        """
+        ...
+
+    def promote(self, keys: Sequence[str]) -> int:
+        """Let waiting runs of these keys take what is free; derived from state only."""
+        ...
+
+    def sweep(self) -> list[str]:
+        """Delayed runs whose time has come become ready or waiting; missed deadlines end;
+        `after` jobs without a live run are re-armed. Returns the keys that have waiters."""
+        ...
+
+    def request_run(
+        self, job_id: str, run_id: str, dedup: str, cause: Cause, *, force: bool
+    ) -> Requested:
+        """Insert one run outside the schedule, once per (job, dedup). Raises Conflict."""
+        ...
+
+    def cancel_run(self, run_id: str) -> RunState:
+        """End a run that has not started, or mark a started one; says which state it was in."""
+        ...
+
+    def register_node(self, node: Node, lease_us: int) -> Node:
+        """Insert or take over the row of this node id. Raises Conflict for a name in use."""
+        ...
+
+    def renew(self, node_id: str, incarnation: str, lease_us: int) -> bool:
+        """Beat once and extend the lease; False when the row is no longer ours."""
+        ...
+
+    def release_node(self, node_id: str, incarnation: str) -> None:
+        """End the lease at once: the node stopped cleanly."""
+        ...
+
+    def prune(self, ledger_age_us: int, limit: int) -> Pruned:
+        """Drop a bounded number of rows that are past their retention."""
+        ...
+
+
+class Catalog(Protocol):
+    """What people keep and look at."""
+
+    def save_jobs(self, writes: Sequence[JobWrite], actor: str) -> None:
+        """All or nothing. Locks job_due, then the jobs' waiting runs, which are held and end.
+
+        Raises Conflict when a version is no longer the one that was read or a name is taken.
+        """
+        ...
+
+    def set_enabled(self, job_id: str, actor: str, *, enabled: bool) -> None:
+        """Disable: nothing starts afterwards. Enable: the gap becomes one ledger row."""
+        ...
+
+    def delete_job(self, job_id: str, actor: str) -> None:
+        """A tombstone: the same name revives the same job and its watermark."""
+        ...
+
+    def find_job(self, name: str) -> JobRow:
+        """By name in any case, or by id. Raises NotFound with close names as its hint."""
+        ...
+
+    def jobs_by_key(self, keys: Sequence[str]) -> dict[str, JobRow]:
+        """Those of the named jobs that exist."""
+        ...
+
+    def jobs(self, after: str | None = None, limit: int = 500) -> list[JobRow]:
+        """In the order of their keys, after this key."""
+        ...
+
+    def versions(self, job_id: str) -> list[tuple[int, Mapping[str, object], str, int]]:
+        """(version, spec, by, at_us), newest first."""
+        ...
+
+    def find_run(self, prefix: str) -> Run:
+        """By any unique prefix of its id, six digits or more. Raises NotFound."""
+        ...
+
+    def runs(self, which: RunFilter) -> list[Run]:
+        """Live and finished runs, newest first."""
+        ...
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        """The attempts of a run that have ended, in order."""
+        ...
+
+    def output(
+        self, run_id: str, attempt: int | None, after_seq: int, limit: int
+    ) -> list[OutputPiece]:
+        """Chunks in order after (attempt, seq); attempt None: of every attempt."""
+        ...
+
+    def ledger(self, job_id: str | None, limit: int) -> list[LedgerRow]:
+        """Newest first."""
+        ...
+
+    def events(self, limit: int, after_us: int = 0) -> list[Event]:
+        """Newest first."""
+        ...
+
+    def nodes(self) -> list[Node]:
+        """All registered nodes, by name."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Jobs (enabled, disabled), runs by state, for `status`."""
+        ...
+
+    def meta(self) -> Mapping[str, str]:
+        """Schema version, fleet time zone, the database's own incarnation."""
+        ...

@@ -1,0 +1,256 @@
+"""Claims: which node may start which run; requests for runs outside the schedule; cancels."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from cronherd.domain.errors import Conflict, NotFound
+from cronherd.domain.event import EventKind
+from cronherd.domain.ident import from_stored, short_of, to_stored
+from cronherd.domain.job import Job, build_job, place_matches
+from cronherd.domain.node import Node
+from cronherd.domain.planner import Admission, Refusal, admit, gate_key
+from cronherd.domain.run import Cause, Outcome, RunState
+from cronherd.store import permits
+from cronherd.store.base import Claim, Look, Requested
+from cronherd.store.database import Database, Row, fetch, many, marks, one
+from cronherd.store.endings import end_unstarted
+from cronherd.store.events import EventRows
+from cronherd.store.firing import ADD_RUN, FENCE_SHIFT
+from cronherd.store.jobs import JobCache
+from cronherd.store.nodes import Places
+
+READY_PLACES = "SELECT DISTINCT place FROM run WHERE state = 'ready'"
+TAKE = """
+UPDATE run SET state = 'claimed', epoch = epoch + 1, token = ?, node_id = ?, started_us = NULL
+WHERE id = ? AND state = 'ready'
+"""
+FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us"
+BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ({{}}) ORDER BY prio, ready_us, id"
+BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE token = ? AND state = 'claimed'"
+BY_NODE = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND state IN ('claimed', 'running')"
+LOOK = """
+SELECT (SELECT min(next_us) FROM job_due WHERE next_us <= ?),
+EXISTS (SELECT 1 FROM run WHERE state = 'ready'),
+EXISTS (SELECT 1 FROM run WHERE state IN ('waiting', 'delayed')),
+(SELECT count(*) FROM run WHERE node_id = ? AND cancel = 1)
+"""
+CANCELS = "SELECT id, attempt FROM run WHERE node_id = ? AND cancel = 1"
+UPCOMING = """
+SELECT job_id, version, slot_us FROM job_due WHERE next_us > ? AND next_us <= ?
+ORDER BY next_us, job_id LIMIT ?
+"""
+REQUESTED = "SELECT run_id FROM request WHERE job_id = ? AND dedup = ?"
+ADD_REQUEST = "INSERT INTO request (job_id, dedup, run_id, at_us) VALUES (?, ?, ?, ?)"
+DUE_ROW = """
+SELECT d.version, d.seq, j.deleted_us FROM job_due d JOIN job j ON j.id = d.job_id WHERE d.job_id = ?
+"""
+SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
+RUN_STATE = "SELECT state FROM run WHERE id = ?"
+MARK_CANCEL = "UPDATE run SET cancel = 1 WHERE id = ?"
+
+
+# What stands for a definition that cannot be read any more while its run is settled.
+UNUSABLE = build_job({"name": "unusable", "command": "false"})
+
+
+class ClaimRows:
+    """The live table, seen from a node that wants work."""
+
+    def __init__(self, db: Database, cache: JobCache, events: EventRows) -> None:
+        self._db = db
+        self._cache = cache
+        self._events = events
+
+    def look(self, node_id: str, horizon_us: int) -> Look:
+        stored = to_stored(node_id)
+        with self._db.read() as connection:
+            now_us = self._db.dialect.now_us(connection)
+            next_us, ready, waiting, cancels = fetch(
+                connection, LOOK, (now_us + horizon_us, stored)
+            )[0]
+            wanted = fetch(connection, CANCELS, (stored,)) if cancels else ()
+        return Look(
+            now_us=now_us,
+            next_us=next_us,
+            ready=bool(ready),
+            waiting=bool(waiting),
+            cancels=tuple((from_stored(run_id), attempt) for run_id, attempt in wanted),
+        )
+
+    def upcoming(self, until_us: int, limit: int) -> list[tuple[Job, int]]:
+        with self._db.read() as connection:
+            now_us = self._db.dialect.now_us(connection)
+            rows = fetch(connection, UPCOMING, (now_us, until_us, limit))
+            jobs = self._cache.get(connection, [(row[0], row[1]) for row in rows])
+        pairs = ((jobs[job_id, version], slot_us) for job_id, version, slot_us in rows)
+        return [(job, slot_us) for job, slot_us in pairs if isinstance(job, Job)]
+
+    def claim(self, node: Node, token: str, limit: int) -> list[Claim]:
+        with self._db.write() as connection:
+            labels = node.place_labels
+            found = [row[0] for row in fetch(connection, READY_PLACES)]
+            places = [place for place in found if place_matches(place, labels)]
+            if not places:
+                return []
+            ids = [row[0] for row in self._db.dialect.ready(connection, places, limit)]
+            many(connection, TAKE, [(token, to_stored(node.id), run_id) for run_id in ids])
+            return self._usable(connection, _by_ids(connection, ids))
+
+    def claimed_by(self, token: str) -> list[Claim]:
+        with self._db.read() as connection:
+            return self._claims(connection, fetch(connection, BY_TOKEN, (token,)))
+
+    def held_by(self, node_id: str) -> list[Claim]:
+        with self._db.read() as connection:
+            return self._claims(connection, fetch(connection, BY_NODE, (to_stored(node_id),)))
+
+    def _usable(self, connection: Connection, rows: Sequence[Row]) -> list[Claim]:
+        """Claims that can be started; a definition nobody can read ends its run, with words."""
+        jobs = self._cache.get(connection, [(row[1], row[2]) for row in rows])
+        good: list[Row] = []
+        for row in rows:
+            job = jobs[row[1], row[2]]
+            if isinstance(job, Job):
+                good.append(row)
+                continue
+            now_us = self._db.dialect.now_us(connection)
+            end_unstarted(connection, [row[0]], Outcome.NOT_STARTED, job[:400], now_us)
+        return [_claim(row, jobs) for row in good]
+
+    def _claims(self, connection: Connection, rows: Sequence[Row]) -> list[Claim]:
+        jobs = self._cache.get(connection, [(row[1], row[2]) for row in rows])
+        return [_claim(row, jobs) for row in rows]
+
+    def request_run(
+        self, job_id: str, run_id: str, dedup: str, cause: Cause, *, force: bool
+    ) -> Requested:
+        stored = to_stored(job_id)
+        with self._db.write() as connection:
+            locked = self._db.dialect.for_update
+            rows = fetch(connection, DUE_ROW + locked, (stored,))
+            if not rows or rows[0][2] is not None:
+                raise NotFound("that job no longer exists", code="no_such_job")
+            before = fetch(connection, REQUESTED, (stored, dedup))
+            if before:
+                return Requested(run_id=from_stored(before[0][0]), repeated=True)
+            self._insert(connection, job_id, rows[0], run_id, dedup, cause, force=force)
+        return Requested(run_id=run_id, repeated=False)
+
+    def _insert(
+        self,
+        connection: Connection,
+        job_id: str,
+        due: Row,
+        run_id: str,
+        dedup: str,
+        cause: Cause,
+        *,
+        force: bool,
+    ) -> None:
+        stored = to_stored(job_id)
+        version, seq, _ = due
+        job = self._cache.get(connection, [(stored, version)])[stored, version]
+        if isinstance(job, str):
+            raise Conflict(job, code="bad_definition", hint="edit the job first")
+        now_us = self._db.dialect.now_us(connection)
+        admission = _admit(connection, job_id, job, now_us, force=force)
+        ready = admission.state is RunState.READY
+        seq += ready
+        row = _requested_row(run_id, job_id, job, version, dedup, cause, admission, now_us)
+        one(connection, ADD_RUN, row[:14] + ((seq if ready else 0) << FENCE_SHIFT,) + row[14:])
+        if admission.permit is not None:
+            permits.take(connection, [(gate_key(job_id), admission.permit, row[0])])
+        many(connection, MARK_CANCEL, [(to_stored(other),) for other in admission.cancels])
+        one(connection, SET_SEQ, (seq, stored))
+        one(connection, ADD_REQUEST, (stored, dedup, row[0], now_us))
+        self._events.add(connection, EventKind.RUN_REQUESTED, job.name, cause.value, run_id)
+
+    def cancel_run(self, run_id: str) -> RunState:
+        stored = to_stored(run_id)
+        with self._db.write() as connection:
+            rows = fetch(connection, RUN_STATE + self._db.dialect.for_update, (stored,))
+            if not rows:
+                return RunState.FINISHED
+            state = RunState(rows[0][0])
+            if state in {RunState.CLAIMED, RunState.RUNNING}:
+                one(connection, MARK_CANCEL, (stored,))
+            else:
+                now_us = self._db.dialect.now_us(connection)
+                text = "cancelled before it started"
+                end_unstarted(connection, [stored], Outcome.CANCELLED, text, now_us)
+            self._events.add(connection, EventKind.RUN_CANCELLED, run_id, "local")
+        return state
+
+
+def _by_ids(connection: Connection, ids: Sequence[bytes]) -> Sequence[Row]:
+    return fetch(connection, BY_IDS.format(marks(len(ids))), ids) if ids else []
+
+
+def _claim(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Claim:
+    run_id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us = row
+    job = jobs[job_id, version]
+    return Claim(
+        run_id=from_stored(run_id),
+        job_id=from_stored(job_id),
+        job=job if isinstance(job, Job) else UNUSABLE,
+        version=version,
+        attempt=attempt,
+        token=token,
+        fence=fence | min(epoch, (1 << FENCE_SHIFT) - 1),
+        cause=Cause(cause),
+        slot_us=slot_us,
+        started_us=started_us,
+    )
+
+
+def _admit(connection: Connection, job_id: str, job: Job, now_us: int, *, force: bool) -> Admission:
+    """The same door as for slots; by force past the job's own limit. Raises Conflict."""
+    fits = Places(connection, now_us).served(job.place)
+    if force and fits:
+        return Admission(state=RunState.READY)
+    gate = permits.read_gates(connection, {job_id: job}, now_us)[job_id]
+    answer = admit(job, gate, gate_key(job_id), fits=fits, queue=False)
+    if isinstance(answer, Refusal):
+        way = f" (run {answer.ref[:8]} is in the way)" if answer.ref else ""
+        raise Conflict(
+            f"'{job.name}' already runs as often as it may{way}",
+            code=answer.reason.value,
+            hint="wait for it, or use --force",
+        )
+    return answer
+
+
+def _requested_row(
+    run_id: str,
+    job_id: str,
+    job: Job,
+    version: int,
+    dedup: str,
+    cause: Cause,
+    admission: Admission,
+    now_us: int,
+) -> tuple[object, ...]:
+    """The columns of ADD_RUN but the fence."""
+    limit = job.start_deadline_us
+    return (
+        to_stored(run_id),
+        short_of(run_id),
+        to_stored(job_id),
+        dedup,
+        None,
+        cause.value,
+        version,
+        admission.state.value,
+        job.place,
+        job.priority,
+        now_us,
+        None if limit is None else now_us + limit,
+        now_us,
+        0,
+        None,
+        None,
+        None if admission.permit is None else gate_key(job_id),
+        admission.permit,
+        admission.wait_key,
+    )

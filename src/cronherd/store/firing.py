@@ -1,0 +1,203 @@
+"""Fire: one transaction from due rows to runs, permits and ledger rows."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from cronherd.domain.errors import Conflict
+from cronherd.domain.event import EventKind
+from cronherd.domain.ident import from_stored, short_of, to_stored
+from cronherd.domain.job import Job, place_matches
+from cronherd.domain.planner import Due, Fire, Gate, Plan, Skip, gate_key
+from cronherd.domain.run import Reason, RunState
+from cronherd.store import permits
+from cronherd.store.base import Claim, FireBatch, Offer
+from cronherd.store.database import Database, Values, fetch, many, marks, one
+from cronherd.store.events import EventRows, add_skips
+from cronherd.store.jobs import JobCache
+from cronherd.store.nodes import Places
+
+ADD_RUN = """
+INSERT INTO run (id, short, job_id, dedup, slot_us, cause, version, state, place, prio, ready_us,
+deadline_us, created_us, attempt, epoch, fence, token, node_id, excl_key, excl_n, wait_key, cancel)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, 0)
+"""
+CANCEL = "UPDATE run SET cancel = 1 WHERE id = ?"
+WAITING_SLOTS = "SELECT id, job_id, slot_us FROM run WHERE id IN ({}) AND state = 'waiting'"
+DROP_RUN = "DELETE FROM run WHERE id = ?"
+ANY_READY = "SELECT 1 FROM run WHERE state = 'ready' LIMIT 1"
+PUSH_AHEAD = "UPDATE job_due SET next_us = ? WHERE job_id = ? AND next_us = ?"
+
+# The fence of a run is the job's counter, then which of its claims this is.
+FENCE_SHIFT = 16
+# How long a job that cannot be planned is left alone: long enough to be cheap, short enough
+# that a repaired one is back within the hour's first minute.
+POISONED_US = 60_000_000
+
+
+class SqlFireBatch:
+    """Due rows under their locks. Implements the contract's FireBatch."""
+
+    def __init__(
+        self, db: Database, connection: Connection, cache: JobCache, events: EventRows, limit: int
+    ) -> None:
+        self._db = db
+        self._connection = connection
+        self._events = events
+        self.now_us = db.dialect.now_us(connection)
+        rows = db.dialect.due(connection, self.now_us, limit)
+        self.due = [
+            Due(
+                job_id=from_stored(job_id),
+                next_us=next_us,
+                slot_us=slot_us,
+                last_slot_us=last_us,
+                version=version,
+                seq=seq,
+            )
+            for job_id, next_us, slot_us, last_us, version, seq in rows
+        ]
+        found = cache.get(connection, [(row[0], row[4]) for row in rows])
+        self.jobs: dict[str, Job] = {}
+        self.broken: dict[str, str] = {}
+        for (stored, _), job in found.items():
+            if isinstance(job, Job):
+                self.jobs[from_stored(stored)] = job
+            else:
+                self.broken[from_stored(stored)] = job
+        # A statement of its own, after the locks: a fresh look at who holds what.
+        self._gates = permits.read_gates(connection, self.jobs, self.now_us) if rows else {}
+        self._places = Places(connection, self.now_us) if rows else None
+
+    def gate(self, job_id: str) -> Gate:
+        return self._gates[job_id]
+
+    def fits(self, place: str) -> bool:
+        return self._places is None or self._places.served(place)
+
+    def push_ahead(self, due: Due, text: str) -> None:
+        later_us = self.now_us + POISONED_US
+        one(self._connection, PUSH_AHEAD, (later_us, to_stored(due.job_id), due.next_us))
+        job = self.jobs.get(due.job_id)
+        name = job.name if job else due.job_id
+        self._events.add(self._connection, EventKind.JOB_POISONED, name, "scheduler", text)
+
+    def commit(self, plans: Sequence[Plan], offer: Offer | None) -> list[Claim]:
+        self._advance(plans)
+        claims = self._insert_runs(plans, self._room(offer))
+        skips = [(to_stored(plan.due.job_id), skip) for plan in plans for skip in plan.skips]
+        skips += self._replace(plans)
+        add_skips(self._connection, skips, self.now_us)
+        return claims
+
+    def _advance(self, plans: Sequence[Plan]) -> None:
+        rows: list[Values] = []
+        for plan in plans:
+            if plan.last_slot_us > self.now_us:
+                raise Conflict("a slot of the future was planned", code="early_slot")
+            due = plan.due
+            stored = to_stored(due.job_id)
+            seen = (stored, due.next_us, due.version)
+            rows.append((plan.next_us, plan.slot_us, plan.last_slot_us, plan.seq, *seen))
+        if self._db.dialect.advance(self._connection, rows) != len(rows):
+            raise Conflict("a due row was fired by somebody else", code="fired_twice")
+
+    def _room(self, offer: Offer | None) -> Offer | None:
+        """The offer, unless a run is ready already: it was first, and claims it in its turn."""
+        if offer is None or fetch(self._connection, ANY_READY):
+            return None
+        return offer
+
+    def _insert_runs(self, plans: Sequence[Plan], offer: Offer | None) -> list[Claim]:
+        rows: list[Values] = []
+        held: list[Values] = []
+        claims: list[Claim] = []
+        for plan in plans:
+            job = self.jobs[plan.due.job_id]
+            for fire in plan.fires:
+                run_id = self._events.new_id()
+                taken = (
+                    offer
+                    if offer
+                    and len(claims) < offer.most
+                    and fire.admission.state is RunState.READY
+                    and place_matches(job.place, offer.labels)
+                    else None
+                )
+                row = run_row(run_id, plan.due, job, fire, self.now_us, taken)
+                rows.append(row)
+                if fire.admission.permit is not None:
+                    held.append((gate_key(plan.due.job_id), fire.admission.permit, row[0]))
+                if taken:
+                    claims.append(_claim(run_id, plan.due, job, fire, taken))
+        many(self._connection, ADD_RUN, rows)
+        permits.take(self._connection, sorted(held, key=lambda row: (row[0], row[1])))
+        return claims
+
+    def _replace(self, plans: Sequence[Plan]) -> list[tuple[bytes, Skip]]:
+        """Older waiters end as replaced slots; holders are asked to end."""
+        answers = [fire.admission for plan in plans for fire in plan.fires]
+        cancels = [to_stored(run_id) for answer in answers for run_id in answer.cancels]
+        many(self._connection, CANCEL, [(run_id,) for run_id in cancels])
+        ids = [to_stored(run_id) for answer in answers for run_id in answer.replaces]
+        if not ids:
+            return []
+        gone = fetch(self._connection, WAITING_SLOTS.format(marks(len(ids))), ids)
+        many(self._connection, DROP_RUN, [(row[0],) for row in gone])
+        return [
+            (job_id, Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.REPLACED))
+            for _, job_id, slot_us in gone
+            if slot_us is not None
+        ]
+
+
+def run_row(
+    run_id: str, due: Due, job: Job, fire: Fire, now_us: int, offer: Offer | None
+) -> tuple[object, ...]:
+    """The columns of ADD_RUN."""
+    limit = job.start_deadline_us
+    admission = fire.admission
+    return (
+        to_stored(run_id),
+        short_of(run_id),
+        to_stored(due.job_id),
+        f"s:{fire.slot_us}",
+        fire.slot_us,
+        fire.cause.value,
+        due.version,
+        RunState.CLAIMED.value if offer else admission.state.value,
+        job.place,
+        job.priority,
+        now_us,
+        None if limit is None else fire.slot_us + limit,
+        now_us,
+        1 if offer else 0,
+        fire.seq << FENCE_SHIFT,
+        offer.token if offer else None,
+        to_stored(offer.node_id) if offer else None,
+        None if admission.permit is None else gate_key(due.job_id),
+        admission.permit,
+        admission.wait_key,
+    )
+
+
+def _claim(run_id: str, due: Due, job: Job, fire: Fire, offer: Offer) -> Claim:
+    return Claim(
+        run_id=run_id,
+        job_id=due.job_id,
+        job=job,
+        version=due.version,
+        attempt=1,
+        token=offer.token,
+        fence=fire.seq << FENCE_SHIFT | 1,
+        cause=fire.cause,
+        slot_us=fire.slot_us,
+    )
+
+
+@contextmanager
+def fire(db: Database, cache: JobCache, events: EventRows, limit: int) -> Iterator[FireBatch]:
+    """The one transaction of a batch."""
+    with db.write() as connection:
+        yield SqlFireBatch(db, connection, cache, events, limit)

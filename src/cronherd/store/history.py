@@ -1,0 +1,258 @@
+"""What people look at: jobs with their facts, runs live and finished, attempts and output.
+
+Live runs and finished ones are two limited queries that are merged; a UNION of both would sort
+the whole history for each page.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from cronherd.domain.errors import Invalid, NotFound
+from cronherd.domain.ident import SHORT, from_stored, prefix_range, to_stored
+from cronherd.domain.job import Job, build_job, name_key
+from cronherd.domain.run import Attempt, Cause, Outcome, Run, RunState
+from cronherd.store.base import JobRow, OutputPiece, RunFilter
+from cronherd.store.database import Database, Row, fetch, marks
+from cronherd.store.jobs import JobCache, no_such_job
+
+JOBS = """
+SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
+(SELECT count(*) FROM run r WHERE r.job_id = j.id),
+(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name
+FROM job j JOIN job_due d ON d.job_id = j.id WHERE j.deleted_us IS NULL AND {}
+"""
+LIVE = """
+SELECT r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us, r.started_us, NULL,
+r.attempt, r.fence + r.epoch, n.name, NULL, NULL, '', r.wait_key, r.cancel, 0, n.lease_us
+FROM run r JOIN job j ON j.id = r.job_id LEFT JOIN node n ON n.id = r.node_id WHERE {}
+ORDER BY r.id DESC LIMIT ?
+"""
+PAST = """
+SELECT h.id, h.job_id, j.name, h.cause, 'finished', h.outcome, h.slot_us, h.created_us,
+h.started_us, h.ended_us, h.attempt, h.fence, n.name, h.exit_code, h.signal, h.error_text, NULL, 0,
+h.dropped, NULL
+FROM run_history h JOIN job j ON j.id = h.job_id LEFT JOIN node n ON n.id = h.node_id WHERE {}
+ORDER BY h.id DESC LIMIT ?
+"""
+ATTEMPTS = """
+SELECT a.n, n.name, a.started_us, a.ended_us, a.exit_code, a.signal, a.killed_by, a.error,
+a.error_text, a.cpu_us, a.peak_rss_bytes, a.dropped
+FROM attempt a LEFT JOIN node n ON n.id = a.node_id WHERE a.run_id = ? ORDER BY a.n
+"""
+OUTPUT = """
+SELECT attempt, seq, stream, at_us, dropped, bytes FROM output
+WHERE run_id = ? AND {} AND seq > ? ORDER BY attempt, seq LIMIT ?
+"""
+COUNTS = """
+SELECT 'jobs_enabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = 1
+UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = 0
+UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
+UNION ALL SELECT 'runs_' || outcome, count(*) FROM run_history GROUP BY outcome
+"""
+
+
+class HistoryRows:
+    """Reading for people; nothing here locks or writes."""
+
+    def __init__(self, db: Database, cache: JobCache) -> None:
+        self._db = db
+        self._cache = cache
+
+    def find_job(self, name: str) -> JobRow:
+        with self._db.read() as connection:
+            rows = self._named(connection, [_key(name)])
+            if not rows and len(name) == 32 and _is_hex(name):
+                rows = self._jobs(connection, "j.id = ?", (to_stored(name),))
+            if not rows:
+                raise no_such_job(connection, name)
+            return rows[0]
+
+    def jobs_by_key(self, keys: Sequence[str]) -> dict[str, JobRow]:
+        found: dict[str, JobRow] = {}
+        with self._db.read() as connection:
+            for start in range(0, len(keys), 1000):
+                for row in self._named(connection, keys[start : start + 1000]):
+                    found[row.job.key] = row
+        return found
+
+    def jobs(self, after: str | None = None, limit: int = 500) -> list[JobRow]:
+        with self._db.read() as connection:
+            return self._jobs(connection, "j.key > ? ORDER BY j.key LIMIT ?", (after or "", limit))
+
+    def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
+        if not keys:
+            return []
+        return self._jobs(connection, f"j.key IN ({marks(len(keys))})", keys)
+
+    def _jobs(self, connection: Connection, where: str, values: Sequence[object]) -> list[JobRow]:
+        rows = fetch(connection, JOBS.format(where), values)
+        jobs = self._cache.get(connection, [(row[0], row[1]) for row in rows])
+        ids = [row[9] for row in rows if row[9] is not None]
+        last = {run.id: run for run in self._past(connection, ids)}
+        return [_job_row(row, jobs, last) for row in rows]
+
+    def _past(self, connection: Connection, ids: Sequence[bytes]) -> list[Run]:
+        if not ids:
+            return []
+        sql = PAST.format(f"h.id IN ({marks(len(ids))})")
+        return [_run(row, 0) for row in fetch(connection, sql, (*ids, len(ids)))]
+
+    def find_run(self, prefix: str) -> Run:
+        prefix = prefix.strip().lower()
+        low, high = prefix_range(prefix)
+        with self._db.read() as connection:
+            now_us = self._db.dialect.now_us(connection)
+            found = [
+                _run(row, now_us)
+                for sql, name in ((LIVE, "r"), (PAST, "h"))
+                for row in fetch(
+                    connection, sql.format(f"{name}.short BETWEEN ? AND ?"), (low, high, 1000)
+                )
+            ]
+        found = [run for run in found if run.id.startswith(prefix)]
+        if not found:
+            raise NotFound(
+                f"there is no run '{prefix[:40]}'",
+                code="no_such_run",
+                hint="'cronherd run list' shows the newest",
+            )
+        if len(found) > 1:
+            names = ", ".join(run.id[: SHORT + 4] for run in found[:5])
+            raise NotFound(
+                f"{len(found)} runs begin with '{prefix}'", code="ambiguous_run", hint=names
+            )
+        return found[0]
+
+    def runs(self, which: RunFilter) -> list[Run]:
+        with self._db.read() as connection:
+            now_us = self._db.dialect.now_us(connection)
+            found: list[Run] = []
+            if which.outcome is None and which.state is not RunState.FINISHED:
+                found += self._select(connection, LIVE, "r", which, now_us)
+            if which.state in {None, RunState.FINISHED}:
+                found += self._select(connection, PAST, "h", which, now_us)
+        found.sort(key=lambda run: to_stored(run.id), reverse=True)
+        return found[: which.limit]
+
+    def _select(
+        self, connection: Connection, sql: str, name: str, which: RunFilter, now_us: int
+    ) -> list[Run]:
+        terms, values = ["1 = 1"], []
+        if which.job_id:
+            terms.append(f"{name}.job_id = ?")
+            values.append(to_stored(which.job_id))
+        if which.before:
+            terms.append(f"{name}.id < ?")
+            values.append(to_stored(self.find_run(which.before).id))
+        if which.outcome:
+            terms.append(f"{name}.outcome = '{which.outcome.value}'")
+        if which.state and name == "r":
+            terms.append(f"{name}.state = '{which.state.value}'")
+        rows = fetch(connection, sql.format(" AND ".join(terms)), (*values, which.limit))
+        return [_run(row, now_us) for row in rows]
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        with self._db.read() as connection:
+            rows = fetch(connection, ATTEMPTS, (to_stored(run_id),))
+        return [
+            Attempt(
+                number=row[0],
+                node=row[1] or "",
+                started_us=row[2],
+                ended_us=row[3],
+                exit_code=row[4],
+                signal=row[5],
+                killed_by=row[6],
+                error=row[7],
+                error_text=row[8],
+                cpu_us=row[9],
+                peak_rss_bytes=row[10],
+                dropped=row[11],
+            )
+            for row in rows
+        ]
+
+    def output(
+        self, run_id: str, attempt: int | None, after_seq: int, limit: int
+    ) -> list[OutputPiece]:
+        which = "attempt = ?" if attempt is not None else "attempt > ?"
+        values = (to_stored(run_id), attempt or 0, after_seq, limit)
+        with self._db.read() as connection:
+            rows = fetch(connection, OUTPUT.format(which), values)
+        return [
+            OutputPiece(
+                attempt=number,
+                seq=seq,
+                stream=stream,
+                at_us=at,
+                dropped=dropped,
+                chunk=bytes(chunk),
+            )
+            for number, seq, stream, at, dropped, chunk in rows
+        ]
+
+    def counts(self) -> Mapping[str, int]:
+        with self._db.read() as connection:
+            return {name: count for name, count in fetch(connection, COUNTS)}
+
+
+def _job_row(
+    row: Row, jobs: Mapping[tuple[bytes, int], Job | str], last: Mapping[str, Run]
+) -> JobRow:
+    job = jobs[row[0], row[1]]
+    if isinstance(job, str):
+        # Shown, so that it can be mended: never hidden because it was not understood.
+        spec = {"name": row[10], "command": "", "description": f"unusable definition: {job}"}
+        job = replace(build_job(spec), spec=spec)
+    return JobRow(
+        id=from_stored(row[0]),
+        job=job,
+        version=row[1],
+        enabled=bool(row[2]),
+        source=row[3],
+        created_us=row[4],
+        updated_us=row[5],
+        next_us=row[6],
+        last_slot_us=row[7],
+        live=row[8],
+        last=last.get(from_stored(row[9])) if row[9] is not None else None,
+    )
+
+
+def _run(row: Row, now_us: int) -> Run:
+    state = RunState(row[4])
+    return Run(
+        id=from_stored(row[0]),
+        job_id=from_stored(row[1]),
+        job_name=row[2],
+        cause=Cause(row[3]),
+        state=state,
+        outcome=Outcome(row[5]) if row[5] else None,
+        scheduled_us=row[6],
+        created_us=row[7],
+        started_us=row[8],
+        ended_us=row[9],
+        attempt=row[10],
+        fence=row[11],
+        node=row[12],
+        exit_code=row[13],
+        signal=row[14],
+        error_text=row[15],
+        wait_key=row[16],
+        cancel=bool(row[17]),
+        dropped=row[18],
+        suspected=row[19] is not None and row[19] < now_us and state is RunState.RUNNING,
+    )
+
+
+def _key(name: str) -> str:
+    try:
+        return name_key(name.strip())
+    except Invalid:
+        return name.strip().lower()
+
+
+def _is_hex(text: str) -> bool:
+    return all(digit in "0123456789abcdef" for digit in text)

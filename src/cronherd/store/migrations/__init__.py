@@ -1,0 +1,1 @@
+"""Schema versions in order. A change comes in pairs: expand first, contract a version later."""

@@ -1,0 +1,72 @@
+"""Permits and waiters of jobs, read under the locks that let one take them."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from cronherd.domain.ident import from_stored
+from cronherd.domain.job import UNLIMITED, Job
+from cronherd.domain.planner import Gate, gate_key
+from cronherd.domain.policy import Overlap
+from cronherd.store.database import Values, fetch, many, marks
+
+HELD = """
+SELECT p.gkey, p.n, p.run_id, p.until_us, n.lease_us FROM permit p
+LEFT JOIN run r ON r.id = p.run_id LEFT JOIN node n ON n.id = r.node_id
+WHERE p.gkey IN ({})
+"""
+WAITING = "SELECT wait_key, count(*) FROM run WHERE wait_key IN ({}) GROUP BY wait_key"
+WAITERS = "SELECT wait_key, id FROM run WHERE wait_key IN ({}) ORDER BY id"
+TAKE = "INSERT INTO permit (gkey, n, run_id) VALUES (?, ?, ?)"
+FREE = "DELETE FROM permit WHERE run_id = ?"
+EXPIRE = "DELETE FROM permit WHERE gkey = ? AND n = ?"
+
+
+def read_gates(connection: Connection, jobs: Mapping[str, Job], now_us: int) -> dict[str, Gate]:
+    """The gates of these jobs by job id. An expired permit counts as free and is dropped."""
+    gates = {job_id: Gate() for job_id in jobs}
+    limited = {gate_key(i): i for i, job in jobs.items() if job.permits != UNLIMITED}
+    if not limited:
+        return gates
+    expired: list[Values] = []
+    keys = list(limited)
+    for key, n, run_id, until_us, lease_us in fetch(
+        connection, HELD.format(marks(len(keys))), keys
+    ):
+        if until_us is not None and until_us <= now_us:
+            expired.append((key, n))
+            continue
+        gate = gates[limited[key]]
+        gate.used.add(n)
+        gate.holders.append(from_stored(run_id))
+        gate.silent = gate.silent or (lease_us is not None and lease_us <= now_us)
+    many(connection, EXPIRE, expired)
+    for key, count in fetch(connection, WAITING.format(marks(len(keys))), keys):
+        gates[limited[key]].waiting = count
+    _read_waiters(connection, gates, jobs)
+    return gates
+
+
+def _read_waiters(
+    connection: Connection, gates: Mapping[str, Gate], jobs: Mapping[str, Job]
+) -> None:
+    """Who waits matters only where a newer slot takes the older one's place."""
+    keys = [
+        gate_key(job_id)
+        for job_id, job in jobs.items()
+        if job.overlap is Overlap.REPLACE and gates[job_id].waiting
+    ]
+    if not keys:
+        return
+    for key, run_id in fetch(connection, WAITERS.format(marks(len(keys))), keys):
+        gates[key[1:]].waiters.append(from_stored(run_id))
+
+
+def take(connection: Connection, rows: Sequence[Values]) -> None:
+    """Plain INSERTs of (key, n, run id): a forgotten lock becomes an aborted transaction."""
+    many(connection, TAKE, rows)
+
+
+def free(connection: Connection, run_ids: Sequence[bytes]) -> None:
+    """Give back what these runs hold."""
+    many(connection, FREE, [(run_id,) for run_id in run_ids])

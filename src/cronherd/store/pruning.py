@@ -1,0 +1,71 @@
+"""Pruning: what is past its retention goes, a bounded number of rows at a time.
+
+The watermark of a job stays, so a slot that was forgotten here never fires again.
+"""
+
+from sqlalchemy import Connection
+
+from cronherd.domain.instant import DAY_US
+from cronherd.domain.job import Job
+from cronherd.domain.policy import Retention
+from cronherd.store.base import Pruned
+from cronherd.store.database import Database, fetch, many, one
+from cronherd.store.jobs import JobCache
+
+# A re-sent click is answered with the same run for this long.
+REQUEST_AGE_US = 7 * DAY_US
+EVENT_AGE_US = 400 * DAY_US
+
+JOBS = """
+SELECT h.job_id, j.version, count(*), min(h.ended_us) FROM run_history h
+JOIN job j ON j.id = h.job_id GROUP BY h.job_id
+"""
+OLD_RUNS = """
+SELECT id FROM run_history WHERE job_id = ? AND ended_us < ?
+AND id < (SELECT id FROM run_history WHERE job_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)
+ORDER BY id LIMIT ?
+"""
+DROP_OUTPUT = "DELETE FROM output WHERE run_id = ?"
+DROP_ATTEMPTS = "DELETE FROM attempt WHERE run_id = ?"
+DROP_RUN = "DELETE FROM run_history WHERE id = ?"
+DROP_LEDGER = "DELETE FROM ledger WHERE at_us < ?"
+DROP_REQUESTS = "DELETE FROM request WHERE at_us < ?"
+DROP_EVENTS = "DELETE FROM event WHERE at_us < ?"
+
+
+class PruningRows:
+    """Forgetting."""
+
+    def __init__(self, db: Database, cache: JobCache) -> None:
+        self._db = db
+        self._cache = cache
+
+    def prune(self, ledger_age_us: int, limit: int) -> Pruned:
+        now_us = self._db.now_us()
+        ids = self._old_runs(now_us, limit)
+        with self._db.write() as connection:
+            for sql in (DROP_OUTPUT, DROP_ATTEMPTS, DROP_RUN):
+                many(connection, sql, [(run_id,) for run_id in ids])
+            return Pruned(
+                runs=len(ids),
+                ledger=one(connection, DROP_LEDGER, (now_us - ledger_age_us,)),
+                requests=one(connection, DROP_REQUESTS, (now_us - REQUEST_AGE_US,)),
+                events=one(connection, DROP_EVENTS, (now_us - EVENT_AGE_US,)),
+            )
+
+    def _old_runs(self, now_us: int, limit: int) -> list[bytes]:
+        """Ids past both limits of their job's retention; read before anything is locked."""
+        found: list[bytes] = []
+        with self._db.read() as connection:
+            for job_id, version, count, oldest_us in fetch(connection, JOBS):
+                keep = self._retention(connection, job_id, version)
+                before_us = now_us - keep.age_us
+                if count > keep.runs and oldest_us < before_us and len(found) < limit:
+                    values = (job_id, before_us, job_id, max(keep.runs - 1, 0))
+                    rows = fetch(connection, OLD_RUNS, (*values, limit - len(found)))
+                    found += [row[0] for row in rows]
+        return found
+
+    def _retention(self, connection: Connection, job_id: bytes, version: int) -> Retention:
+        job = self._cache.get(connection, [(job_id, version)])[job_id, version]
+        return job.retention if isinstance(job, Job) else Retention()

@@ -1,0 +1,170 @@
+"""What people and programs are told: domain values as plain JSON documents.
+
+Stable: snake_case, instants as RFC 3339 in UTC, durations in seconds, ids in their shown form.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cronherd.domain.event import Event
+from cronherd.domain.instant import format_instant
+from cronherd.domain.job import Job
+from cronherd.domain.node import Node
+from cronherd.domain.run import Attempt, Run
+from cronherd.store.base import JobRow, LedgerRow, OutputPiece
+
+API_VERSION = "v1"
+Json = dict[str, Any]
+
+
+def job_view(row: JobRow) -> Json:
+    """A job as a list shows it."""
+    return {
+        "id": row.id,
+        "name": row.job.name,
+        "description": str(row.job.spec.get("description", "")),
+        "enabled": row.enabled,
+        "schedule": row.job.schedule.text if row.job.schedule else None,
+        "timezone": row.job.timezone,
+        "command": _command(row.job),
+        "source": row.source,
+        "version": row.version,
+        "next_at": format_instant(row.next_us),
+        "live_runs": row.live,
+        "last_run": run_view(row.last) if row.last else None,
+        "created_at": format_instant(row.created_us),
+        "updated_at": format_instant(row.updated_us),
+    }
+
+
+def job_details(row: JobRow) -> Json:
+    """A job with its whole definition in the words of a file."""
+    return {**job_view(row), "definition": definition_of(row)}
+
+
+def definition_of(row: JobRow) -> Json:
+    """The definition as it could stand in a file; `enabled` only when it is not."""
+    spec = dict(row.job.spec)
+    spec.pop("enabled", None)
+    return spec if row.enabled else {**spec, "enabled": False}
+
+
+def run_view(run: Run) -> Json:
+    """A run; `state` is `finished` exactly when `outcome` is set."""
+    return {
+        "id": run.id,
+        "job": run.job_name,
+        "job_id": run.job_id,
+        "cause": run.cause.value,
+        "state": "suspected" if run.suspected else run.state.value,
+        "outcome": run.outcome.value if run.outcome else None,
+        "scheduled_at": format_instant(run.scheduled_us),
+        "created_at": format_instant(run.created_us),
+        "started_at": format_instant(run.started_us),
+        "ended_at": format_instant(run.ended_us),
+        "duration_s": _seconds(run.started_us, run.ended_us),
+        "late_s": _seconds(run.scheduled_us, run.started_us),
+        "attempt": run.attempt,
+        "fence": run.fence,
+        "node": run.node,
+        "exit_code": run.exit_code,
+        "signal": run.signal,
+        "error": run.error_text,
+        "waits_for": run.wait_key,
+        "cancel_requested": run.cancel,
+        "output_dropped_bytes": run.dropped,
+    }
+
+
+def attempt_view(attempt: Attempt) -> Json:
+    """One try of a run."""
+    return {
+        "number": attempt.number,
+        "node": attempt.node,
+        "started_at": format_instant(attempt.started_us),
+        "ended_at": format_instant(attempt.ended_us),
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "killed_by": attempt.killed_by,
+        "error": attempt.error,
+        "error_text": attempt.error_text,
+        "cpu_s": attempt.cpu_us / 1_000_000,
+        "peak_memory_bytes": attempt.peak_rss_bytes,
+        "output_dropped_bytes": attempt.dropped,
+    }
+
+
+def piece_view(piece: OutputPiece) -> Json:
+    """A stretch of output; `bytes` holds one character per byte (latin-1), nothing is lost."""
+    return {
+        "attempt": piece.attempt,
+        "seq": piece.seq,
+        "stream": "stderr" if piece.stream == 2 else "stdout",
+        "at": format_instant(piece.at_us),
+        "dropped_bytes": piece.dropped,
+        "bytes": piece.chunk.decode("latin-1"),
+    }
+
+
+def ledger_view(row: LedgerRow) -> Json:
+    """Slots that did not run."""
+    return {
+        "job": row.job_name,
+        "from": format_instant(row.from_us),
+        "to": format_instant(row.to_us),
+        "count": row.count,
+        "reason": row.reason.value,
+        "ref": row.ref,
+    }
+
+
+def event_view(event: Event) -> Json:
+    """A fact about people, nodes and alarms."""
+    return {
+        "at": format_instant(event.at_us),
+        "kind": event.kind.value,
+        "subject": event.subject,
+        "actor": event.actor,
+        "text": event.text,
+    }
+
+
+def node_view(node: Node, now_us: int) -> Json:
+    """A host of the fleet."""
+    return {
+        "id": node.id,
+        "name": node.name,
+        "alive": node.alive(now_us),
+        "labels": dict(node.labels),
+        "capacity": node.capacity,
+        "live_runs": node.live,
+        "version": node.version,
+        "tzdata": node.tzdata,
+        "started_at": format_instant(node.started_us),
+        "lease_until": format_instant(node.lease_us),
+    }
+
+
+def page(items: list[Json], following: str | None) -> Json:
+    """One page of a list; `next` is what to ask for to get the following one."""
+    return {"api_version": API_VERSION, "items": items, "next": following}
+
+
+def changed(old: Mapping[str, object], new: Mapping[str, object]) -> list[Json]:
+    """What differs between two definitions, by key."""
+    keys = sorted({*old, *new})
+    return [
+        {"key": key, "old": old.get(key), "new": new.get(key)}
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _command(job: Job) -> str | list[str]:
+    return job.command if isinstance(job.command, str) else list(job.command)
+
+
+def _seconds(from_us: int | None, to_us: int | None) -> float | None:
+    if from_us is None or to_us is None:
+        return None
+    return round((to_us - from_us) / 1_000_000, 6)

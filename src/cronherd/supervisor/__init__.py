@@ -1,0 +1,1 @@
+"""The small process that owns the children of one host. Standard library only."""

@@ -1,0 +1,165 @@
+"""The contract between the engine and the process that owns its children. No I/O here.
+
+The supervisor process itself never imports this file (dataclasses cost it 6 ms and 1.3 MB);
+`wire` says how these values travel.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class SupervisorGone(Exception):
+    """The supervisor died, refused us, or its connection was lost.
+
+    Its guardian kills what it left. Launch another one: it replays what was not acknowledged.
+    """
+
+
+class Clock(Protocol):
+    """The two clocks the supervisor reads; engine/clock.py has the real one."""
+
+    def now_us(self) -> int:
+        """The wall clock: UTC microseconds since 1970."""
+        ...
+
+    def boot_us(self) -> int:
+        """Microseconds since the host booted, suspend included. Never steps."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """An order to run one command once."""
+
+    run_id: str
+    attempt: int
+    token: str
+    argv: tuple[str, ...]
+    """Executed as it is; argv[0] holds a slash or is looked up in the PATH of `env`."""
+    cwd: str
+    env: Mapping[str, str]
+    """The whole environment: nothing is inherited and nothing is added."""
+    stdin: bytes = b""
+    """What the command reads; /dev/null when empty."""
+    timeout_us: int | None = None
+    """From the spawn to SIGTERM. None: no limit."""
+    grace_us: int = 10_000_000
+    """From SIGTERM to SIGKILL."""
+    head_bytes: int = 262_144
+    tail_bytes: int = 262_144
+    valid_until_boot_us: int | None = None
+    """CLOCK_BOOTTIME of this host. Not spawned by then: void, and never spawned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The command was executed (execve succeeded)."""
+
+    run_id: str
+    attempt: int
+    token: str
+    pid: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A piece of what the command wrote, at most 256 KiB, bytes as they came."""
+
+    run_id: str
+    attempt: int
+    token: str
+    seq: int
+    """0, 1, 2 … over both streams of one attempt."""
+    stream: int
+    """1 stdout, 2 stderr."""
+    at_us: int
+    dropped: int
+    """Bytes (of both streams) dropped right before this chunk."""
+    chunk: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The last report of an attempt: how it ended, or why it never started."""
+
+    run_id: str
+    attempt: int
+    token: str
+    started_us: int | None
+    """None: nothing was ever executed."""
+    ended_us: int
+    exit_code: int | None
+    """Of the command; 127 and 126, as a shell says, with `not_found` and `not_executable`."""
+    signal: int | None
+    killed_by: str
+    """"" | timeout | cancel | agent_gone | shutdown: the first order to kill it."""
+    error: str
+    """"" | not_found | not_executable | cwd_missing | too_long | spawn_failed | void."""
+    error_text: str
+    """One sentence when `error` is set."""
+    dropped: int
+    """All bytes of output that were not kept."""
+    cpu_us: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """An earlier supervisor was told to start this and never reported an end.
+
+    Its processes are proven dead; whether it ran, and how far, nobody knows.
+    """
+
+    run_id: str
+    attempt: int
+    token: str
+
+
+Report = Started | Output | Ended | Gone
+
+
+class Supervisor(Protocol):
+    """What the engine may ask of the process that owns its children."""
+
+    incarnation: str
+    """Made by the supervisor process at its birth, in hex."""
+
+    replay_until: int
+    """Reports up to this spool position are of an earlier life; 0 when there are none."""
+
+    def start(self, starts: Sequence[Start]) -> None:
+        """Order a batch. Each ends in exactly one Ended. Raises SupervisorGone or ValueError.
+
+        ValueError: a value no supervisor would take (a limit exceeded); nothing was sent.
+        """
+        ...
+
+    def cancel(self, run_id: str, attempt: int) -> None:
+        """TERM (and CONT) to its group, KILL after its grace. Unknown or ended: no effect."""
+        ...
+
+    def reports(self, timeout_s: float) -> tuple[list[Report], int]:
+        """The next batch and its spool position; ([], position) on time-out.
+
+        Reports may come again after a restart or a full disk. Raises SupervisorGone when the
+        connection is lost and all that had arrived was handed over.
+        """
+        ...
+
+    def ack(self, position: int) -> None:
+        """Everything up to `position` is safely in the database; the spool may forget it."""
+        ...
+
+    def spool_bytes(self) -> int:
+        """The spool's size on disk, as last heard with a batch of reports."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection; the supervisor, if it lives, ends with it."""
+        ...
+
+    def shutdown(self) -> None:
+        """End cleanly: SIGKILL what still runs, report it, exit. Returns when it has exited."""
+        ...

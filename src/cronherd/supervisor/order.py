@@ -1,0 +1,66 @@
+"""A start as the supervisor holds it: read from the wire, and given to the wire."""
+
+from typing import TYPE_CHECKING, Any
+
+from cronherd.supervisor.wire import KEPT_LIMIT, STDIN_LIMIT, WireError
+
+if TYPE_CHECKING:
+    from cronherd.supervisor.base import Start
+
+FIELDS = 13
+
+
+class Order:
+    """One start, as base.Start, in a class that costs the supervisor no import."""
+
+    __slots__ = (
+        "argv", "attempt", "cwd", "env", "grace_us", "head_bytes", "run_id", "stdin",
+        "tail_bytes", "timeout_us", "token", "valid_until_boot_us", "withdrawn",
+    )  # fmt: skip
+
+    def __init__(self, message: list[Any], stdin: bytes) -> None:
+        """`message` as wire.py describes it. Raises WireError when it is no start."""
+        if len(message) != FIELDS:
+            raise WireError(f"a start of {len(message)} fields instead of {FIELDS}")
+        (
+            _, self.run_id, self.attempt, self.token, self.argv, self.cwd, self.env,
+            self.timeout_us, self.grace_us, self.head_bytes, self.tail_bytes,
+            self.valid_until_boot_us, _,
+        ) = message  # fmt: skip
+        self.stdin = stdin
+        self.withdrawn = False
+        self._check()
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names the attempt in this process."""
+        return self.run_id, self.attempt
+
+    def _check(self) -> None:
+        texts = type(self.run_id) is type(self.token) is type(self.cwd) is str
+        numbers = type(self.attempt) is type(self.grace_us) is int
+        kept = type(self.head_bytes) is type(self.tail_bytes) is int
+        if not (texts and numbers and kept):
+            raise WireError("a start with a field of a wrong type")
+        if type(self.argv) is not list or type(self.env) is not dict:
+            raise WireError("a start whose command or environment is none")
+        if type(self.env.get("PATH", "")) is not str:
+            raise WireError("a start whose PATH is no text")
+        for limit in (self.timeout_us, self.valid_until_boot_us):
+            if limit is not None and type(limit) is not int:
+                raise WireError("a start with a limit that is no number")
+        if not 0 <= self.head_bytes <= KEPT_LIMIT or not 0 <= self.tail_bytes <= KEPT_LIMIT:
+            raise WireError(f"a start that keeps more output than {KEPT_LIMIT} bytes")
+
+
+def message_of(start: "Start") -> list[Any]:
+    """The wire's form of `start`. Raises ValueError for what a supervisor would refuse."""
+    if len(start.stdin) > STDIN_LIMIT:
+        raise ValueError(f"stdin of {len(start.stdin)} bytes; at most {STDIN_LIMIT} are taken")
+    if not 0 <= start.head_bytes <= KEPT_LIMIT or not 0 <= start.tail_bytes <= KEPT_LIMIT:
+        raise ValueError(f"head_bytes and tail_bytes lie between 0 and {KEPT_LIMIT}")
+    return [
+        "start", start.run_id, start.attempt, start.token, list(start.argv), start.cwd,
+        dict(start.env), start.timeout_us, start.grace_us, start.head_bytes, start.tail_bytes,
+        start.valid_until_boot_us, len(start.stdin),
+    ]  # fmt: skip

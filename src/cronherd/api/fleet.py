@@ -1,0 +1,32 @@
+"""The whole: health, status, timers, the ledger and events."""
+
+from fastapi import APIRouter
+
+from cronherd.api.base import Answer, Limit, TheFleet
+
+routes = APIRouter(tags=["fleet"])
+
+
+@routes.get("/health", summary="Whether the database answers", operation_id="health")
+def health(fleet: TheFleet) -> Answer:
+    return Answer(fleet.health())
+
+
+@routes.get("/status", summary="The fleet at a glance", operation_id="status")
+def status(fleet: TheFleet) -> Answer:
+    return Answer(fleet.status())
+
+
+@routes.get("/timers", summary="Jobs by their next slot", operation_id="timers")
+def timers(fleet: TheFleet, limit: Limit = 500) -> Answer:
+    return Answer(fleet.timers(limit))
+
+
+@routes.get("/ledger", summary="Slots that did not run, newest first", operation_id="list_ledger")
+def list_ledger(fleet: TheFleet, job: str | None = None, limit: Limit = 50) -> Answer:
+    return Answer(fleet.list_ledger(job, limit))
+
+
+@routes.get("/events", summary="Events, newest first", operation_id="list_events")
+def list_events(fleet: TheFleet, limit: Limit = 50) -> Answer:
+    return Answer(fleet.list_events(limit))

@@ -1,0 +1,173 @@
+"""/jobs: definitions, and what one asks of a job."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+
+from cronherd.api.base import Actor, Answer, Limit, TheFleet, job_answer, version_of
+from cronherd.api.body import Document, Mapping, member, only
+from cronherd.domain.errors import Invalid
+from cronherd.domain.instant import parse_instant
+
+routes = APIRouter(tags=["jobs"])
+
+_DEFINITION = {"schema": {"type": "object", "description": "A job in the words of a file"}}
+_TAKES_JOB = {
+    "requestBody": {"required": True, "content": {"application/json": _DEFINITION}},
+}
+_TAKES_REQUEST = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "request_id": {"type": "string", "maxLength": 62},
+                        "force": {"type": "boolean", "default": False},
+                    },
+                    "additionalProperties": False,
+                }
+            }
+        }
+    }
+}
+_TAKES_JOBS = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "definitions": {"type": "array", "items": {"type": "object"}},
+                        "source": {"type": "string"},
+                        "dry_run": {"type": "boolean", "default": False},
+                    },
+                    "required": ["definitions", "source"],
+                    "additionalProperties": False,
+                }
+            }
+        },
+    }
+}
+
+
+@routes.get("/jobs", summary="List jobs by name", operation_id="list_jobs")
+def list_jobs(
+    fleet: TheFleet,
+    after: Annotated[str | None, Query(description="The `next` of the page before")] = None,
+    limit: Limit = 500,
+) -> Answer:
+    return Answer(fleet.list_jobs(after, limit))
+
+
+@routes.post(
+    "/jobs",
+    summary="Create a job",
+    operation_id="create_job",
+    openapi_extra=_TAKES_JOB,
+    status_code=HTTPStatus.CREATED,
+)
+def create_job(
+    fleet: TheFleet,
+    actor: Actor,
+    definition: Document,
+    source: Annotated[str, Query(description="Where the definition is kept")] = "command",
+) -> Answer:
+    return job_answer(fleet.create_job(definition, actor, source), HTTPStatus.CREATED)
+
+
+@routes.get("/jobs/{name}", summary="Show a job", operation_id="show_job")
+def show_job(fleet: TheFleet, name: str) -> Answer:
+    return job_answer(fleet.show_job(name))
+
+
+@routes.put(
+    "/jobs/{name}",
+    summary="Replace a job's definition",
+    operation_id="edit_job",
+    openapi_extra=_TAKES_JOB,
+)
+def edit_job(
+    fleet: TheFleet,
+    actor: Actor,
+    name: str,
+    definition: Document,
+    if_match: Annotated[str | None, Header(description='The version that was read: `"3"`')] = None,
+) -> Answer:
+    return job_answer(fleet.edit_job(name, definition, version_of(if_match), actor))
+
+
+@routes.delete("/jobs/{name}", summary="Delete a job, keep its runs", operation_id="delete_job")
+def delete_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
+    return Answer(fleet.delete_job(name, actor))
+
+
+@routes.post("/jobs/{name}/enable", summary="Enable a job", operation_id="enable_job")
+def enable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
+    return job_answer(fleet.set_enabled(name, actor, enabled=True))
+
+
+@routes.post("/jobs/{name}/disable", summary="Disable a job", operation_id="disable_job")
+def disable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
+    return job_answer(fleet.set_enabled(name, actor, enabled=False))
+
+
+@routes.post(
+    "/jobs/{name}/runs",
+    summary="Run a job now",
+    description="201 for a new run, 200 when the same request had been made before.",
+    operation_id="run_job",
+    openapi_extra=_TAKES_REQUEST,
+    status_code=HTTPStatus.CREATED,
+)
+def run_job(
+    fleet: TheFleet,
+    actor: Actor,
+    name: str,
+    body: Mapping,
+    idempotency_key: Annotated[str | None, Header(description="The same as request_id")] = None,
+) -> Answer:
+    only(body, "request_id", "force")
+    request_id = _request_id(body, idempotency_key)
+    force = member(body, "force", bool, default=False)
+    made = fleet.run_job(name, actor, request_id=request_id, force=force)
+    return Answer(made, HTTPStatus.OK if made["repeated"] else HTTPStatus.CREATED)
+
+
+def _request_id(body: Mapping, key: str | None) -> str | None:
+    told = body.get("request_id")
+    given = None if told is None else member(body, "request_id", str, "")
+    # The draft standard writes a quoted string, most programs send it bare.
+    key = key.strip().removeprefix('"').removesuffix('"') if key else None
+    if given and key and given != key:
+        raise Invalid("differs from Idempotency-Key", code="bad_request_id", where="request_id")
+    return given or key or None
+
+
+@routes.get("/jobs/{name}/next", summary="The next slots of a job", operation_id="next_slots")
+def next_slots(
+    fleet: TheFleet,
+    name: str,
+    count: Limit = 10,
+    start: Annotated[str | None, Query(alias="from", description="RFC 3339; now")] = None,
+) -> Answer:
+    return Answer(fleet.next_slots(name, count, parse_instant(start) if start else None))
+
+
+@routes.post(
+    "/apply",
+    summary="Make the jobs of one source what these definitions say",
+    operation_id="apply_jobs",
+    openapi_extra=_TAKES_JOBS,
+)
+def apply_jobs(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
+    only(body, "definitions", "source", "dry_run")
+    for key in ("definitions", "source"):
+        if key not in body:
+            raise Invalid("is required", code="missing", where=key)
+    definitions: list[object] = member(body, "definitions", list, [])
+    source = member(body, "source", str, "")
+    dry_run = member(body, "dry_run", bool, default=False)
+    return Answer(fleet.apply_jobs(definitions, source, actor, dry_run=dry_run))

@@ -1,0 +1,212 @@
+"""A fleet in memory: the words of Service, and answers of the same shape."""
+
+from collections.abc import Iterator, Sequence
+from threading import Event, Semaphore
+from typing import Any
+
+from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
+from cronherd.domain.instant import format_instant
+
+Json = dict[str, Any]
+
+
+def page(items: list[Json]) -> Json:
+    return {"api_version": "v1", "items": items, "next": None}
+
+
+class StandIn:
+    """`heard` holds each call that changes something; `fault` is raised by `health`."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Json] = {}
+        self.runs: dict[str, Json] = {}
+        self.requests: dict[tuple[str, str], str] = {}
+        self.pieces: dict[str, list[Json]] = {}
+        self.heard: list[tuple[object, ...]] = []
+        self.fault: Exception | None = None
+        self.news = Semaphore(0)
+        self.waiting = Event()
+        self.closing = False
+        self.left = Event()
+
+    def close(self) -> None:
+        self.closing = True
+        self.news.release(100)
+
+    def add_piece(self, run: str, text: str) -> None:
+        pieces = self.pieces.setdefault(run, [])
+        pieces.append({"attempt": 1, "seq": len(pieces), "stream": "stdout", "bytes": text})
+        self.news.release()
+
+    def finish(self, run: str) -> None:
+        self.runs[run] |= {"state": "finished", "outcome": "succeeded"}
+        self.news.release()
+
+    def _pause(self) -> bool:
+        self.waiting.set()
+        self.news.acquire()
+        return not self.closing
+
+    def _job(self, name: str) -> Json:
+        for job in self.jobs.values():
+            if name.lower() in {job["name"].lower(), job["id"]}:
+                return job
+        raise NotFound(f"there is no job '{name}'", code="no_job", hint="see 'job list'")
+
+    def _run(self, prefix: str) -> Json:
+        if prefix not in self.runs:
+            raise NotFound(f"there is no run '{prefix}'", code="no_run")
+        return self.runs[prefix]
+
+    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
+        if not 1 <= limit <= 1_000:
+            raise Invalid("a limit is between 1 and 1000", code="bad_limit")
+        names = sorted(name for name in self.jobs if not after or name > after)
+        return page([self.jobs[name] for name in names[:limit]])
+
+    def show_job(self, name: str) -> Json:
+        return self._job(name)
+
+    def create_job(self, definition: object, actor: str, source: str = "command") -> Json:
+        if not isinstance(definition, dict) or "name" not in definition:
+            where = "name"
+            faults = [
+                Invalid("is required", code="missing", where=where),
+                Invalid("unknown setting", code="unknown", hint="did you mean 'timeout'?"),
+            ]
+            raise InvalidInput(faults)
+        name = definition["name"]
+        if name.lower() in self.jobs:
+            raise Conflict(f"there is a job '{name}'", code="name_taken", where="name")
+        job = {"id": f"id{len(self.jobs)}", "name": name, "version": 1, "enabled": True}
+        self.jobs[name.lower()] = {**job, "source": source, "definition": definition}
+        self.heard.append(("create_job", name, actor, source))
+        return self.show_job(name)
+
+    def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
+        job = self._job(name)
+        if version not in {None, job["version"]}:
+            raise Conflict("somebody edited this job", code="version_conflict", hint="look again")
+        job |= {"definition": definition, "version": job["version"] + 1}
+        self.heard.append(("edit_job", name, version, actor))
+        return job
+
+    def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
+        self.heard.append(("set_enabled", name, actor, enabled))
+        job = self._job(name)
+        job["enabled"] = enabled
+        return job
+
+    def delete_job(self, name: str, actor: str) -> Json:
+        job = self._job(name)
+        del self.jobs[job["name"].lower()]
+        self.heard.append(("delete_job", name, actor))
+        return {"deleted": job["name"], "id": job["id"]}
+
+    def apply_jobs(
+        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+    ) -> Json:
+        self.heard.append(("apply_jobs", len(definitions), source, actor, dry_run))
+        changes = [{"name": str(one), "change": "create"} for one in definitions[:3]]
+        return {"api_version": "v1", "applied": not dry_run, "changes": changes}
+
+    def run_job(
+        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+    ) -> Json:
+        job = self._job(name)
+        key = job["id"], request_id or f"#{len(self.runs)}"
+        repeated = key in self.requests
+        if not repeated:
+            run_id = f"{len(self.runs):032x}"
+            self.requests[key] = run_id
+            self.runs[run_id] = {"id": run_id, "job": job["name"], "state": "running"}
+            self.heard.append(("run_job", name, actor, request_id, force))
+        return {"run": self.runs[self.requests[key]], "repeated": repeated}
+
+    def list_runs(
+        self,
+        job: str | None = None,
+        state: str | None = None,
+        outcome: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Json:
+        name = self._job(job)["name"] if job else None
+        runs = [
+            run
+            for run in self.runs.values()
+            if name in {None, run["job"]}
+            and state in {None, run["state"]}
+            and outcome in {None, run.get("outcome")}
+            and (before is None or run["id"] < before)
+        ]
+        return page(sorted(runs, key=lambda run: str(run["id"]), reverse=True)[:limit])
+
+    def show_run(self, prefix: str) -> Json:
+        return {**self._run(prefix), "attempts": []}
+
+    def cancel_run(self, prefix: str, actor: str) -> Json:
+        run = self._run(prefix)
+        if run["state"] == "finished":
+            raise Conflict("the run has already ended", code="already_ended")
+        self.heard.append(("cancel_run", prefix, actor))
+        run |= {"cancel_requested": True}
+        return self.show_run(prefix)
+
+    def run_output(
+        self, prefix: str, attempt: int | None = None, after: int = -1, limit: int = 64
+    ) -> Json:
+        run = self._run(prefix)
+        items = [
+            piece
+            for piece in self.pieces.get(prefix, [])
+            if attempt in {None, piece["attempt"]} and piece["seq"] > after
+        ]
+        return {"api_version": "v1", "run": run, "items": items[:limit]}
+
+    def follow_output(self, prefix: str) -> Iterator[Json]:
+        try:
+            yield from self._follow(prefix)
+        finally:
+            self.left.set()
+
+    def _follow(self, prefix: str) -> Iterator[Json]:
+        run, after = self._run(prefix), 0
+        while True:
+            pieces = self.pieces.get(prefix, [])[after:]
+            yield from pieces
+            after += len(pieces)
+            if pieces:
+                continue
+            if self.fault is not None:
+                raise self.fault
+            if run["state"] == "finished" or not self._pause():
+                yield {"run": run}
+                return
+            if len(self.pieces.get(prefix, [])) == after:
+                yield {}  # nothing new
+
+    def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
+        job = self._job(name)
+        return {"job": job["name"], "slots": [format_instant(from_us)] * count}
+
+    def timers(self, limit: int = 500) -> Json:
+        return {**page([{"limit": limit}]), "now": None}
+
+    def status(self) -> Json:
+        return {"api_version": "v1", "version": "0", "counts": {"enabled": len(self.jobs)}}
+
+    def list_nodes(self) -> Json:
+        return page([{"name": "db-1", "alive": True}])
+
+    def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
+        name = self._job(job)["name"] if job else None
+        return page([{"job": name, "limit": limit}])
+
+    def list_events(self, limit: int = 50) -> Json:
+        return page([{"kind": "job_created", "limit": limit}])
+
+    def health(self) -> Json:
+        if self.fault is not None:
+            raise self.fault
+        return {"status": "ok", "version": "0", "now": None}

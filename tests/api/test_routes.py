@@ -1,0 +1,264 @@
+"""Each word of a fleet, said by Client over a real Unix socket."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from cronherd.api.app import build_app
+from cronherd.api.server import ApiServer
+from cronherd.client import Client, Fleet
+from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
+from cronherd.service import Service
+from tests.api.conftest import Send, send_raw
+from tests.api.stand_in import StandIn
+
+NIGHTLY = {"name": "nightly", "command": "true"}
+
+
+def words_of(kind: type) -> dict[str, inspect.Signature]:
+    return {
+        name: inspect.signature(member)
+        for name, member in vars(kind).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }
+
+
+# ------------------------------------------------------------------ one contract
+
+
+@pytest.mark.parametrize("kind", [Service, Client, StandIn])
+def test_it_has_the_same_words_here_and_elsewhere(kind: type):
+    assert words_of(Fleet)
+    words = words_of(kind)
+    if kind is StandIn:
+        words = {name: words[name] for name in words_of(Fleet)}
+    assert words == words_of(Fleet)
+
+
+def test_it_fits_the_protocol_for_the_type_checker():
+    kinds: list[type[Fleet]] = [Service, Client, StandIn]
+    assert kinds
+
+
+def test_it_lets_the_app_say_who_asks(service: StandIn, folder: Path):
+    def who(request: Request) -> str:
+        name = request.headers.get("X-Who")
+        if name is None:
+            raise Invalid("who are you?", code="nobody")
+        return name
+
+    server = ApiServer(build_app(service, actor=who), folder / "s")
+    server.start()
+    body = json.dumps(NIGHTLY).encode()
+    assert send_raw(folder / "s", "POST", "/api/v1/jobs", body, X_Who="ann").status == 201
+    assert send_raw(folder / "s", "POST", "/api/v1/jobs", body).document["code"] == "nobody"
+    server.stop()
+    assert service.heard == [("create_job", "nightly", "ann", "command")]
+
+
+# ------------------------------------------------------------------ jobs
+
+
+def test_it_creates_a_job_and_shows_it(client: Client, service: StandIn):
+    made = client.create_job(NIGHTLY, "ignored", "jobs.yaml")
+    assert made["definition"] == NIGHTLY
+    assert made == client.show_job("nightly") == service.jobs["nightly"]
+    assert service.heard == [("create_job", "nightly", "local", "jobs.yaml")]
+
+
+def test_it_answers_a_creation_with_its_place_and_version(send: Send):
+    reply = send("POST", "/jobs", b'{"name": "a b%"}')
+    assert reply.status == 201
+    assert reply.headers["Location"] == "/api/v1/jobs/a%20b%25"
+    assert reply.headers["ETag"] == '"1"'
+    assert send("GET", "/jobs/a%20b%25").headers["ETag"] == '"1"'
+
+
+def test_it_lists_jobs_page_by_page(client: Client):
+    for name in ("a", "b", "c"):
+        client.create_job({"name": name}, "me")
+    assert [job["name"] for job in client.list_jobs(limit=2)["items"]] == ["a", "b"]
+    assert [job["name"] for job in client.list_jobs("b", 2)["items"]] == ["c"]
+
+
+def test_it_edits_the_version_that_was_read(client: Client, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    edited = client.edit_job("nightly", {"name": "nightly", "command": "false"}, 1, "me")
+    assert edited["version"] == 2
+    assert service.heard[-1] == ("edit_job", "nightly", 1, "local")
+    with pytest.raises(Conflict) as caught:
+        client.edit_job("nightly", NIGHTLY, 1, "me")
+    assert (caught.value.code, caught.value.hint) == ("version_conflict", "look again")
+
+
+def test_it_edits_whatever_version_there_is_when_none_was_read(client: Client, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    client.edit_job("nightly", NIGHTLY, None, "me")
+    assert service.heard[-1] == ("edit_job", "nightly", None, "local")
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [('"1"', 200), ("1", 200), ("*", 200), ('"7"', 412), ('W/"1"', 422), ("x", 422), ("", 422)],
+)
+def test_it_takes_the_version_from_if_match(send: Send, client: Client, tag: str, status: int):
+    client.create_job(NIGHTLY, "me")
+    reply = send("PUT", "/jobs/nightly", b'{"name": "nightly"}', If_Match=tag)
+    assert reply.status == status
+    assert reply.headers["ETag"] == ('"2"' if status == 200 else None)
+
+
+def test_it_enables_and_disables(client: Client):
+    client.create_job(NIGHTLY, "me")
+    assert client.set_enabled("nightly", "me", enabled=False)["enabled"] is False
+    assert client.set_enabled("nightly", "me", enabled=True)["enabled"] is True
+
+
+def test_it_deletes_a_job(client: Client):
+    client.create_job(NIGHTLY, "me")
+    assert client.delete_job("NIGHTLY", "me") == {"deleted": "nightly", "id": "id0"}
+    with pytest.raises(NotFound, match="there is no job 'nightly'"):
+        client.show_job("nightly")
+
+
+def test_it_tells_every_fault_of_a_definition(client: Client):
+    with pytest.raises(InvalidInput) as caught:
+        client.create_job({}, "me")
+    faults = [(fault.code, fault.text, fault.hint, fault.where) for fault in caught.value.errors]
+    assert faults == [
+        ("missing", "is required", "", "name"),
+        ("unknown", "unknown setting", "did you mean 'timeout'?", ""),
+    ]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_it_applies_definitions(client: Client, service: StandIn, dry_run: bool):  # noqa: FBT001
+    answer = client.apply_jobs(["x", None, {}], "jobs.yaml", "me", dry_run=dry_run)
+    assert answer["applied"] is not dry_run
+    assert [change["name"] for change in answer["changes"]] == ["x", "None", "{}"]
+    assert service.heard == [("apply_jobs", 3, "jobs.yaml", "local", dry_run)]
+
+
+def test_it_takes_twenty_thousand_jobs_at_once(client: Client, service: StandIn):
+    definitions = [{"name": f"job {n}", "command": "x" * 1_000} for n in range(20_000)]
+    client.apply_jobs(definitions, "big", "me", dry_run=True)
+    assert service.heard == [("apply_jobs", 20_000, "big", "local", True)]
+
+
+def test_it_tells_the_next_slots_to_the_microsecond(client: Client):
+    client.create_job(NIGHTLY, "me")
+    slots = client.next_slots("nightly", 2, 1_800_000_000_000_001)["slots"]
+    assert slots == ["2027-01-15T08:00:00.000001Z"] * 2
+    assert client.next_slots("nightly", 1)["slots"] == [None]
+
+
+# ------------------------------------------------------------------ runs
+
+
+def test_it_runs_a_job_once_per_request(client: Client, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    first = client.run_job("nightly", "me", request_id="r1", force=True)
+    again = client.run_job("nightly", "me", request_id="r1")
+    assert (first["repeated"], again["repeated"]) == (False, True)
+    assert first["run"] == again["run"]
+    assert service.heard[-1] == ("run_job", "nightly", "local", "r1", True)
+    assert client.run_job("nightly", "me")["run"]["id"] != first["run"]["id"]
+
+
+def test_it_takes_the_idempotency_key_as_the_request(send: Send, client: Client):
+    client.create_job(NIGHTLY, "me")
+    keys = ["abc", '"abc"']
+    replies = [send("POST", "/jobs/nightly/runs", Idempotency_Key=key) for key in keys]
+    assert [reply.status for reply in replies] == [201, 200]
+    body = b'{"request_id": "abc"}'
+    assert send("POST", "/jobs/nightly/runs", body, Idempotency_Key="abc").status == 200
+    reply = send("POST", "/jobs/nightly/runs", body, Idempotency_Key="other")
+    assert (reply.status, reply.document["code"]) == (422, "bad_request_id")
+
+
+def test_it_lists_runs_by_what_was_asked(client: Client, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    ids = [client.run_job("nightly", "me")["run"]["id"] for _ in range(3)]
+    service.finish(ids[0])
+    assert [run["id"] for run in client.list_runs()["items"]] == ids[::-1]
+    assert len(client.list_runs(job="nightly", limit=2)["items"]) == 2
+    assert [run["id"] for run in client.list_runs(state="finished")["items"]] == ids[:1]
+    assert [run["id"] for run in client.list_runs(outcome="succeeded")["items"]] == ids[:1]
+    assert [run["id"] for run in client.list_runs(before=ids[1])["items"]] == ids[:1]
+    with pytest.raises(NotFound):
+        client.list_runs(job="other")
+
+
+def test_it_shows_and_cancels_a_run(client: Client, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    run = client.run_job("nightly", "me")["run"]["id"]
+    assert client.show_run(run)["attempts"] == []
+    assert client.cancel_run(run, "me")["cancel_requested"] is True
+    assert service.heard[-1] == ("cancel_run", run, "local")
+    service.finish(run)
+    with pytest.raises(Conflict) as caught:
+        client.cancel_run(run, "me")
+    assert caught.value.code == "already_ended"
+
+
+def test_it_shows_output_after_a_piece(client: Client, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    run = client.run_job("nightly", "me")["run"]["id"]
+    every_byte = bytes(range(256)).decode("latin-1")
+    for text in ("a", every_byte, "c"):
+        service.add_piece(run, text)
+    answer = client.run_output(run, attempt=1, after=0, limit=1)
+    assert [piece["bytes"] for piece in answer["items"]] == [every_byte]
+    assert client.run_output(run, attempt=2)["items"] == []
+
+
+# ------------------------------------------------------------------ the whole
+
+
+def test_it_tells_about_the_fleet(client: Client):
+    client.create_job(NIGHTLY, "me")
+    assert client.health()["status"] == "ok"
+    assert client.status()["counts"] == {"enabled": 1}
+    assert client.list_nodes()["items"] == [{"name": "db-1", "alive": True}]
+    assert client.timers(7)["items"] == [{"limit": 7}]
+    assert client.list_ledger("nightly", 8)["items"] == [{"job": "nightly", "limit": 8}]
+    assert client.list_ledger()["items"] == [{"job": None, "limit": 50}]
+    assert client.list_events(9)["items"] == [{"kind": "job_created", "limit": 9}]
+
+
+def test_it_describes_every_route(send: Send):
+    described = send("GET", "/openapi.json").document
+    operations = [one for path in described["paths"].values() for one in path.values()]
+    assert len(operations) == len({one["operationId"] for one in operations}) == 20
+    for one in operations:
+        assert one["summary"]
+        assert one["tags"]
+        assert "application/problem+json" in one["responses"]["4XX"]["content"]
+    assert "HTTPValidationError" not in str(described)
+
+
+# ------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "a.b", "...", "100%", "%41", "a%2Fb", "Grüße", "日本語", "🕐", "a?b#c", "a+b&c=d",
+     "runs", "a:b@c", "~", "'\"<b>;", "x" * 120],
+)  # fmt: skip
+def test_it_finds_a_job_by_any_name(client: Client, name: str):
+    client.create_job({"name": name}, "me")
+    assert client.show_job(name)["name"] == name
+    assert client.set_enabled(name, "me", enabled=False)["name"] == name
+    assert client.run_job(name, "me")["run"]["job"] == name
+    assert len(client.list_runs(job=name)["items"]) == 1
+    assert client.next_slots(name, 1)["job"] == name
+    assert client.delete_job(name, "me")["deleted"] == name
+
+
+@pytest.mark.parametrize("name", ["", "/", "a/b", "../runs", "a/enable"])
+def test_it_finds_no_job_by_what_is_no_name(client: Client, name: str):
+    with pytest.raises(NotFound):
+        client.show_job(name)

@@ -1,0 +1,388 @@
+"""What a job may say: each setting, how it is read, its default and its sentence for the docs.
+
+`definition.py` reads jobs with it.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic.json_schema import WithJsonSchema
+
+from cronherd.domain.duration import format_duration
+from cronherd.domain.errors import Invalid
+from cronherd.domain.instant import SECOND_US
+from cronherd.domain.job import NAME_LENGTH, name_key
+from cronherd.domain.policy import (
+    GRACE_US,
+    ON_TIME_US,
+    OUTPUT_HEAD,
+    OUTPUT_TAIL,
+    QUEUE_MAX,
+    TAKEOVER_AFTER_US,
+    Catchup,
+    CatchupMode,
+    Delivery,
+    Overlap,
+    Retention,
+    Retry,
+)
+from cronherd.domain.schedule import canonical_schedule, parse_schedule
+from cronherd.domain.window import parse_window
+from cronherd.faults import (
+    LABELS,
+    SWITCH,
+    ZONE,
+    Fault,
+    Faulty,
+    Kind,
+    Shape,
+    choice,
+    duration,
+    faults_of,
+    nested,
+    number,
+    read_duration,
+    read_each,
+    read_number,
+    read_size,
+    read_text,
+    read_whole,
+    read_word,
+    refusal,
+    spell,
+    text,
+    whole,
+)
+
+COMMAND_BYTES = 100_000  # Linux takes 128 KiB for one argument
+DESCRIPTION_BYTES = 10_000
+MAX_ARGUMENTS = 1_000
+MAX_ENV = 1_000
+MAX_TAGS = 50
+MAX_OUTPUT = 16 * 1024 * 1024  # it lives in your database
+LEAST_TAKEOVER_US = 30 * SECOND_US  # lease + grace + 5 s: sooner, two nodes could own one run
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?")
+_LONG = 5_000
+_PLAIN_RETRY = Retry()
+_PLAIN_RETENTION = Retention()
+_PLAIN_CATCHUP = Catchup()
+
+
+def _percent(share: float) -> str:
+    return f"{round(share * 100, 4):g}%"
+
+
+def _read_name(value: object) -> str:
+    name = read_text(value, most=_LONG)
+    name_key(name)
+    return name
+
+
+def _read_command(value: object) -> str | list[str]:
+    if isinstance(value, str):
+        return read_text(value, most=COMMAND_BYTES)
+    if not isinstance(value, list | tuple):
+        what = spell(value)
+        hint = "write a text for the shell, or a list of a program and its arguments"
+        raise Invalid(f"must be a command, not {what}", hint=hint)
+    if not value or len(value) > MAX_ARGUMENTS:
+        raise Invalid(f"must have 1 to {MAX_ARGUMENTS} parts")
+    parts = _read_items(value, lambda part: read_text(part, most=COMMAND_BYTES, empty=True))
+    if not parts[0].strip():
+        raise Invalid("the program's name is empty")
+    if sum(len(part.encode()) for part in parts) > COMMAND_BYTES:
+        raise Invalid(f"is longer than {COMMAND_BYTES:,} bytes", code="too_long")
+    return parts
+
+
+def _read_items(value: Sequence[object], read: Callable[[object], str]) -> list[str]:
+    items: list[str] = []
+    faults: list[Fault] = []
+    for index, part in enumerate(value):
+        try:
+            items.append(read(part))
+        except Invalid as error:
+            faults += [fault.under(index) for fault in faults_of(error)]
+    if faults:
+        raise Faulty(faults)
+    return items
+
+
+def _read_window(value: object) -> str:
+    return parse_window(read_text(value, most=200)).text
+
+
+def _read_takeover(value: object) -> str:
+    if value == "never":
+        return "never"
+    why = "a shorter one could start what still runs; or write never"
+    return read_duration(value, least_us=LEAST_TAKEOVER_US, why=why)
+
+
+def _read_jitter(value: object) -> str:
+    share = value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(\.\d{1,4})?%", value, re.ASCII):
+        share = float(value[:-1]) / 100
+    try:
+        return _percent(read_number(share, 0, 1))
+    except Invalid:
+        text = f"must be a share from 0% to 100%, not {spell(value)}"
+        raise Invalid(text, hint="write 20% or 0.2") from None
+
+
+class RetriesDefinition(Shape):
+    """How a failed run is tried again."""
+
+    max: Annotated[int, whole(0, 100)] = Field(
+        description="How many new attempts a failed run gets at the most."
+    )
+    backoff: Annotated[str, duration()] = Field(
+        default=format_duration(_PLAIN_RETRY.backoff_us),
+        description="How long the first new attempt waits.",
+    )
+    factor: Annotated[float, number(1, 100)] = Field(
+        default=_PLAIN_RETRY.factor, description="How much longer each further attempt waits."
+    )
+    max_delay: Annotated[str, duration()] = Field(
+        default=format_duration(_PLAIN_RETRY.max_delay_us),
+        description="The longest wait before an attempt.",
+    )
+    jitter: Annotated[str, Kind(_read_jitter, {"type": ["string", "number"]})] = Field(
+        default=_percent(_PLAIN_RETRY.jitter),
+        description="The largest share by which a wait is varied, so that retries spread.",
+    )
+
+
+class RetentionDefinition(Shape):
+    """How long finished runs are kept: while they are young or among the last."""
+
+    age: Annotated[str, duration()] = Field(
+        default=format_duration(_PLAIN_RETENTION.age_us),
+        description="How long a finished run is kept in any case.",
+    )
+    runs: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=_PLAIN_RETENTION.runs,
+        description="How many of the last runs are kept whatever their age.",
+    )
+
+
+_RETRIES = nested(RetriesDefinition)
+
+
+def _read_retries(value: object) -> object:
+    return _RETRIES.read(value) if isinstance(value, Mapping) else read_whole(value, 0, 100)
+
+
+def _read_pair(key: object, value: object) -> tuple[str, str]:
+    if not isinstance(key, str) or not _ENV_NAME.fullmatch(key):
+        raise Invalid("is not a variable's name", code="bad_env", hint="letters, digits and _")
+    if key.upper().startswith("CRONHERD_"):
+        raise Invalid("names that begin with CRONHERD_ are set by cronherd", code="bad_env")
+    return key, read_word(value, most=COMMAND_BYTES)
+
+
+def _read_env(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise Invalid(f"must be a mapping of variables, not {spell(value)}", hint="{NAME: value}")
+    if len(value) > MAX_ENV:
+        raise Invalid(f"has more than {MAX_ENV} variables", code="too_many")
+    return read_each(value, _read_pair)
+
+
+def _read_shell(value: object) -> str:
+    path = read_text(value, most=_LONG, lines=False)
+    if not path.startswith("/"):
+        raise Invalid(f"{spell(path)} is not an absolute path", hint="write /bin/bash")
+    return path
+
+
+def _read_cwd(value: object) -> str:
+    path = read_text(value, most=_LONG, lines=False)
+    if path.startswith(("/", "~/")) or path == "~":
+        return path
+    raise Invalid(f"{spell(path)} is not an absolute path", hint="write /srv/shop, ~ or ~/shop")
+
+
+def _read_user(value: object) -> str:
+    name = read_text(value, most=_LONG)
+    if _USER.fullmatch(name):
+        return name
+    raise Invalid(f"{spell(name)} is not the name of a user")
+
+
+def _read_tag(value: object) -> str:
+    tag = read_text(value, most=200, lines=False)
+    if tag != tag.strip() or "," in tag or not tag.isprintable():
+        raise Invalid(f"{spell(tag)} cannot be a tag", hint="no comma, no blank at either end")
+    return tag
+
+
+def _read_tags(value: object) -> list[str]:
+    if not isinstance(value, list | tuple):
+        raise Invalid(f"must be a list of tags, not {spell(value)}", hint="write [backup, nightly]")
+    if len(value) > MAX_TAGS:
+        raise Invalid(f"has more than {MAX_TAGS} tags", code="too_many")
+    return list(dict.fromkeys(_read_items(value, _read_tag)))
+
+
+def _read_schedule(value: object, timezone: str, window: str | None, now_us: int) -> object:
+    _check_schedule_shape(value)
+    span = parse_window(window) if window else None
+    parse_schedule(value, timezone=timezone, window=span, now_us=now_us)
+    return canonical_schedule(value)
+
+
+def _check_schedule_shape(value: object, *, inner: bool = False) -> None:
+    """Bound what the grammar sees: texts, numbers, one level of lists and mappings."""
+    if isinstance(value, str):
+        read_text(value, most=_LONG)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            if isinstance(part, str):
+                read_text(part, most=_LONG)
+            elif isinstance(part, bool) or not isinstance(part, int | float):
+                raise Invalid(f"must be text, not {spell(part)}", code="bad_schedule")
+            else:
+                read_duration(part)
+    elif isinstance(value, list | tuple) and not inner:
+        for part in value:
+            _check_schedule_shape(part, inner=True)
+    else:
+        hint = "write '30 2 * * *' or 'every 10m'"
+        raise Invalid(f"must be a schedule, not {spell(value)}", code="bad_schedule", hint=hint)
+
+
+_SIZES = Kind(lambda value: read_size(value, MAX_OUTPUT), {"type": ["integer", "string"]})
+_MAPPING = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+_STRINGS = {"type": "array", "items": {"type": "string"}}
+_COMMAND_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, _STRINGS | {"minItems": 1}]}
+_RULE = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
+_RULES = {"anyOf": [*_RULE["anyOf"], {"type": "array", "items": _RULE, "minItems": 1}]}
+_RETRIES_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 100}, _RETRIES.schema]}
+_TIMEOUT = duration(least_us=1, why="leave it out for no limit")
+
+
+class JobDefinition(Shape):
+    """A job in the words of a file. What is left out has its default."""
+
+    name: Annotated[str, Kind(_read_name, {"type": "string", "maxLength": NAME_LENGTH})] = Field(
+        description="What the job is called; unique, upper and lower case do not differ."
+    )
+    description: Annotated[str | None, text(DESCRIPTION_BYTES, empty=True)] = Field(
+        default=None, description="What the job is for, in words for people."
+    )
+    command: Annotated[str | list[str], Kind(_read_command, _COMMAND_SCHEMA)] = Field(
+        description="What runs: a text goes to the shell, a list is executed as it is."
+    )
+    timezone: Annotated[str | None, ZONE] = Field(
+        default=None, description="The time zone of the schedule; else the fleet's is written in."
+    )
+    window: Annotated[
+        str | None, Kind(_read_window, {"type": "string", "examples": ["23:00-03:00"]})
+    ] = Field(default=None, description="The stretch of the local day in which slots count.")
+    # After timezone and window: it is read in their light.
+    schedule: Annotated[Any, WithJsonSchema(_RULES)] = Field(
+        default=None,
+        description="When the job runs, as cron fields, every, after or at, or a list of those; "
+        "without it the job runs only by hand.",
+    )
+    enabled: Annotated[bool, SWITCH] = Field(
+        default=True, description="Whether the schedule fires; a disabled job can run by hand."
+    )
+    overlap: Annotated[str, choice(*Overlap)] = Field(
+        default=Overlap.SKIP.value,
+        description="What a slot does when the job already runs as often as it may.",
+    )
+    max_running: Annotated[int, whole(1, 10_000)] = Field(
+        default=1, description="How many runs of the job go on at once in the whole fleet."
+    )
+    queue_max: Annotated[int, whole(0, 100_000)] = Field(
+        default=QUEUE_MAX, description="How many slots may wait with overlap queue."
+    )
+    catchup: Annotated[str, choice(*CatchupMode)] = Field(
+        default=_PLAIN_CATCHUP.mode.value, description="Which of the missed slots still run."
+    )
+    catchup_window: Annotated[str, duration()] = Field(
+        default=format_duration(_PLAIN_CATCHUP.window_us),
+        description="How old a missed slot may be and still run.",
+    )
+    catchup_max: Annotated[int, whole(0, 1_000)] = Field(
+        default=_PLAIN_CATCHUP.most,
+        description="How many missed slots run at the most with catchup all.",
+    )
+    on_time: Annotated[str, duration()] = Field(
+        default=format_duration(ON_TIME_US),
+        description="How late a slot may start and still not count as missed.",
+    )
+    start_deadline: Annotated[str | None, _TIMEOUT] = Field(
+        default=None, description="A run that has not started so long after its slot is given up."
+    )
+    timeout: Annotated[str | None, _TIMEOUT] = Field(
+        default=None, description="How long a run may take before it is stopped."
+    )
+    grace: Annotated[str, duration()] = Field(
+        default=format_duration(GRACE_US),
+        description="How long a run that is stopped has between TERM and KILL.",
+    )
+    retries: Annotated[Any, Kind(_read_retries, _RETRIES_SCHEMA)] = Field(
+        default=0, description="How often a failed run is tried again, and after which waits."
+    )
+    delivery: Annotated[str, choice(*Delivery)] = Field(
+        default=Delivery.AT_MOST_ONCE.value,
+        description="Whether a run whose node is gone may be started once more.",
+    )
+    takeover_after: Annotated[str, Kind(_read_takeover, {"type": ["string", "number"]})] = Field(
+        default=format_duration(TAKEOVER_AFTER_US),
+        description="How long a silent node keeps the run; at least 30s, or never.",
+    )
+    run_on: Annotated[dict[str, str] | None, LABELS] = Field(
+        default=None, description="The labels a node must have to run the job."
+    )
+    priority: Annotated[int, whole(-100, 100)] = Field(
+        default=0, description="Which run a busy node takes first: the smaller number."
+    )
+    env: Annotated[dict[str, str] | None, Kind(_read_env, _MAPPING)] = Field(
+        default=None, description="Environment variables of the command."
+    )
+    shell: Annotated[str, Kind(_read_shell, {"type": "string", "pattern": "^/"})] = Field(
+        default="/bin/sh", description="The shell that a command given as text goes to."
+    )
+    cwd: Annotated[str | None, Kind(_read_cwd, {"type": "string", "pattern": "^[/~]"})] = Field(
+        default=None, description="The directory the command starts in; ~ is the user's home."
+    )
+    stdin: Annotated[str | None, text(COMMAND_BYTES, empty=True)] = Field(
+        default=None, description="What the command reads on its standard input."
+    )
+    user: Annotated[str | None, Kind(_read_user, {"type": "string"})] = Field(
+        default=None, description="The user the command runs as, where the host allows it."
+    )
+    mailto: Annotated[str | None, text(1_000, lines=False, empty=True)] = Field(
+        default=None, description="Who gets mail about the job; empty for nobody."
+    )
+    tags: Annotated[list[str] | None, Kind(_read_tags, _STRINGS)] = Field(
+        default=None, description="Words to find and group jobs by."
+    )
+    retention: Annotated[dict[str, object] | None, nested(RetentionDefinition)] = Field(
+        default=None, description="How long finished runs of the job are kept."
+    )
+    output_head: Annotated[int, _SIZES] = Field(
+        default=OUTPUT_HEAD, description="How many first bytes of a run's output are kept."
+    )
+    output_tail: Annotated[int, _SIZES] = Field(
+        default=OUTPUT_TAIL, description="How many last bytes of a run's output are kept."
+    )
+
+    @field_validator("schedule", mode="plain")
+    @classmethod
+    def _schedule(cls, value: object, validation: ValidationInfo) -> object:
+        context = validation.context or {}
+        timezone = validation.data.get("timezone") or context.get("timezone", "UTC")
+        window = validation.data.get("window")
+        try:
+            return _read_schedule(value, timezone, window, context.get("now_us", 0))
+        except (Invalid, Faulty) as error:
+            raise refusal(error) from None

@@ -1,0 +1,189 @@
+"""What a configuration may say: each setting, how it is read, its default and its sentence."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from cronherd.definition import job_schema, read_defaults
+from cronherd.domain.duration import format_duration
+from cronherd.domain.errors import Invalid
+from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
+from cronherd.faults import (
+    LABELS,
+    ZONE,
+    Kind,
+    Shape,
+    choice,
+    clean_schema,
+    duration,
+    nested,
+    printable,
+    read_text,
+    read_whole,
+    spell,
+)
+
+MAX_CAPACITY = 10_000
+LOG_LEVELS = ("debug", "info", "warning", "error")
+CPU_SHARES = ("cpu_full", "cpu_half", "cpu_quarter")
+
+_SERVERS = ("postgresql", "postgres", "mysql", "mariadb")
+_SQLITE_HINT = "write sqlite:///var/cronherd.db, or sqlite:////var/lib/cronherd/cronherd.db"
+_NODE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9])?")
+_SECRET = re.compile(r"(://[^:/@\s]*):[^/\s]*@")
+
+
+def mask(text: str) -> str:
+    """The text with the password of a URL hidden."""
+    return _SECRET.sub(r"\1:***@", text)
+
+
+def _read_database(value: object) -> str:
+    url = read_text(value, most=4_000, lines=False)
+    scheme, found, rest = url.partition("://")
+    if scheme.lower().partition("+")[0] in _SERVERS:
+        raise Invalid(
+            "this version keeps its state in SQLite only; database servers come next",
+            code="unsupported_database",
+            hint=_SQLITE_HINT,
+        )
+    if not found or scheme != "sqlite":
+        raise Invalid(
+            f"'{printable(mask(url)[:80])}' is not a database", code="bad_url", hint=_SQLITE_HINT
+        )
+    if not rest.startswith("/") or rest in {"/", "//", "/:memory:"} or rest.endswith("/"):
+        raise Invalid("the database needs a file", code="bad_url", hint=_SQLITE_HINT)
+    if "?" in rest or "#" in rest:
+        raise Invalid("the URL of an SQLite file has no options", code="bad_url", hint="drop the ?")
+    return url
+
+
+def read_node_name(value: object) -> str:
+    name = read_text(value, most=1_000)
+    if _NODE_NAME.fullmatch(name):
+        return name
+    hint = "letters, digits and _ . - in between, at most 120"
+    raise Invalid(f"{spell(name)} cannot be a node's name", code="bad_name", hint=hint)
+
+
+def _read_capacity(value: object) -> int | str:
+    if isinstance(value, str) and value in CPU_SHARES:
+        return value
+    try:
+        return read_whole(value, 1, MAX_CAPACITY)
+    except Invalid as error:
+        raise Invalid(error.text, hint=f"or one of {', '.join(CPU_SHARES)}") from None
+
+
+_CAPACITY_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": MAX_CAPACITY},
+        {"enum": list(CPU_SHARES)},
+    ]
+}
+_JOBS_SCHEMA = {"type": ["array", "object"]}
+
+
+class NodeSettings(Shape):
+    """The host as a member of the fleet."""
+
+    name: Annotated[str | None, Kind(read_node_name, {"type": "string"})] = Field(
+        default=None, description="What the node is called; the host's name when absent."
+    )
+    labels: Annotated[dict[str, str] | None, LABELS] = Field(
+        default=None, description="Labels that jobs ask for with run_on, such as zone: eu."
+    )
+    capacity: Annotated[int | str | None, Kind(_read_capacity, _CAPACITY_SCHEMA)] = Field(
+        default=None,
+        description="How many runs the node takes at once: a number, cpu_full, cpu_half or "
+        "cpu_quarter; max(32, 8 x processors) when absent.",
+    )
+
+
+class Settings(Shape):
+    """The configuration of a cronherd process."""
+
+    database: Annotated[str | None, Kind(_read_database, {"type": "string"})] = Field(
+        default=None,
+        description="The URL of the fleet's database; a file in the state directory when absent.",
+    )
+    timezone: Annotated[str | None, ZONE] = Field(
+        default=None,
+        description="The zone of jobs that name none, fixed when the fleet is made; the host's "
+        "when absent.",
+    )
+    node: Annotated[dict[str, Any] | None, nested(NodeSettings)] = Field(
+        default=None, description="The host as a member of the fleet."
+    )
+    drain_timeout: Annotated[str, duration()] = Field(
+        default=format_duration(DRAIN_TIMEOUT_US),
+        description="How long the first Ctrl-C or SIGTERM waits for runs.",
+    )
+    ledger_age: Annotated[str, duration()] = Field(
+        default=format_duration(LEDGER_AGE_US),
+        description="How long the record of slots that did not run is kept.",
+    )
+    log_level: Annotated[str, choice(*LOG_LEVELS)] = Field(
+        default="info", description="The least important message that is written."
+    )
+    defaults: Annotated[dict[str, Any] | None, Kind(read_defaults, {"type": "object"})] = Field(
+        default=None, description="Settings of a job that its definition leaves out."
+    )
+    jobs: Annotated[Any, Kind(lambda value: value, _JOBS_SCHEMA)] = Field(
+        default=None, description="Job definitions that up and apply write into the store."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingRow:
+    """One row of the reference."""
+
+    name: str
+    default: str
+    description: str
+
+
+def list_settings() -> tuple[SettingRow, ...]:
+    """Every setting with its default and one sentence: the reference is made from it."""
+    rows = []
+    for name, setting in Settings.model_fields.items():
+        if name != "node":
+            rows.append(_row(name, setting))
+            continue
+        rows += [_row(f"node.{key}", part) for key, part in NodeSettings.model_fields.items()]
+    return tuple(rows)
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of a configuration file, with that of its jobs."""
+    job = {key: part for key, part in job_schema().items() if key != "$schema"}
+    unnamed = job | {"required": ["command"]}
+    schema = clean_schema(Settings.model_json_schema())
+    own = {"name", "command", "schedule"}
+    block = {key: part for key, part in job["properties"].items() if key not in own}
+    schema["properties"]["jobs"] |= {"items": job, "additionalProperties": unnamed}
+    schema["properties"]["defaults"] |= {"properties": block, "additionalProperties": False}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "title": "The configuration of cronherd", **schema}
+
+
+def _row(name: str, setting: FieldInfo) -> SettingRow:
+    default = "" if setting.default is None else str(setting.default)
+    return SettingRow(name=name, default=default, description=setting.description or "")
+
+
+def drop_unsaid(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Without settings that have nothing behind the colon: they are left out."""
+    said = _said(value, Settings)
+    if isinstance(node := said.get("node"), Mapping):
+        said["node"] = _said(node, NodeSettings)
+    return said
+
+
+def _said(value: Mapping[str, Any], model: type[Shape]) -> dict[str, Any]:
+    known = model.model_fields
+    return {key: part for key, part in value.items() if part is not None or key not in known}

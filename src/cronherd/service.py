@@ -237,7 +237,10 @@ class Service:
         }
 
     def follow_output(self, prefix: str) -> Iterator[Json]:
-        """Pieces as they come, until the run has ended; then the run itself, as `{"run": …}`."""
+        """Pieces as they come, until the run has ended; then the run itself, as `{"run": …}`.
+
+        An empty document says that there is nothing new: who serves it notices a reader's leave.
+        """
         run_id = self._catalog.find_run(prefix).id
         attempt, after = 1, -1
         while True:
@@ -253,6 +256,8 @@ class Service:
             elif run.state is RunState.FINISHED or not self._pause():
                 yield {"run": run_view(run)}
                 return
+            else:
+                yield {}
 
     # The whole
 

@@ -1,6 +1,7 @@
 """Durations as people write them: `90s`, `1h30m`, `1d`, `PT90S`, or a number of seconds."""
 
 import re
+from math import isnan
 
 from cronherd.domain.errors import Invalid
 
@@ -45,7 +46,7 @@ def format_duration(micros: int) -> str:
 
 
 def _from_number(value: float) -> int:
-    if value != value or abs(value) > LONGEST_US:
+    if isnan(value) or abs(value) > LONGEST_US:
         raise _bad(value)
     return round(value * _UNITS_US["s"])
 

@@ -82,15 +82,17 @@ def base_of(path: str) -> str:
 
 
 def definition_of_entry(
-    entry: CrontabEntry, *, node: str, path: str, timezone: str, agent_user: str
+    entry: CrontabEntry, *, node: str, timezone: str, agent_user: str
 ) -> Imported:
-    """The definition that runs as cron ran the line: same shell, same directory, same overlap."""
+    """The definition that runs as cron ran the line: same shell, same directory, same overlap.
+
+    `timezone` is that of the cron it comes from; `agent_user` is whom the node's agent runs as.
+    """
     settings = entry.environment
     home = settings.get("HOME")
     foreign = entry.user is not None and entry.user != agent_user
     definition: dict[str, object] = {
         "name": entry.name,
-        "description": entry.description or f"{base_of(path)}, line {entry.line}",
         "command": entry.command,
         "schedule": entry.schedule,
         "timezone": entry.timezone or timezone,
@@ -104,6 +106,7 @@ def definition_of_entry(
         "cwd": home or "~",
     }
     optional = {
+        "description": entry.description or None,
         "shell": settings.get("SHELL") or None,
         "stdin": entry.stdin,
         "mailto": entry.mailto,

@@ -5,7 +5,7 @@ the same one. Next instants are computed from the previous slot, never from now.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.policy import CatchupMode, Overlap
@@ -109,7 +109,7 @@ class Plan:
 def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
     """What the due slots of a job become. `fits`: a live node matches the job's place."""
     slots, following_us = _due_slots(job, due, now_us)
-    chosen, skips = _choose(job, slots, now_us, more=following_us is not None)
+    chosen, skips = _choose(job, slots, now_us, following_us)
     if len(chosen) > CATCHUP_PER_PLAN:
         following_us = chosen[CATCHUP_PER_PLAN][0]
         chosen = chosen[:CATCHUP_PER_PLAN]
@@ -190,15 +190,17 @@ def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None]:
         if slot_us is None or slot_us > now_us:
             return slots, None
         slots.append(slot_us)
-    # The newest of these may still be worth catching up: leave them to the next look.
-    keep = job.catchup.most if job.catchup.mode is CatchupMode.ALL else 1
+    # The newest of the late ones may still be worth catching up: leave them to the next look.
+    late = now_us - slots[-1] > job.on_time_us
+    most = job.catchup.most if late and job.catchup.mode is CatchupMode.ALL else 1
+    keep = min(max(most, 1), SLOTS_PER_PLAN)
     return slots[:-keep], slots[-keep]
 
 
 def _choose(
-    job: Job, slots: Sequence[int], now_us: int, *, more: bool
+    job: Job, slots: Sequence[int], now_us: int, following_us: int | None
 ) -> tuple[list[tuple[int, Cause]], list[Skip]]:
-    """Which due slots run, and ranges of those that do not."""
+    """Which due slots run, and ranges of those that do not; `following_us` is left for later."""
     if job.start_deadline_us is not None:
         oldest_us = now_us - job.start_deadline_us
         expired = [slot for slot in slots if slot < oldest_us]
@@ -207,25 +209,33 @@ def _choose(
         expired = []
     late = [slot for slot in slots if now_us - slot > job.on_time_us]
     timely = slots[len(late) :]
-    caught, missed = _catch_up(job, late, now_us, newer=more or bool(timely))
+    most = _catchup_most(job, timely, now_us, following_us)
+    caught, missed = _catch_up(job, late, now_us, most)
     chosen = [(slot, Cause.CATCHUP) for slot in caught]
     chosen += [(slot, Cause.SCHEDULE) for slot in timely]
     return chosen, _ranges([*((slot, Reason.DEADLINE) for slot in expired), *missed])
 
 
+def _catchup_most(
+    job: Job, timely: Sequence[int], now_us: int, following_us: int | None
+) -> int:
+    """How many of the late slots may run: none while newer late ones take their places."""
+    if job.catchup.mode is CatchupMode.LATEST:
+        return 0 if timely or following_us is not None else 1
+    later = following_us is not None and now_us - following_us > job.on_time_us
+    return 0 if later else job.catchup.most
+
+
 def _catch_up(
-    job: Job, late: Sequence[int], now_us: int, *, newer: bool
+    job: Job, late: Sequence[int], now_us: int, most: int
 ) -> tuple[Sequence[int], list[tuple[int, Reason]]]:
     if job.catchup.mode is CatchupMode.NONE:
         return [], [(slot, Reason.CATCHUP_NONE) for slot in late]
     oldest_us = now_us - job.catchup.window_us
     too_old = [slot for slot in late if slot < oldest_us]
     rest = late[len(too_old) :]
-    latest = job.catchup.mode is CatchupMode.LATEST
-    most = (0 if newer else 1) if latest else job.catchup.most
-    dropped, caught = rest[: len(rest) - most], rest[max(0, len(rest) - most) :]
-    if len(rest) <= most:
-        dropped, caught = [], rest
+    cut = max(0, len(rest) - most)
+    dropped, caught = rest[:cut], rest[cut:]
     missed = [(slot, Reason.CATCHUP_WINDOW) for slot in too_old]
     return caught, missed + [(slot, Reason.CATCHUP_MAX) for slot in dropped]
 
@@ -253,6 +263,9 @@ def _admit_all(
     wait_key = gate_key(due.job_id)
     for slot_us, cause in chosen:
         answer = admit(job, gate, wait_key, fits=fits, queue=cause is Cause.CATCHUP)
+        if isinstance(answer, Admission) and answer.wait_key == wait_key:
+            if job.overlap is Overlap.REPLACE and cause is Cause.SCHEDULE:
+                answer = _supersede(fires, refused, gate, answer)
         if isinstance(answer, Refusal):
             refused.append(
                 Skip(from_us=slot_us, to_us=slot_us, count=1, reason=answer.reason, ref=answer.ref)
@@ -269,6 +282,25 @@ def _admit_all(
             )
         )
     return fires, refused, seq
+
+
+def _supersede(
+    fires: list[Fire], refused: list[Skip], gate: Gate, answer: Admission
+) -> Admission:
+    """A newer slot takes the place of those that this same plan has just let in or parked."""
+    wait_key = answer.wait_key
+    holder = next((fire for fire in fires if fire.admission.permit is not None), None)
+    gone = [fire for fire in fires if fire is holder or fire.admission.wait_key == wait_key]
+    for fire in gone:
+        fires.remove(fire)
+        answer = replace(answer, replaces=(*fire.admission.replaces, *answer.replaces))
+        refused.append(
+            Skip(from_us=fire.slot_us, to_us=fire.slot_us, count=1, reason=Reason.REPLACED)
+        )
+    if holder is None:
+        return answer
+    gate.waiting = 0
+    return replace(holder.admission, replaces=answer.replaces)
 
 
 def _last_before(slots: Sequence[int], following_us: int | None) -> int:

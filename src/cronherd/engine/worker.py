@@ -75,7 +75,19 @@ class Worker:
                 starts.append(start_of(claim, self._node.name, self._account, boot_us))
             except Invalid as error:
                 self._not_started(claim, self._refusal(error))
-        self._supervisor.start(starts)
+        self._start(claims, starts)
+
+    def _start(self, claims: Sequence[Claim], starts: Sequence[Start]) -> None:
+        """One order for all; if one of them is more than any supervisor takes, each alone."""
+        try:
+            self._supervisor.start(starts)
+        except ValueError as error:
+            if len(starts) > 1:
+                for start in starts:
+                    self._start(claims, [start])
+                return
+            claim = next(claim for claim in claims if claim.run_id == starts[0].run_id)
+            self._not_started(claim, self._refusal(Invalid(str(error), code="too_long")))
 
     def cancel(self, wanted: Sequence[tuple[str, int]]) -> None:
         """Tell the supervisor once for each; unknown ones ended meanwhile."""

@@ -276,8 +276,11 @@ class Store(Protocol):
         ...
 
     def sweep(self) -> list[str]:
-        """Delayed runs whose time has come become ready or waiting; missed deadlines end;
-        `after` jobs without a live run are re-armed. Returns the keys that have waiters."""
+        """Move what moves by itself; the keys that have waiters.
+
+        Delayed runs whose time has come become ready, missed deadlines end, and `after` jobs
+        without a live run are re-armed.
+        """
         ...
 
     def request_run(

@@ -43,7 +43,8 @@ ORDER BY next_us, job_id LIMIT ?
 REQUESTED = "SELECT run_id FROM request WHERE job_id = ? AND dedup = ?"
 ADD_REQUEST = "INSERT INTO request (job_id, dedup, run_id, at_us) VALUES (?, ?, ?, ?)"
 DUE_ROW = """
-SELECT d.version, d.seq, j.deleted_us FROM job_due d JOIN job j ON j.id = d.job_id WHERE d.job_id = ?
+SELECT d.version, d.seq, j.deleted_us FROM job_due d JOIN job j ON j.id = d.job_id
+WHERE d.job_id = ?
 """
 SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
 RUN_STATE = "SELECT state FROM run WHERE id = ?"
@@ -158,7 +159,8 @@ class ClaimRows:
         ready = admission.state is RunState.READY
         seq += ready
         row = _requested_row(run_id, job_id, job, version, dedup, cause, admission, now_us)
-        one(connection, ADD_RUN, row[:14] + ((seq if ready else 0) << FENCE_SHIFT,) + row[14:])
+        fence = (seq if ready else 0) << FENCE_SHIFT
+        one(connection, ADD_RUN, (*row[:14], fence, *row[14:]))
         if admission.permit is not None:
             permits.take(connection, [(gate_key(job_id), admission.permit, row[0])])
         many(connection, MARK_CANCEL, [(to_stored(other),) for other in admission.cancels])

@@ -88,8 +88,8 @@ class Database:
                 yield connection
             finally:
                 _roll_back(connection)
-        with self._idle:
-            self._readers.append(connection)
+                with self._idle:
+                    self._readers.append(connection)
 
     def now_us(self) -> int:
         """The database's clock."""

@@ -78,7 +78,7 @@ class EventRows:
 
     def meta(self) -> Mapping[str, str]:
         with self._db.read() as connection:
-            return {key: value for key, value in fetch(connection, META)}
+            return dict(tuple(row) for row in fetch(connection, META))
 
 
 def add_skips(connection: Connection, skips: Sequence[tuple[bytes, Skip]], now_us: int) -> None:

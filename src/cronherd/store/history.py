@@ -195,7 +195,7 @@ class HistoryRows:
 
     def counts(self) -> Mapping[str, int]:
         with self._db.read() as connection:
-            return {name: count for name, count in fetch(connection, COUNTS)}
+            return dict(tuple(row) for row in fetch(connection, COUNTS))
 
 
 def _job_row(

@@ -103,7 +103,15 @@ def _build(spec: str) -> Job | str:
         return build_job(json.loads(spec))
     except CronherdError as error:
         return str(error)
-    except (TypeError, ValueError, KeyError, AssertionError) as error:
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        AssertionError,
+        RecursionError,
+    ) as error:
         return f"the stored definition cannot be read ({type(error).__name__}: {error})"
 
 
@@ -174,8 +182,9 @@ class JobRows:
         one(connection, ADD_VERSION, (stored, version, values[2], actor, now_us))
         if not (enabled and write.enabled and isinstance(old, Job) and _same(old, write.job)):
             # Slots of the old rule that were due but not yet planned do not vanish.
-            if enabled and isinstance(old, Job):
-                skip = missed_between(old, last_us, now_us, Reason.EDITED)
+            if isinstance(old, Job):
+                reason = Reason.EDITED if enabled else Reason.DISABLED
+                skip = missed_between(old, last_us, now_us, reason)
                 last_us = self._account(connection, stored, skip, last_us, now_us)
             last_us = max(last_us, now_us)
             next_us, slot_us = _first(write.job, last_us, enabled=write.enabled)
@@ -213,9 +222,9 @@ class JobRows:
             rows = fetch(connection, BY_ID + self._db.dialect.for_update, (to_stored(job_id),))
             if not rows or rows[0][3] is not None:
                 raise NotFound("that job no longer exists", code="no_such_job")
-            stored, _, enabled, _, last_us, *_, spec = rows[0]
+            stored, _, _, _, last_us, *_, spec = rows[0]
             job = _build(spec)
-            if enabled and isinstance(job, Job):
+            if isinstance(job, Job):
                 # What was due and not yet planned is the last that the ledger owes.
                 skip = missed_between(job, last_us, now_us, Reason.DISABLED)
                 self._account(connection, stored, skip, last_us, now_us)

@@ -54,7 +54,7 @@ def upgrade_schema(db: Database, *, timezone: str, incarnation: str) -> str:
 def _meta(connection: Connection) -> dict[str, str]:
     if not inspect(connection).has_table("meta"):
         return {}
-    return {key: value for key, value in fetch(connection, "SELECT key, value FROM meta")}
+    return dict(tuple(row) for row in fetch(connection, "SELECT key, value FROM meta"))
 
 
 def _refuse_newer(found: dict[str, str]) -> None:

@@ -40,8 +40,8 @@ SELECT id FROM run WHERE state IN ('waiting', 'ready', 'delayed') AND deadline_u
 UNARMED = """
 SELECT d.job_id, d.version, j.name, d.last_slot_us FROM job_due d JOIN job j ON j.id = d.job_id
 WHERE d.next_us IS NULL AND j.enabled = 1 AND j.deleted_us IS NULL
-AND j.spec LIKE '%"after %'
-AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = d.job_id AND r.cause = 'schedule') LIMIT 100
+AND j.spec LIKE '%"after%'
+AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = d.job_id AND r.slot_us IS NOT NULL) LIMIT 100
 """
 ARM = "UPDATE job_due SET slot_us = ?, next_us = ? WHERE job_id = ? AND next_us IS NULL"
 

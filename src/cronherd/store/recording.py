@@ -24,7 +24,8 @@ ADD_OUTPUT = """
 """
 ADD_ATTEMPT = """
  INTO attempt (run_id, n, node_id, token, started_us, ended_us, exit_code, signal, killed_by,
-error, error_text, cpu_us, peak_rss_bytes, dropped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+error, error_text, cpu_us, peak_rss_bytes, dropped)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,

@@ -1,0 +1,86 @@
+"""doctor: looks at what a node needs, and says in sentences what is missing."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from cronherd.cli.host import Finding, Place
+from cronherd.config import Config
+from cronherd.domain.errors import Conflict, CronherdError
+from cronherd.domain.instant import zone_names
+from cronherd.statedir import claim_state
+from cronherd.store.database import Database
+from cronherd.store.migrate import check_schema
+
+# Below this a day of output may not fit.
+LITTLE_SPACE = 1 << 30
+
+Open = Callable[[Config, Place], AbstractContextManager[Database]]
+
+
+def look_around(config: Config, place: Place, open_database: Open) -> list[Finding]:
+    """One finding per thing looked at; nothing is changed but for directories that are made."""
+    findings = [_state(place.state), _space(place.state), _database(config, place, open_database)]
+    return [*findings, _sqlite(), _zones(config), _limits(), _pidfd()]
+
+
+def _state(state: Path) -> Finding:
+    try:
+        claim_state(state)
+    except CronherdError as error:
+        return Finding("error", "state directory", str(error))
+    return Finding("ok", "state directory", f"{state} can be used")
+
+
+def _space(state: Path) -> Finding:
+    try:
+        free = shutil.disk_usage(state).free
+    except OSError as error:
+        return Finding("error", "disk", f"{state}: {error.strerror}")
+    text = f"{free / (1 << 30):.1f} GiB free at {state}"
+    return Finding("ok" if free > LITTLE_SPACE else "warning", "disk", text)
+
+
+def _database(config: Config, place: Place, open_database: Open) -> Finding:
+    try:
+        with open_database(config, place) as db:
+            check_schema(db)
+    except Conflict as error:
+        return Finding("ok", "database", f"a running cronherd holds it ({error.text})")
+    except CronherdError as error:
+        return Finding("error", "database", str(error))
+    return Finding("ok", "database", "the schema is up to date")
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version
+    text = f"SQLite {version}: one connection writes and checkpoints, so all versions are safe"
+    return Finding("ok", "sqlite", text)
+
+
+def _zones(config: Config) -> Finding:
+    if config.timezone not in zone_names():
+        return Finding("error", "time zone", f"'{config.timezone}' is not known here")
+    return Finding("ok", "time zone", f"{config.timezone}, zone rules {version_of('tzdata')}")
+
+
+def _limits() -> Finding:
+    import resource  # noqa: PLC0415 - only for doctor
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 1024:
+        text = f"only {soft} open files allowed: each run needs three (ulimit -n)"
+        return Finding("warning", "open files", text)
+    return Finding("ok", "open files", f"{soft} allowed")
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return Finding("error", "kernel", "pidfd_open is missing: Linux 5.3 or newer is needed")
+    return Finding("ok", "kernel", f"Linux {os.uname().release}")

@@ -1,0 +1,279 @@
+"""The only place where everything meets. No decisions: it builds, starts and stops."""
+
+import logging
+import os
+import pwd
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from cronherd import __version__
+from cronherd.cli.host import Finding, Place
+from cronherd.config import Config
+from cronherd.definition import build_jobs
+from cronherd.domain.errors import Unavailable
+from cronherd.domain.ident import make_id
+from cronherd.domain.node import Node
+from cronherd.domain.policy import default_capacity
+from cronherd.engine.agent import Agent, Parts
+from cronherd.engine.clock import SystemClock
+from cronherd.engine.order import Account
+from cronherd.service import Service
+from cronherd.statedir import claim_state, node_id, open_lock
+from cronherd.store.database import Database
+from cronherd.store.migrate import check_schema, upgrade_schema
+from cronherd.store.sqlite import SqliteDialect
+from cronherd.store.sqlstore import SqlStore
+from cronherd.supervisor.client import launch
+
+log = logging.getLogger("cronherd")
+
+CLOCK = SystemClock()
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# A follower of output looks this often; the output itself comes once a second.
+FOLLOW_PAUSE_S = 0.2
+# After a second signal: grace of the runs, then their end is recorded.
+CANCEL_WAIT_S = 15.0
+
+
+def up(config: Config, place: Place, *, apply: bool) -> int:
+    """Agent, service socket and embedded database, until a signal."""
+    from cronherd.api.app import build_app  # noqa: PLC0415 - FastAPI loads where a page is
+    from cronherd.api.server import ApiServer  # noqa: PLC0415
+
+    _log(config)
+    with _state(place), _database(config, place) as db:
+        _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
+        store = SqlStore(db, new_id)
+        agent = _agent(config, place, store)
+        closing = threading.Event()
+        service = _service(config, store, agent, closing)
+        if apply:
+            _apply(config, service)
+        server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)
+        server.start()
+        try:
+            agent.start()
+            _say(f"node {config.node.name} is up, state in {place.state}")
+            return _run(agent, config)
+        finally:
+            closing.set()
+            server.stop()
+
+
+def agent(config: Config, place: Place) -> int:
+    """The agent alone: it neither creates a schema nor applies jobs."""
+    _log(config)
+    with _state(place), _database(config, place) as db:
+        check_schema(db)
+        engine = _agent(config, place, SqlStore(db, new_id))
+        engine.start()
+        _say(f"agent of node {config.node.name} is up")
+        return _run(engine, config)
+
+
+def tick(config: Config, place: Place) -> int:
+    """Run what is due, wait for it, end."""
+    _log(config)
+    with _state(place), _database(config, place) as db:
+        check_schema(db)
+        engine = _agent(config, place, SqlStore(db, new_id))
+        engine.start()
+        signals = _Signals()
+        while not signals.wait(FOLLOW_PAUSE_S) and not engine.idle():
+            pass
+        return _stop(engine, config, signals)
+
+
+def upgrade(config: Config, place: Place) -> str:
+    """Bring the schema up to date."""
+    with _database(config, place) as db:
+        return upgrade_schema(db, timezone=config.timezone, incarnation=new_id())
+
+
+@contextmanager
+def open_fleet(config: Config, place: Place) -> Iterator[Service]:
+    """The database itself, for a command while no agent runs here."""
+    with _database(config, place) as db:
+        check_schema(db)
+        store = SqlStore(db, new_id)
+        # Nothing runs here, so nothing grows: whoever follows has seen it all.
+        yield _service_of(config, store, wake=lambda: None, pause=lambda: False)
+
+
+def findings(config: Config, place: Place) -> list[Finding]:
+    """What doctor looks at: places, database, zone data."""
+    from cronherd.doctor import look_around  # noqa: PLC0415 - only for doctor
+
+    return look_around(config, place, _database)
+
+
+def new_id() -> str:
+    """A new id, time first, in its shown form."""
+    return make_id(CLOCK.now_us(), os.urandom(10))
+
+
+@contextmanager
+def _state(place: Place) -> Iterator[None]:
+    """The state directory belongs to this process."""
+    claim_state(place.state)
+    lock = open_lock(place.state)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _database(config: Config, place: Place) -> Iterator[Database]:
+    path = database_path(config, place)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot make the directory {path.parent}: {error.strerror}", code="not_writable"
+        ) from error
+    db = Database(SqliteDialect(path, CLOCK.now_us))
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def database_path(config: Config, place: Place) -> Path:
+    """The file of the embedded database; a relative one lies in the state directory."""
+    if config.database is None:
+        return place.state / "cronherd.db"
+    return place.state / config.database.removeprefix("sqlite:///")
+
+
+def _agent(config: Config, place: Place, store: SqlStore) -> Agent:
+    account = pwd.getpwuid(os.geteuid())
+    node = Node(
+        id=node_id(place.state, new_id),
+        name=config.node.name,
+        incarnation="",
+        boot_id=BOOT_ID.read_text().strip(),
+        capacity=_capacity(config),
+        labels=config.node.labels,
+        version=__version__,
+        tzdata=version_of("tzdata"),
+    )
+    return Agent(
+        Parts(
+            store=store,
+            clock=CLOCK,
+            launch=lambda: launch(place.state, place.runtime, CLOCK),
+            node=node,
+            account=Account(user=account.pw_name, home=account.pw_dir),
+            ledger_age_us=config.ledger_age_us,
+            new_id=new_id,
+            chance=random.SystemRandom().random,
+        )
+    )
+
+
+def _capacity(config: Config) -> int:
+    processors = len(os.sched_getaffinity(0))
+    shares = {"cpu_full": 1.0, "cpu_half": 0.5, "cpu_quarter": 0.25}
+    wanted = config.node.capacity
+    if wanted is None:
+        return default_capacity(processors)
+    if isinstance(wanted, str):
+        return max(1, int(processors * shares[wanted]))
+    return wanted
+
+
+def _service(config: Config, store: SqlStore, engine: Agent, closing: threading.Event) -> Service:
+    return _service_of(
+        config,
+        store,
+        wake=engine.wake,
+        pause=lambda: not CLOCK.wait(closing, FOLLOW_PAUSE_S),
+    )
+
+
+def _service_of(
+    config: Config, store: SqlStore, *, wake: Callable[[], None], pause: Callable[[], bool]
+) -> Service:
+    timezone = store.meta().get("timezone", config.timezone)
+    return Service(
+        store,
+        store,
+        new_id=new_id,
+        wake=wake,
+        pause=pause,
+        timezone=timezone,
+        defaults=config.defaults,
+    )
+
+
+def _apply(config: Config, service: Service) -> None:
+    """The jobs of the configuration become the jobs of this database."""
+    if not config.jobs:
+        return
+    build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
+    source = f"config:{config.sources[0]}" if config.sources else "config"
+    answer = service.apply_jobs([raw.raw for raw in config.jobs], source, "local", dry_run=False)
+    changes = [change["change"] for change in answer["changes"]]
+    _say(f"jobs: {changes.count('create')} created, {changes.count('update')} updated")
+
+
+class _Signals:
+    """Ctrl-C and TERM, counted; waiting for the next one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._came = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: object) -> None:
+        del number, frame
+        self.count += 1
+        self._came.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """True when a signal came."""
+        came = self._came.wait(seconds)
+        self._came.clear()
+        return came
+
+
+def _run(engine: Agent, config: Config) -> int:
+    signals = _Signals()
+    signals.wait()
+    return _stop(engine, config, signals)
+
+
+def _stop(engine: Agent, config: Config, signals: _Signals) -> int:
+    """First signal: start nothing, wait for runs. Second one, or time up: cancel them."""
+    waited = 0.0
+    done = engine.drain(0)
+    if not done:
+        _say("waiting for runs to end; once more to cancel them")
+    while not done and waited < config.drain_timeout_us / 1_000_000 and signals.count < 2:
+        waited += FOLLOW_PAUSE_S
+        done = engine.drain(FOLLOW_PAUSE_S)
+    if not done:
+        _say("cancelling what still runs")
+        engine.cancel_all(CANCEL_WAIT_S)
+    engine.stop()
+    return 0
+
+
+def _log(config: Config) -> None:
+    logging.basicConfig(
+        level=config.log_level.upper(), stream=sys.stderr, format="cronherd: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"cronherd: {text}\n")
+    sys.stderr.flush()

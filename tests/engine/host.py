@@ -1,0 +1,115 @@
+"""A real node for tests: `cronherd up` as a process of its own, asked over its socket."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from cronherd.client import Client
+from cronherd.domain.errors import Unavailable
+
+PATIENCE_S = 30.0
+POLL_S = 0.02
+
+
+def wait_until(true: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Look again and again until it is so; fail with `what` when patience ends."""
+    never = threading.Event()
+    for _ in range(int(patience_s / POLL_S)):
+        if true():
+            return
+        never.wait(POLL_S)
+    raise AssertionError(f"waited {patience_s:.0f} s in vain: {what}")
+
+
+class Host:
+    """One state directory, and the `up` that lives in it from time to time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.config = folder / "cronherd.yaml"
+        self.log = folder / "up.log"
+        self.evidence = folder / "evidence"
+        self.config.write_text("{}\n")
+        self.client = Client.over_socket(self.state / "run" / "api.sock")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def write_config(self, text: str) -> None:
+        self.config.write_text(textwrap.dedent(text))
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of this host."""
+        own = ["--state", str(self.state), "--config", str(self.config)]
+        return [sys.executable, "-m", "cronherd", *own, *arguments]
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """One command to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+            env=_environment(),
+        )
+
+    def up(self) -> None:
+        """Start, and return when it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command("up"),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+            )
+        wait_until(self.answers, f"up never answered: {self.log.read_text()}")
+
+    def answers(self) -> bool:
+        """Whether the engine is up: it answers, and its node is registered by this life."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"up ended by itself: {self.log.read_text()}")
+        try:
+            nodes = self.client.list_nodes()["items"]
+        except Unavailable:
+            return False
+        return any(node["alive"] for node in nodes)
+
+    def kill(self) -> None:
+        """kill -9 the agent, as the out-of-memory killer would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it and wait for its end."""
+        if self.process is None or self.process.poll() is not None:
+            return 0
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def supervisors(self) -> list[int]:
+        """Supervisors and guardians of this state directory that still live."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if os.fsencode(self.state) in line and b"--socket" in line:
+                    found.append(int(entry.name))
+        return found
+
+
+def _environment() -> dict[str, str]:
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CRONHERD_")}
+    return {**kept, "PYTHONPATH": source}

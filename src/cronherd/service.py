@@ -291,7 +291,7 @@ class Service:
         items = [
             {
                 "next_at": format_instant(row.next_us),
-                "last_at": format_instant(row.last_slot_us) if row.last else None,
+                "last_at": format_instant(row.last.created_us) if row.last else None,
                 "job": row.job.name,
                 "node": row.job.run_on.get("node") or row.job.place or None,
                 "timezone": row.job.timezone,

@@ -27,6 +27,7 @@ def from_datetime(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=4096)  # many runs share a slot
 def format_instant(at_us: int | None) -> str | None:
     """RFC 3339 in UTC, with microseconds only where there are any: `2027-01-01T09:00:00Z`."""
     if at_us is None:

@@ -263,9 +263,9 @@ def _admit_all(
     wait_key = gate_key(due.job_id)
     for slot_us, cause in chosen:
         answer = admit(job, gate, wait_key, fits=fits, queue=cause is Cause.CATCHUP)
-        if isinstance(answer, Admission) and answer.wait_key == wait_key:
-            if job.overlap is Overlap.REPLACE and cause is Cause.SCHEDULE:
-                answer = _supersede(fires, refused, gate, answer)
+        newest = job.overlap is Overlap.REPLACE and cause is Cause.SCHEDULE
+        if newest and isinstance(answer, Admission) and answer.wait_key == wait_key:
+            answer = _supersede(fires, refused, gate, answer)
         if isinstance(answer, Refusal):
             refused.append(
                 Skip(from_us=slot_us, to_us=slot_us, count=1, reason=answer.reason, ref=answer.ref)

@@ -65,6 +65,10 @@ class Agent:
         """Whether nothing runs here and nothing is due: what `tick` waits for."""
         return self._life is None or self._life.idle()
 
+    def count(self) -> int:
+        """How many runs this node holds."""
+        return 0 if self._life is None else self._life.count()
+
     def drain(self, timeout_s: float) -> bool:
         """Start nothing new and wait for the runs; True when none is left."""
         self._stopping.set()
@@ -121,7 +125,7 @@ class Life:
             self._live,
             self._supervisor,
             chance=parts.chance,
-            freed=self.wake,
+            freed=self._freed,
         )
         self._worker = Worker(
             store,
@@ -133,7 +137,7 @@ class Life:
             new_id=parts.new_id,
             not_started=self._finisher.end,
         )
-        self._promoter = Promoter(store, ready=self.wake)
+        self._promoter = Promoter(store, ready=lambda: self._starters[1].wake())
         self._scheduler = Scheduler(
             store,
             clock,
@@ -173,6 +177,10 @@ class Life:
         """Look now, both for due slots and for ready runs."""
         for ticker in self._starters:
             ticker.wake()
+
+    def count(self) -> int:
+        """How many runs are held."""
+        return len(self._live.all())
 
     def idle(self) -> bool:
         """Nothing held here, nothing due, nothing ready."""
@@ -220,6 +228,10 @@ class Life:
         if self._promoter.looked(look):
             self._keepers[1].wake()
         if look.ready and self._live.free():
+            self._starters[1].wake()
+
+    def _freed(self) -> None:
+        if self._worker.wants_more():
             self._starters[1].wake()
 
     def _judged(self) -> None:

@@ -12,9 +12,11 @@ from cronherd.store.base import Chunk, Claim, Ending, Start, Store
 from cronherd.supervisor import base as supervisor_base
 from cronherd.supervisor.base import Ended, Gone, Output, Started, Supervisor
 
-# How long a batch is gathered: one transaction for all that ends meanwhile. Short enough that
-# nobody waits for it, long enough that a burst pays for few commits.
+# How long a batch is gathered: one transaction for all that ends meanwhile. Short when little
+# happens, so that nobody waits for it; longer in a burst, so that it pays for few commits.
 GATHER_US = 10_000
+GATHER_BUSY_US = 40_000
+BUSY = 20
 MOST = 1_000
 QUIET_S = 0.5
 
@@ -54,7 +56,7 @@ class Finisher:
         self._local: queue.SimpleQueue[tuple[Claim, Exit]] = queue.SimpleQueue()
         self._batch = Batch()
         self._position = 0
-        self.settled: set[Key] = set()
+        self._busy = False
 
     @property
     def position(self) -> int:
@@ -71,7 +73,7 @@ class Finisher:
         if len(self._batch):
             # An error here leaves the batch as it is: the next tick stores it again.
             told = self._store.record(self._batch.starts, self._batch.chunks, self._batch.endings)
-            self.settled.update(self._batch.over)
+            self._busy = len(self._batch) > BUSY
             self._batch = Batch()
             if told.freed:
                 self._store.promote(told.freed)
@@ -88,7 +90,7 @@ class Finisher:
         self._take(reports)
         if not reports and self._local.empty():
             return position
-        until_us = self._clock.boot_us() + GATHER_US
+        until_us = self._clock.boot_us() + (GATHER_BUSY_US if self._busy else GATHER_US)
         while len(self._batch) < MOST and (left_us := until_us - self._clock.boot_us()) > 0:
             reports, position = self._supervisor.reports(left_us / 1_000_000)
             self._take(reports)

@@ -54,22 +54,37 @@ class Scheduler:
         self._sleep_share = sleep_share
         self._unanswered: str | None = None
         self._prepared_us = 0
+        self._due_boot_us: int | None = None
 
     def tick(self) -> float:
         """Seconds to sleep: until the next due instant, at most about one."""
         if self._unanswered is not None:
             self._ask_again(self._unanswered)
-        while self._fire():
-            pass
-        look = self._store.look(self._node.id, HORIZON_US)
-        boot_us = self._clock.boot_us()
+        if self._due_boot_us is not None and self._clock.boot_us() >= self._due_boot_us:
+            # The instant it slept for: fire first, look later.
+            self._fire_all()
+        look, boot_us = self._look()
+        while look.next_us is not None and look.next_us <= look.now_us:
+            self._fire_all()
+            look, boot_us = self._look()
         self._looked(look)
+        self._due_boot_us = None
         longest_s = LONGEST_SLEEP_S * self._sleep_share()
         if look.next_us is None:
             return longest_s
+        self._due_boot_us = boot_us + look.next_us - look.now_us
         self._prepare(look.next_us)
         spent_us = self._clock.boot_us() - boot_us
         return max(0.0, min(longest_s, (look.next_us - look.now_us - spent_us) / 1_000_000))
+
+    def _look(self) -> tuple[Look, int]:
+        """What is due next, and the boot clock of that answer."""
+        look = self._store.look(self._node.id, HORIZON_US)
+        return look, self._clock.boot_us()
+
+    def _fire_all(self) -> None:
+        while self._fire():
+            pass
 
     def _fire(self) -> bool:
         """One batch. True when there may be more due rows."""
@@ -116,7 +131,7 @@ class Scheduler:
         How long ago is unknown, so the claims count from the start of that call: the supervisor
         calls them void when they are too old, and they are given back.
         """
-        claims = self._store.claimed_by(token)
+        claims = self._store.claimed_by(self._node.id, token)
         self._unanswered = None
         self._dispatch(claims, self._clock.boot_us())
 

@@ -18,6 +18,9 @@ log = logging.getLogger("cronherd")
 BATCH = 200
 # Without a hint a worker looks this often.
 POLL_S = 1.0
+# While more is ready than fits, places are filled a few at a time, for the price of one claim.
+FILL_S = 0.02
+FILL_SHARE = 4
 # The spool holds what the database has not taken yet; beyond this nothing new is claimed.
 SPOOL_LIMIT = 1 << 30
 
@@ -47,12 +50,13 @@ class Worker:
         self._not_started = not_started
         self._unanswered: str | None = None
         self._cancelled: set[tuple[str, int]] = set()
+        self._crowded = False
 
     def tick(self) -> float:
         """Seconds until the next look; 0 when there may be more to claim at once."""
         boot_us = self._clock.boot_us()
         if self._unanswered is not None:
-            claims = self._store.claimed_by(self._unanswered)
+            claims = self._store.claimed_by(self._node.id, self._unanswered)
             self._unanswered = None
             self.dispatch(claims, boot_us)
         room = min(self._live.free(), BATCH)
@@ -62,7 +66,17 @@ class Worker:
         claims = self._store.claim(self._node, token, room)
         self._unanswered = None
         self.dispatch(claims, boot_us)
-        return 0.0 if len(claims) == BATCH else POLL_S
+        self._crowded = len(claims) == room
+        if len(claims) == BATCH:
+            return 0.0
+        return FILL_S if self._crowded else POLL_S
+
+    def wants_more(self) -> bool:
+        """Whether freed places are worth a claim at once.
+
+        While more is ready than fits, a few places are gathered first.
+        """
+        return not self._crowded or self._live.free() * FILL_SHARE >= self._live.capacity
 
     def dispatch(self, claims: Sequence[Claim], boot_us: int) -> None:
         """Start these; what this host cannot start ends with the reason."""

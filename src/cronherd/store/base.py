@@ -253,8 +253,8 @@ class Store(Protocol):
         """Take ready runs whose place the node matches, by priority and age."""
         ...
 
-    def claimed_by(self, token: str) -> list[Claim]:
-        """What a claim or fire with this token won: the answer after a lost COMMIT."""
+    def claimed_by(self, node_id: str, token: str) -> list[Claim]:
+        """What a claim or fire of this node with this token won: the answer after a lost COMMIT."""
         ...
 
     def held_by(self, node_id: str) -> list[Claim]:

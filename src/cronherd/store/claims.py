@@ -14,7 +14,7 @@ from cronherd.domain.run import Cause, Outcome, RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, Look, Requested
 from cronherd.store.database import Database, Row, fetch, many, marks, one
-from cronherd.store.endings import end_unstarted
+from cronherd.store.endings import end_unstarted, make_room
 from cronherd.store.events import EventRows
 from cronherd.store.firing import ADD_RUN, FENCE_SHIFT
 from cronherd.store.jobs import JobCache
@@ -27,12 +27,14 @@ WHERE id = ? AND state = 'ready'
 """
 FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us"
 BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ({{}}) ORDER BY prio, ready_us, id"
-BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE token = ? AND state = 'claimed'"
+BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND token = ? AND state = 'claimed'"
 BY_NODE = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND state IN ('claimed', 'running')"
 LOOK = """
 SELECT (SELECT min(next_us) FROM job_due WHERE next_us <= ?),
 EXISTS (SELECT 1 FROM run WHERE state = 'ready'),
-EXISTS (SELECT 1 FROM run WHERE state IN ('waiting', 'delayed')),
+EXISTS (SELECT 1 FROM run WHERE wait_key IS NOT NULL)
+OR EXISTS (SELECT 1 FROM run WHERE state = 'delayed')
+OR EXISTS (SELECT 1 FROM run WHERE deadline_us IS NOT NULL),
 (SELECT count(*) FROM run WHERE node_id = ? AND cancel = 1)
 """
 CANCELS = "SELECT id, attempt FROM run WHERE node_id = ? AND cancel = 1"
@@ -98,9 +100,11 @@ class ClaimRows:
             many(connection, TAKE, [(token, to_stored(node.id), run_id) for run_id in ids])
             return self._usable(connection, _by_ids(connection, ids))
 
-    def claimed_by(self, token: str) -> list[Claim]:
+    def claimed_by(self, node_id: str, token: str) -> list[Claim]:
         with self._db.read() as connection:
-            return self._claims(connection, fetch(connection, BY_TOKEN, (token,)))
+            return self._claims(
+                connection, fetch(connection, BY_TOKEN, (to_stored(node_id), token))
+            )
 
     def held_by(self, node_id: str) -> list[Claim]:
         with self._db.read() as connection:
@@ -163,7 +167,7 @@ class ClaimRows:
         one(connection, ADD_RUN, (*row[:14], fence, *row[14:]))
         if admission.permit is not None:
             permits.take(connection, [(gate_key(job_id), admission.permit, row[0])])
-        many(connection, MARK_CANCEL, [(to_stored(other),) for other in admission.cancels])
+        make_room(connection, [admission], now_us)
         one(connection, SET_SEQ, (seq, stored))
         one(connection, ADD_REQUEST, (stored, dedup, row[0], now_us))
         self._events.add(connection, EventKind.RUN_REQUESTED, job.name, cause.value, run_id)

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from cronherd.domain.run import Outcome
+from cronherd.domain.ident import to_stored
+from cronherd.domain.planner import Admission, Skip
+from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
-from cronherd.store.database import many
+from cronherd.store.database import fetch, many, marks
+from cronherd.store.events import add_skips
 
 TO_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
@@ -15,6 +18,8 @@ SELECT id, short, job_id, dedup, slot_us, cause, version, ?, created_us, NULL, ?
 attempt, fence, NULL, NULL, ?, 0 FROM run WHERE id = ?
 """
 DROP = "DELETE FROM run WHERE id = ?"
+CANCEL = "UPDATE run SET cancel = 1 WHERE id = ?"
+STATES = "SELECT id, job_id, slot_us, state FROM run WHERE id IN ({})"
 
 
 def end_unstarted(
@@ -25,3 +30,29 @@ def end_unstarted(
     rows = [(outcome.value, now_us, text, run_id) for run_id in run_ids]
     many(connection, TO_HISTORY, rows)
     many(connection, DROP, [(run_id,) for run_id in run_ids])
+
+
+def make_room(connection: Connection, admissions: Sequence[Admission], now_us: int) -> None:
+    """Replace: older waiters end, holders are asked to end, those that never started do so here.
+
+    A waiter's slot becomes a ledger row; a waiter that somebody asked for stays in history.
+    """
+    waiters = {to_stored(run_id) for answer in admissions for run_id in answer.replaces}
+    holders = {to_stored(run_id) for answer in admissions for run_id in answer.cancels}
+    ids = sorted(waiters | holders)
+    if not ids:
+        return
+    rows = fetch(connection, STATES.format(marks(len(ids))), ids)
+    started = [row[0] for row in rows if row[3] in {"claimed", "running"}]
+    parked = [row for row in rows if row[0] in waiters and row[3] == "waiting"]
+    slots = [(row[0], row[1], row[2]) for row in parked if row[2] is not None]
+    gone = {run_id for run_id, _, _ in slots}
+    ended = [row[0] for row in rows if row[0] not in gone and row[0] not in started]
+    many(connection, CANCEL, [(run_id,) for run_id in started if run_id in holders])
+    end_unstarted(connection, ended, Outcome.CANCELLED, "replaced by a newer run", now_us)
+    many(connection, DROP, [(run_id,) for run_id in sorted(gone)])
+    skips = [
+        (job_id, Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.REPLACED))
+        for _, job_id, slot_us in slots
+    ]
+    add_skips(connection, skips, now_us)

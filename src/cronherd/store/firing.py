@@ -9,11 +9,12 @@ from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, short_of, to_stored
 from cronherd.domain.job import Job, place_matches
-from cronherd.domain.planner import Due, Fire, Gate, Plan, Skip, gate_key
-from cronherd.domain.run import Reason, RunState
+from cronherd.domain.planner import Due, Fire, Gate, Plan, gate_key
+from cronherd.domain.run import RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, FireBatch, Offer
-from cronherd.store.database import Database, Values, fetch, many, marks, one
+from cronherd.store.database import Database, Values, fetch, many, one
+from cronherd.store.endings import make_room
 from cronherd.store.events import EventRows, add_skips
 from cronherd.store.jobs import JobCache
 from cronherd.store.nodes import Places
@@ -23,9 +24,6 @@ INSERT INTO run (id, short, job_id, dedup, slot_us, cause, version, state, place
 deadline_us, created_us, attempt, epoch, fence, token, node_id, excl_key, excl_n, wait_key, cancel)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, 0)
 """
-CANCEL = "UPDATE run SET cancel = 1 WHERE id = ?"
-WAITING_SLOTS = "SELECT id, job_id, slot_us FROM run WHERE id IN ({}) AND state = 'waiting'"
-DROP_RUN = "DELETE FROM run WHERE id = ?"
 ANY_READY = "SELECT 1 FROM run WHERE state = 'ready' LIMIT 1"
 PUSH_AHEAD = "UPDATE job_due SET next_us = ? WHERE job_id = ? AND next_us = ?"
 
@@ -87,8 +85,9 @@ class SqlFireBatch:
         self._advance(plans)
         claims = self._insert_runs(plans, self._room(offer))
         skips = [(to_stored(plan.due.job_id), skip) for plan in plans for skip in plan.skips]
-        skips += self._replace(plans)
         add_skips(self._connection, skips, self.now_us)
+        answers = [fire.admission for plan in plans for fire in plan.fires]
+        make_room(self._connection, answers, self.now_us)
         return claims
 
     def _advance(self, plans: Sequence[Plan]) -> None:
@@ -134,22 +133,6 @@ class SqlFireBatch:
         many(self._connection, ADD_RUN, rows)
         permits.take(self._connection, sorted(held, key=lambda row: (row[0], row[1])))
         return claims
-
-    def _replace(self, plans: Sequence[Plan]) -> list[tuple[bytes, Skip]]:
-        """Older waiters end as replaced slots; holders are asked to end."""
-        answers = [fire.admission for plan in plans for fire in plan.fires]
-        cancels = [to_stored(run_id) for answer in answers for run_id in answer.cancels]
-        many(self._connection, CANCEL, [(run_id,) for run_id in cancels])
-        ids = [to_stored(run_id) for answer in answers for run_id in answer.replaces]
-        if not ids:
-            return []
-        gone = fetch(self._connection, WAITING_SLOTS.format(marks(len(ids))), ids)
-        many(self._connection, DROP_RUN, [(row[0],) for row in gone])
-        return [
-            (job_id, Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.REPLACED))
-            for _, job_id, slot_us in gone
-            if slot_us is not None
-        ]
 
 
 def run_row(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from cronherd.domain.errors import Conflict, CronherdError, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
-from cronherd.domain.job import UNLIMITED, Job, build_job, name_key
+from cronherd.domain.job import Job, build_job, name_key
 from cronherd.domain.planner import Skip, gate_key, missed_between
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
@@ -40,13 +40,22 @@ SET_DUE = """
 UPDATE job_due SET next_us = ?, slot_us = ?, last_slot_us = ?, version = ? WHERE job_id = ?
 """
 RESTAMP = """
-UPDATE run SET version = ? WHERE job_id = ? AND state IN ('waiting', 'ready', 'delayed', 'held')
+UPDATE run SET version = ?, place = ?, prio = ?,
+wait_key = CASE WHEN wait_key LIKE '@%' THEN ? ELSE wait_key END
+WHERE job_id = ? AND state IN ('waiting', 'ready', 'delayed', 'held')
+"""
+# The next slot of an `after` job comes with the end of the run it has.
+UNARM = """
+UPDATE job_due SET next_us = NULL WHERE job_id = ?
+AND EXISTS (SELECT 1 FROM run WHERE run.job_id = job_due.job_id AND slot_us IS NOT NULL)
 """
 NOT_STARTED = """
 SELECT id FROM run WHERE job_id = ? AND state IN ('waiting', 'ready', 'delayed', 'held') ORDER BY id
 """
 HOLD = "UPDATE run SET state = 'held', wait_key = NULL, excl_n = NULL WHERE id = ?"
-LET_GO = "UPDATE run SET state = ?, wait_key = ?, ready_us = ? WHERE job_id = ? AND state = 'held'"
+LET_GO = """
+UPDATE run SET state = 'waiting', wait_key = ?, ready_us = ? WHERE job_id = ? AND state = 'held'
+"""
 SET_ENABLED = "UPDATE job SET enabled = ?, updated_us = ? WHERE id = ?"
 STOP_DUE = "UPDATE job_due SET next_us = NULL WHERE job_id = ?"
 DELETE = "UPDATE job SET deleted_us = ?, enabled = 0, updated_us = ? WHERE id = ?"
@@ -164,7 +173,7 @@ class JobRows:
         values = _columns(write, version, now_us)
         if tomb:
             one(connection, SET_JOB, (*values, stored))
-            one(connection, SET_DUE, (next_us, slot_us, last_us, version, stored))
+            _set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
         else:
             one(connection, ADD_JOB, (*values, stored, now_us))
             one(connection, ADD_DUE, (next_us, slot_us, last_us, version, stored))
@@ -188,12 +197,13 @@ class JobRows:
                 last_us = self._account(connection, stored, skip, last_us, now_us)
             last_us = max(last_us, now_us)
             next_us, slot_us = _first(write.job, last_us, enabled=write.enabled)
-        one(connection, SET_DUE, (next_us, slot_us, last_us, version, stored))
-        one(connection, RESTAMP, (version, stored))
+        _set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
+        place = write.job.place
+        one(connection, RESTAMP, (version, place, write.job.priority, f"@{place}", stored))
         if enabled and not write.enabled:
             _hold(connection, stored)
         if write.enabled and not enabled:
-            _let_go(connection, stored, write.job, now_us)
+            _let_go(connection, stored, now_us)
         self._events.add(connection, EventKind.JOB_CHANGED, write.job.name, actor)
 
     def set_enabled(self, job_id: str, actor: str, *, enabled: bool) -> None:
@@ -208,8 +218,8 @@ class JobRows:
                 skip = missed_between(job, last_us, now_us, Reason.DISABLED)
                 last_us = self._account(connection, stored, skip, last_us, now_us)
                 next_us, slot_us = _first(job, max(last_us, now_us), enabled=True)
-                one(connection, SET_DUE, (next_us, slot_us, last_us, version, stored))
-                _let_go(connection, stored, job, now_us)
+                _set_due(connection, job, (next_us, slot_us, last_us, version, stored))
+                _let_go(connection, stored, now_us)
             else:
                 one(connection, STOP_DUE, (stored,))
                 _hold(connection, stored)
@@ -287,18 +297,25 @@ def _same(old: Job, new: Job) -> bool:
     return old.schedule == new.schedule
 
 
+def _set_due(connection: Connection, job: Job, values: Sequence[object]) -> None:
+    one(connection, SET_DUE, values)
+    if job.chained:
+        one(connection, UNARM, (values[-1],))
+
+
 def _hold(connection: Connection, stored: bytes) -> None:
-    ids = [row[0] for row in fetch(connection, NOT_STARTED, (stored,))]
-    permits.free(connection, ids)
-    many(connection, HOLD, [(run_id,) for run_id in ids])
+    hold(connection, [row[0] for row in fetch(connection, NOT_STARTED, (stored,))])
 
 
-def _let_go(connection: Connection, stored: bytes, job: Job, now_us: int) -> None:
+def hold(connection: Connection, run_ids: Sequence[bytes]) -> None:
+    """Keep these runs, whose rows are locked, from starting, and free what they hold."""
+    permits.free(connection, run_ids)
+    many(connection, HOLD, [(run_id,) for run_id in run_ids])
+
+
+def _let_go(connection: Connection, stored: bytes, now_us: int) -> None:
     """Held runs enter again by the door for those who wait: promotion lets them in."""
-    if job.permits == UNLIMITED:
-        one(connection, LET_GO, ("ready", None, now_us, stored))
-    else:
-        one(connection, LET_GO, ("waiting", gate_key(from_stored(stored)), now_us, stored))
+    one(connection, LET_GO, (gate_key(from_stored(stored)), now_us, stored))
 
 
 def _end_waiting(connection: Connection, stored: bytes, now_us: int) -> None:

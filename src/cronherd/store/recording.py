@@ -6,17 +6,20 @@ from sqlalchemy import Connection
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
-from cronherd.domain.run import RunState, require_transition
+from cronherd.domain.run import Outcome, RunState, require_transition
 from cronherd.store import permits
 from cronherd.store.base import Chunk, Ending, Recorded, Start
 from cronherd.store.database import Database, Row, Values, fetch, many, marks
+from cronherd.store.endings import end_unstarted
 from cronherd.store.events import EventRows
+from cronherd.store.jobs import hold
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
-fence, node_id, excl_key FROM run WHERE id IN ({}) ORDER BY id
+fence, node_id, excl_key, cancel, (SELECT j.enabled FROM job j WHERE j.id = run.job_id),
+(SELECT j.deleted_us FROM job j WHERE j.id = run.job_id) FROM run WHERE id IN ({}) ORDER BY id
 """
-PAST = "SELECT id, token FROM run_history WHERE id IN ({})"
+PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ({})"
 LOCK_DUE = "SELECT job_id FROM job_due WHERE job_id IN ({}) ORDER BY job_id"
 STARTED = "UPDATE run SET state = 'running', started_us = ? WHERE id = ? AND token = ?"
 ADD_OUTPUT = """
@@ -43,7 +46,8 @@ UPDATE run SET state = 'ready', token = NULL, node_id = NULL, started_us = NULL 
 REARM = """
 UPDATE job_due SET slot_us = max(?1, last_slot_us + 1), next_us = max(?1, last_slot_us + 1, ?2)
 WHERE job_id = ?3 AND next_us IS NULL
-AND EXISTS (SELECT 1 FROM job WHERE id = ?3 AND enabled = 1 AND deleted_us IS NULL)
+AND EXISTS (SELECT 1 FROM job WHERE id = ?3 AND enabled = 1 AND deleted_us IS NULL
+AND (job.version = ?4 OR spec LIKE '%"after%'))
 """
 WAITED_FOR = "SELECT DISTINCT wait_key FROM run WHERE wait_key IN ({})"
 
@@ -60,9 +64,10 @@ class RecordRows:
     def record(
         self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
     ) -> Recorded:
-        told = {to_stored(start.run_id): start.token for start in starts}
-        told |= {to_stored(piece.run_id): piece.token for piece in chunks}
-        told |= {to_stored(ending.run_id): ending.token for ending in endings}
+        told: dict[bytes, set[str]] = {}
+        reports: list[Start | Chunk | Ending] = [*starts, *chunks, *endings]
+        for report in reports:
+            told.setdefault(to_stored(report.run_id), set()).add(report.token)
         answer = Recorded()
         if not told:
             return answer
@@ -81,18 +86,19 @@ class RecordRows:
             fetch(connection, LOCK_DUE.format(marks(len(ids))) + self._db.dialect.for_update, ids)
 
     def _mine(
-        self, connection: Connection, told: Mapping[bytes, str], answer: Recorded
+        self, connection: Connection, told: Mapping[bytes, set[str]], answer: Recorded
     ) -> dict[bytes, Row]:
-        """Live rows that still carry the token told; the rest was stored before, or is stale."""
+        """Live rows that still carry a token told; the rest was stored before, or is stale."""
         sql = LIVE.format(marks(len(told))) + self._db.dialect.for_update
         rows = {row[0]: row for row in fetch(connection, sql, list(told))}
-        live = {run_id: row for run_id, row in rows.items() if row[1] == told[run_id]}
-        others = [run_id for run_id in told if run_id not in live]
+        live = {run_id: row for run_id, row in rows.items() if row[1] in told[run_id]}
+        others = {run_id for run_id in told if told[run_id] != {_token(live, run_id)}}
         if others:
-            past = fetch(connection, PAST.format(marks(len(others))), others)
-            stored = {run_id for run_id, token in past if token == told[run_id]}
-            for run_id in others:
-                if run_id not in stored:
+            past = fetch(connection, PAST.format(marks(len(others))), sorted(others))
+            known = {(run_id, token) for run_id, token in past}
+            known |= {(run_id, row[1]) for run_id, row in live.items()}
+            for run_id in sorted(others):
+                if any((run_id, token) not in known for token in told[run_id]):
                     self._note_stale(connection, from_stored(run_id), answer)
         return live
 
@@ -107,7 +113,7 @@ class RecordRows:
         rows: list[Values] = []
         for piece in chunks:
             run_id = to_stored(piece.run_id)
-            if run_id in live:
+            if piece.token == _token(live, run_id):
                 where = (run_id, piece.attempt, piece.stream, piece.seq)
                 rows.append((*where, piece.at_us, piece.dropped, piece.chunk))
         many(connection, self._db.dialect.insert_ignore + ADD_OUTPUT, rows)
@@ -120,11 +126,12 @@ class RecordRows:
         live: Mapping[bytes, Row],
     ) -> None:
         """A run that ends in the same batch need not be marked as running first."""
-        ended = {ending.run_id for ending in endings}
+        ended = {(ending.run_id, ending.token) for ending in endings}
         rows: list[Values] = []
         for start in starts:
             run_id = to_stored(start.run_id)
-            if start.run_id not in ended and run_id in live:
+            report = (start.run_id, start.token)
+            if report not in ended and start.token == _token(live, run_id):
                 if live[run_id][2] != RunState.RUNNING:
                     require_transition(RunState(live[run_id][2]), RunState.RUNNING)
                 rows.append((start.at_us, run_id, start.token))
@@ -137,40 +144,63 @@ class RecordRows:
         live: Mapping[bytes, Row],
         answer: Recorded,
     ) -> None:
-        mine = [
-            (ending, live[to_stored(ending.run_id)])
+        told = {
+            run_id: ending
             for ending in endings
-            if to_stored(ending.run_id) in live
-        ]
+            if ending.token == _token(live, run_id := to_stored(ending.run_id))
+        }
+        mine = [(ending, live[run_id]) for run_id, ending in told.items()]
         if not mine:
             return
         given_back = [row[0] for ending, row in mine if ending.verdict.void]
         tried = [(ending, row) for ending, row in mine if not ending.verdict.void]
-        final = [(ending, row) for ending, row in tried if ending.verdict.retry_us is None]
-        again = [(e.verdict.retry_us, row[0]) for e, row in tried if e.verdict.retry_us is not None]
+        final = [(e, row) for e, row in tried if e.verdict.retry_us is None or _unwanted(row)]
+        gone = [row[0] for _, row in final]
+        ended = set(gone)
+        back = [(ending, row) for ending, row in mine if row[0] not in ended]
+        again = [(e.verdict.retry_us, row[0]) for e, row in back if not e.verdict.void]
         insert = self._db.dialect.insert_ignore
         many(connection, GIVE_BACK, [(run_id,) for run_id in given_back])
         many(connection, insert + ADD_ATTEMPT, [_attempt(*pair) for pair in tried])
         many(connection, RETRY, again)
+        self._keep_back(connection, [row for _, row in back])
         many(connection, ADD_HISTORY, [_history(*pair) for pair in final])
-        gone = [row[0] for _, row in final]
         keys = {row[14] for _, row in final if row[14]}
         if keys:
             permits.free(connection, gone)
         many(connection, DROP_RUN, [(run_id,) for run_id in gone])
-        self._rearm(connection, [ending for ending, _ in final])
+        self._rearm(connection, final)
         answer.ready = bool(given_back)
         answer.freed = _waited_for(connection, sorted(keys))
 
-    def _rearm(self, connection: Connection, endings: Sequence[Ending]) -> None:
+    def _keep_back(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """What was cancelled, deleted or disabled meanwhile does not start once more."""
+        now_us = self._db.dialect.now_us(connection)
+        unwanted = [row[0] for row in rows if _unwanted(row)]
+        text = "cancelled before it started"
+        end_unstarted(connection, unwanted, Outcome.CANCELLED, text, now_us)
+        disabled = [row[0] for row in rows if not row[16] and row[6] is not None]
+        hold(connection, [run_id for run_id in disabled if run_id not in unwanted])
+
+    def _rearm(self, connection: Connection, final: Sequence[tuple[Ending, Row]]) -> None:
         """The next slot of an `after` job counts from this end."""
         now_us = self._db.dialect.now_us(connection)
         rows = [
-            (ending.next_slot_us, now_us, to_stored(ending.job_id))
-            for ending in endings
+            (ending.next_slot_us, now_us, row[4], row[8])
+            for ending, row in final
             if ending.next_slot_us is not None
         ]
         many(connection, REARM, rows)
+
+
+def _token(live: Mapping[bytes, Row], run_id: bytes) -> str | None:
+    """The token of the claim that owns this run, None when nobody who told something does."""
+    return str(live[run_id][1]) if run_id in live else None
+
+
+def _unwanted(row: Row) -> bool:
+    """Whether somebody cancelled this run or deleted its job."""
+    return bool(row[15]) or row[17] is not None
 
 
 def _waited_for(connection: Connection, keys: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeEngine
@@ -60,6 +61,11 @@ def _text() -> TypeEngine[str]:
 
 def _bytes() -> TypeEngine[bytes]:
     return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+def _where(condition: str, name: str, *columns: str) -> Index:
+    """An index of few rows, where the database has such: most runs never enter it."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 metadata = MetaData()
@@ -165,10 +171,11 @@ run = Table(
     Column("wait_key", _name(402)),
     Column("cancel", Boolean, nullable=False),
     Index("run_dedup", "job_id", "dedup", unique=True),
-    Index("run_ready", "state", "place", "prio", "ready_us", "id"),
-    Index("run_wait", "wait_key", "prio", "ready_us", "id"),
+    _where("state = 'ready'", "run_ready", "state", "place", "prio", "ready_us", "id"),
+    _where("wait_key IS NOT NULL", "run_wait", "wait_key", "prio", "ready_us", "id"),
+    _where("state = 'delayed'", "run_delayed", "state", "ready_us"),
+    _where("deadline_us IS NOT NULL", "run_deadline", "deadline_us"),
     Index("run_node", "node_id"),
-    Index("run_token", "token"),
     **_HOT,
 )
 
@@ -196,7 +203,6 @@ run_history = Table(
     Column("dropped", BigInteger, nullable=False),
     Index("run_history_job", "job_id", "id"),
     Index("run_history_short", "short"),
-    Index("run_history_ended", "ended_us"),
     sqlite_with_rowid=False,
     **_COLD,
 )
@@ -235,6 +241,7 @@ output = Table(
     Column("dropped", BigInteger, nullable=False),
     Column("bytes", _bytes(), nullable=False),
     PrimaryKeyConstraint("run_id", "attempt", "stream", "seq"),
+    sqlite_with_rowid=False,
     **_COLD,
 )
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from cronherd.domain.errors import Conflict, CronherdError, Unavailable
-from cronherd.store.database import Row, Values, fetch, many, marks
+from cronherd.store.database import Row, Values, fetch, many, marks, one
 
 # A reader never waits for long behind the writer's COMMIT; more than this is a stuck disk.
 _BUSY_MS = 5_000
@@ -41,6 +41,7 @@ class SqliteDialect:
     skip_locked = ""
     for_update = ""
     insert_ignore = "INSERT OR IGNORE"
+    driver_error = sqlite3.Error
 
     def __init__(self, path: Path, now_us: Callable[[], int]) -> None:
         self.path = path
@@ -68,7 +69,7 @@ class SqliteDialect:
             connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
         except DBAPIError as error:
             os.close(self._lock)
-            raise self.explain(error) from error
+            raise self.explain(error.orig or error) from error
         return connection
 
     def connect_reader(self) -> Connection:
@@ -78,7 +79,7 @@ class SqliteDialect:
         return connection
 
     def begin_write(self, connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        one(connection, "BEGIN IMMEDIATE")
 
     def now_us(self, connection: Connection) -> int:
         """The file has no clock of its own: it is this host's."""
@@ -94,9 +95,9 @@ class SqliteDialect:
     def ready(self, connection: Connection, places: Sequence[str], limit: int) -> Sequence[Row]:
         return fetch(connection, READY.format(marks(len(places))), (*places, limit))
 
-    def explain(self, error: DBAPIError) -> CronherdError:
-        text = str(error.orig)
-        if isinstance(error.orig, sqlite3.OperationalError) and "full" in text:
+    def explain(self, error: Exception) -> CronherdError:
+        text = str(error)
+        if isinstance(error, sqlite3.OperationalError) and "full" in text:
             return Unavailable(
                 f"the disk of {self.path} is full", code="disk_full", hint="free some space"
             )

@@ -58,12 +58,12 @@ class Server:
         self._spool = Spool(f"{state}/spool")
         self._epoll = select.epoll()
         self._timers = Timers()
+        self._alarm = _signals()  # Before the first look at what a child would inherit.
         self._outbox = Outbox(self._spool)
         self._runs = Runs(clock, self._spool, self._outbox, self._timers, self._epoll)
         self._start_guardian(guardian_lock)
         self._door = Door(socket_path)
         self._epoll.register(self._door, select.EPOLLIN)
-        self._alarm = _signals()
         self._epoll.register(self._alarm, select.EPOLLIN)
         self._agent: Connection | None = None
         self._strangers: dict[int, Connection] = {}

@@ -21,7 +21,6 @@ RUN_DESCRIPTORS = 3
 OWN_DESCRIPTORS = 128
 """What the supervisor has open beside its runs: segments, connections, the ends of a spawn."""
 
-_DEFAULTS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _NOT_FOUND = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _NOT_EXECUTABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOEXEC, errno.ETXTBSY}
 _NOT_EXECUTABLE |= {errno.ELIBBAD, errno.EINVAL}
@@ -37,15 +36,17 @@ class SpawnError(Exception):
 
 
 class Room:
-    """/dev/null, and descriptors for many runs at once without raising the limit of the commands.
+    """What every spawn needs: /dev/null, the signals to reset, and room for descriptors.
 
-    A usual soft limit of 1,024 is enough for 340 runs; beyond it ours is raised to the hard one,
-    and put back for the instant of each spawn, because a child inherits it.
+    Many runs at once must not raise the limit of the commands. A usual soft limit of 1,024 is
+    enough for 340 runs; beyond it ours is raised to the hard one, and put back for the instant of
+    each spawn, because a child inherits it.
     """
 
-    __slots__ = ("_given", "_low", "_raised", "null")
+    __slots__ = ("_given", "_low", "_raised", "ignored", "null")
 
     def __init__(self) -> None:
+        self.ignored = _ignored_signals()
         self.null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._low = [os.dup(self.null) for _ in range(3)]
         self._given = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -109,7 +110,7 @@ def spawn(argv: list[str], cwd: str, env: Mapping[str, str], stdin: bytes, room:
         os.set_blocking(out, False)
         os.set_blocking(err, False)
         ends = room.narrow((source, out_end, err_end))
-        pid = _execute(path, argv, env, ends)
+        pid = _execute(path, argv, env, ends, room.ignored)
     except (OSError, ValueError, TypeError) as error:
         _close(opened)
         raise _refusal(error, argv) from None
@@ -122,12 +123,18 @@ def spawn(argv: list[str], cwd: str, env: Mapping[str, str], stdin: bytes, room:
     return Spawned(pid, _pidfd(pid, out, err), out, err)
 
 
-def _execute(path: str, argv: list[str], env: Mapping[str, str], ends: tuple[int, ...]) -> int:
+def _execute(
+    path: str,
+    argv: list[str],
+    env: Mapping[str, str],
+    ends: tuple[int, ...],
+    ignored: list[signal.Signals],
+) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends)]
     try:
         return os.posix_spawn(
             path, argv, env,
-            file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS,
+            file_actions=actions, setsid=True, setsigmask=(), setsigdef=ignored,
         )  # fmt: skip
     except OSError as error:
         if error.errno != errno.ENOEXEC:
@@ -135,8 +142,14 @@ def _execute(path: str, argv: list[str], env: Mapping[str, str], ends: tuple[int
     # A script without #!: execvp and every shell hand it to /bin/sh.
     return os.posix_spawn(
         "/bin/sh", ["/bin/sh", path, *argv[1:]], env,
-        file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS,
+        file_actions=actions, setsid=True, setsigmask=(), setsigdef=ignored,
     )  # fmt: skip
+
+
+def _ignored_signals() -> list[signal.Signals]:
+    """What this process ignores, a child would ignore for ever; exec resets handlers by itself."""
+    numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    return sorted(n for n in numbers if signal.getsignal(n) is signal.SIG_IGN)
 
 
 def _pidfd(pid: int, out: int, err: int) -> int:

@@ -42,6 +42,7 @@ def upgrade() -> None:
     """Create everything."""
     _jobs()
     _runs()
+    _history()
     _records()
     _people()
 
@@ -143,11 +144,43 @@ def _runs() -> None:
         postgresql_with={"fillfactor": 70},
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "run_deadline",
+        "run",
+        ["deadline_us"],
+        unique=False,
+        sqlite_where=sa.text("deadline_us IS NOT NULL"),
+        postgresql_where=sa.text("deadline_us IS NOT NULL"),
+    )
     op.create_index("run_dedup", "run", ["job_id", "dedup"], unique=True)
+    op.create_index(
+        "run_delayed",
+        "run",
+        ["state", "ready_us"],
+        unique=False,
+        sqlite_where=sa.text("state = 'delayed'"),
+        postgresql_where=sa.text("state = 'delayed'"),
+    )
     op.create_index("run_node", "run", ["node_id"], unique=False)
-    op.create_index("run_ready", "run", ["state", "place", "prio", "ready_us", "id"], unique=False)
-    op.create_index("run_token", "run", ["token"], unique=False)
-    op.create_index("run_wait", "run", ["wait_key", "prio", "ready_us", "id"], unique=False)
+    op.create_index(
+        "run_ready",
+        "run",
+        ["state", "place", "prio", "ready_us", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'ready'"),
+        postgresql_where=sa.text("state = 'ready'"),
+    )
+    op.create_index(
+        "run_wait",
+        "run",
+        ["wait_key", "prio", "ready_us", "id"],
+        unique=False,
+        sqlite_where=sa.text("wait_key IS NOT NULL"),
+        postgresql_where=sa.text("wait_key IS NOT NULL"),
+    )
+
+
+def _history() -> None:
     op.create_table(
         "run_history",
         sa.Column("id", _id(), nullable=False),
@@ -173,7 +206,6 @@ def _runs() -> None:
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
     )
-    op.create_index("run_history_ended", "run_history", ["ended_us"], unique=False)
     op.create_index("run_history_job", "run_history", ["job_id", "id"], unique=False)
     op.create_index("run_history_short", "run_history", ["short"], unique=False)
     op.create_table(
@@ -207,6 +239,7 @@ def _runs() -> None:
         sa.Column("bytes", _bytes(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "attempt", "stream", "seq"),
         mysql_engine="InnoDB",
+        sqlite_with_rowid=False,
     )
 
 

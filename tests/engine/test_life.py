@@ -12,12 +12,12 @@ import pytest
 from tests.engine.host import Host, wait_until
 
 
-def _job(name: str, command: str, **more: object) -> dict[str, object]:
+def _job(name: str, command: str | list[str], **more: object) -> dict[str, object]:
     return {"name": name, "command": command, "cwd": "/", **more}
 
 
 def _runs(host: Host, job: str) -> list[dict[str, Any]]:
-    return host.client.list_runs(job=job)["items"]
+    return list(host.client.list_runs(job=job)["items"])
 
 
 def _start(host: Host, definition: dict[str, object]) -> str:
@@ -147,13 +147,12 @@ def test_a_failed_run_is_tried_again_after_its_backoff(host: Host) -> None:
 
 def test_what_cannot_be_started_says_why(host: Host) -> None:
     host.up()
-    for number, (definition, error) in enumerate(
-        [
-            ({"command": ["/no/such/thing"]}, "not_found"),
-            ({"command": "true", "cwd": "/no/such/place"}, "cwd_missing"),
-            ({"command": "true", "user": "somebody-else"}, "not_executable"),
-        ]
-    ):
+    table: list[tuple[dict[str, object], str]] = [
+        ({"command": ["/no/such/thing"]}, "not_found"),
+        ({"command": "true", "cwd": "/no/such/place"}, "cwd_missing"),
+        ({"command": "true", "user": "somebody-else"}, "not_executable"),
+    ]
+    for number, (definition, error) in enumerate(table):
         host.client.create_job({"name": f"job-{number}", **definition}, "local")
         run = _ended(host, host.client.run_job(f"job-{number}", "local")["run"]["id"])
         assert run["outcome"] == "not_started"
@@ -168,9 +167,8 @@ def test_one_unreadable_job_does_not_stop_the_others(host: Host) -> None:
     with sqlite3.connect(host.state / "cronherd.db") as database:
         sql = "UPDATE job SET spec = '{\"name\": 5}', version = 7 WHERE name = 'broken'"
         database.execute(sql)
-        database.execute(
-            "UPDATE job_due SET version = 7 WHERE job_id = (SELECT id FROM job WHERE key = 'broken')"
-        )
+        (broken,) = database.execute("SELECT id FROM job WHERE key = 'broken'").fetchone()
+        database.execute("UPDATE job_due SET version = 7 WHERE job_id = ?", (broken,))
     wait_until(lambda: "job_poisoned" in _event_kinds(host), "nobody says that it is broken")
     before = len(_runs(host, "sound"))
     wait_until(lambda: len(_runs(host, "sound")) > before, "the sound one stopped")

@@ -115,6 +115,7 @@ class Life:
     def __init__(self, parts: Parts, *, lost: Callable[[], None]) -> None:
         self._parts = parts
         self._lost = lost
+        self._gone = threading.Event()
         self._supervisor = parts.launch()
         self._node = replace(parts.node, incarnation=self._supervisor.incarnation)
         self._live = LiveRuns(self._node.capacity)
@@ -195,6 +196,8 @@ class Life:
             ticker.stop()
         for ticker in self._starters:
             ticker.join(LAST_WORDS_S)
+        # The scheduler looks no more; a cancel is still obeyed.
+        self._worker.cancel(self._parts.store.look(self._node.id, 0).cancels)
         return self._live.wait_empty(timeout_s)
 
     def cancel_all(self, timeout_s: float) -> bool:
@@ -206,12 +209,12 @@ class Life:
         """Stop in order: nothing starts, the supervisor ends, its last words are stored."""
         self.drain(0)
         self._supervisor.shutdown()
-        finisher, *others = self._keepers
-        finisher.join(LAST_WORDS_S)
-        for ticker in (finisher, *others):
+        self._parts.clock.wait(self._gone, LAST_WORDS_S)  # its last words are stored by then
+        for ticker in self._keepers:
             ticker.stop()
-        for ticker in (finisher, *others):
+        for ticker in self._keepers:
             ticker.join(LAST_WORDS_S)
+        self._supervisor.close()
         self._parts.store.release_node(self._node.id, self._node.incarnation)
 
     def abandon(self) -> None:
@@ -234,12 +237,16 @@ class Life:
         if self._worker.wants_more():
             self._starters[1].wake()
 
+    def _end_of_supervisor(self) -> None:
+        self._gone.set()
+        self._lost()
+
     def _judged(self) -> None:
         log.error("this node was judged dead while it lived: it takes a new life")
         self._lost()
 
     def _ticker(self, name: str, tick: Tick) -> Ticker:
-        return Ticker(name, _unless_gone(tick, self._lost), self._parts.clock)
+        return Ticker(name, _unless_gone(tick, self._end_of_supervisor), self._parts.clock)
 
 
 def _unless_gone(tick: Tick, lost: Callable[[], None]) -> Tick:

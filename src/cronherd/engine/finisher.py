@@ -10,7 +10,7 @@ from cronherd.engine.clock import Clock
 from cronherd.engine.live import Key, LiveRuns
 from cronherd.store.base import Chunk, Claim, Ending, Start, Store
 from cronherd.supervisor import base as supervisor_base
-from cronherd.supervisor.base import Ended, Gone, Output, Started, Supervisor
+from cronherd.supervisor.base import Ended, Gone, Output, Started, Supervisor, SupervisorGone
 
 # How long a batch is gathered: one transaction for all that ends meanwhile. Short when little
 # happens, so that nobody waits for it; longer in a burst, so that it pays for few commits.
@@ -85,16 +85,24 @@ class Finisher:
         return 0.0
 
     def _gather(self) -> int:
-        """Fill the batch; the spool position up to which it reaches."""
-        reports, position = self._supervisor.reports(0.0 if len(self._batch) else QUIET_S)
-        self._take(reports)
-        if not reports and self._local.empty():
-            return position
-        until_us = self._clock.boot_us() + (GATHER_BUSY_US if self._busy else GATHER_US)
-        while len(self._batch) < MOST and (left_us := until_us - self._clock.boot_us()) > 0:
-            reports, position = self._supervisor.reports(left_us / 1_000_000)
-            self._take(reports)
+        """Fill the batch; the spool position up to which it reaches.
+
+        The last words of a supervisor that is gone are stored before that is said.
+        """
         self._take_local()
+        position = self._position
+        try:
+            reports, position = self._supervisor.reports(0.0 if len(self._batch) else QUIET_S)
+            self._take(reports)
+            if not len(self._batch):
+                return position
+            until_us = self._clock.boot_us() + (GATHER_BUSY_US if self._busy else GATHER_US)
+            while len(self._batch) < MOST and (left_us := until_us - self._clock.boot_us()) > 0:
+                reports, position = self._supervisor.reports(left_us / 1_000_000)
+                self._take(reports)
+        except SupervisorGone:
+            if not len(self._batch):
+                raise
         return position
 
     def _take(self, reports: Sequence[supervisor_base.Report]) -> None:

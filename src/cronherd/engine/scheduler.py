@@ -52,14 +52,14 @@ class Scheduler:
         self._looked = looked
         self._new_id = new_id
         self._sleep_share = sleep_share
-        self._unanswered: str | None = None
+        self._unanswered: tuple[str, int] | None = None
         self._prepared_us = 0
         self._due_boot_us: int | None = None
 
     def tick(self) -> float:
         """Seconds to sleep: until the next due instant, at most about one."""
         if self._unanswered is not None:
-            self._ask_again(self._unanswered)
+            self._ask_again(*self._unanswered)
         if self._due_boot_us is not None and self._clock.boot_us() >= self._due_boot_us:
             # The instant it slept for: fire first, look later.
             self._fire_all()
@@ -95,7 +95,7 @@ class Scheduler:
             labels=self._node.place_labels,
             most=self._live.free(),
         )
-        self._unanswered = offer.token
+        self._unanswered = offer.token, boot_us
         with self._store.fire(BATCH) as batch:
             count = len(batch.due)
             claims = batch.commit(self._plans(batch), offer if offer.most else None)
@@ -125,15 +125,15 @@ class Scheduler:
             log.exception("planning of '%s' failed", job.name)
             return f"{type(error).__name__}: {error}"
 
-    def _ask_again(self, token: str) -> None:
+    def _ask_again(self, token: str, boot_us: int) -> None:
         """The answer to a COMMIT was lost: what carries the token was won, nothing else was.
 
-        How long ago is unknown, so the claims count from the start of that call: the supervisor
-        calls them void when they are too old, and they are given back.
+        The claims count from the start of that call: the supervisor calls them void when they
+        are too old, and they are given back.
         """
         claims = self._store.claimed_by(self._node.id, token)
         self._unanswered = None
-        self._dispatch(claims, self._clock.boot_us())
+        self._dispatch(claims, boot_us)
 
     def _prepare(self, next_us: int) -> None:
         """Compute what follows the coming slots now, while there is time."""

@@ -48,7 +48,7 @@ class Worker:
         self._account = account
         self._new_id = new_id
         self._not_started = not_started
-        self._unanswered: str | None = None
+        self._unanswered: tuple[str, int] | None = None
         self._cancelled: set[tuple[str, int]] = set()
         self._crowded = False
 
@@ -56,13 +56,15 @@ class Worker:
         """Seconds until the next look; 0 when there may be more to claim at once."""
         boot_us = self._clock.boot_us()
         if self._unanswered is not None:
-            claims = self._store.claimed_by(self._node.id, self._unanswered)
+            token, asked_us = self._unanswered
+            claims = self._store.claimed_by(self._node.id, token)
             self._unanswered = None
-            self.dispatch(claims, boot_us)
+            self.dispatch(claims, asked_us)
         room = min(self._live.free(), BATCH)
         if room == 0 or self._spool_is_full():
             return POLL_S
-        token = self._unanswered = self._new_id()
+        token = self._new_id()
+        self._unanswered = token, boot_us
         claims = self._store.claim(self._node, token, room)
         self._unanswered = None
         self.dispatch(claims, boot_us)

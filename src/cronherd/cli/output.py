@@ -1,0 +1,135 @@
+"""Data on stdout in the form that was asked for; talk on stderr."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from cronherd.cli.complaint import printable
+from cronherd.cli.session import Session
+from cronherd.cli.table import Table, render
+
+Json = dict[str, Any]
+API_VERSION = "v1"
+_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def put(
+    session: Session,
+    document: Json,
+    *,
+    table: Callable[[], Table],
+    names: Callable[[], Sequence[str]],
+) -> None:
+    """Print a document as -o says; `table` and `names` are asked only for their own form."""
+    if put_document(session, document, names):
+        return
+    put_table(session, table())
+
+
+def put_document(session: Session, document: Json, names: Callable[[], Sequence[str]]) -> bool:
+    """Print it where the form is one for programs; False where people are to read it."""
+    form = session.settings.output
+    if form == "json":
+        say(to_json(versioned(document), indent=2))
+    elif form == "yaml":
+        say(to_yaml(versioned(document)).rstrip("\n"))
+    elif form == "name":
+        for name in names():
+            say(name)
+    else:
+        return False
+    return True
+
+
+def put_table(session: Session, table: Table) -> None:
+    wide = session.settings.output == "wide"
+    room = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    for line in render(table, wide=wide, room=room):
+        say(line, color=has_colour(session))
+
+
+def put_each(
+    session: Session, documents: Sequence[Json], name: str, sentence: Callable[[Json], str]
+) -> None:
+    """What was done to several things: for programs one document, for people a line for each."""
+    one = documents[0] if len(documents) == 1 else {"items": list(documents)}
+    if not put_document(session, one, lambda: [str(found[name]) for found in documents]):
+        for document in documents:
+            talk(sentence(document))
+
+
+def to_json(document: object, indent: int | None = None) -> str:
+    """JSON that people can read, without the control characters that JSON itself lets pass."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str, *, color: bool = False) -> None:
+    """One line of data."""
+    click.echo(text if color else click.unstyle(text), color=color)
+
+
+def talk(text: str) -> None:
+    """One line for the person, never for the pipe."""
+    click.echo(printable(text), err=True, color=False)
+
+
+def versioned(document: Json) -> Json:
+    return document if "api_version" in document else {"api_version": API_VERSION, **document}
+
+
+def is_terminal(stream: Any) -> bool:
+    return stream is not None and not stream.closed and bool(stream.isatty())
+
+
+def has_colour(session: Session) -> bool:
+    """No colour without a terminal, with --no-color, or with NO_COLOR set to anything."""
+    return (
+        is_terminal(sys.stdout)
+        and not session.settings.no_color
+        and not session.environ.get("NO_COLOR")
+        and session.environ.get("TERM") != "dumb"
+    )
+
+
+def to_yaml(value: object) -> str:
+    """YAML that our own reader, and any reader of YAML 1.1, takes for the same."""
+    import yaml  # noqa: PLC0415 - only for -o yaml and editors
+
+    from cronherd.document import resolve_scalar  # noqa: PLC0415 - it imports yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes each text that one of the two would take for something else."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - their signature
+            del indentless  # list items are indented below their key
+            super().increase_indent(flow, indentless=False)
+
+        def ignore_aliases(self, *_: object) -> bool:
+            return True
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+        style = None
+        if "\n" in text.rstrip("\n"):
+            style = "|"
+        elif text and not isinstance(resolve_scalar(text), str):
+            style = "'"
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return str(yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000))
+
+
+def every_page(ask: Callable[[str | None], Json]) -> Json:
+    """All items of a list that comes in pages."""
+    document = ask(None)
+    items = list(document["items"])
+    while document.get("next"):
+        document = ask(document["next"])
+        items += document["items"]
+    return {"api_version": document.get("api_version", API_VERSION), "items": items, "next": None}

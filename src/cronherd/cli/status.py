@@ -1,0 +1,62 @@
+"""`cronherd status`: what one wants to know first."""
+
+import click
+
+from cronherd.cli.grammar import Command
+from cronherd.cli.job import missed_table, show_job
+from cronherd.cli.node import node_table
+from cronherd.cli.output import Json, put_document, put_table, say, talk
+from cronherd.cli.session import Session
+from cronherd.cli.timers import timer_table
+from cronherd.cli.times import Times, times_of
+from cronherd.cli.words import run_table
+
+_FEW = 5
+
+
+@click.command("status", cls=Command)
+@click.argument("job", required=False)
+@click.pass_obj
+def status_command(session: Session, *, job: str | None) -> None:
+    """The fleet at a glance, or one job."""
+    with session.fleet() as fleet:
+        if job is not None:
+            show_job(session, fleet.show_job(job))
+            return
+        document = fleet.status()
+        if put_document(session, document, lambda: [n["name"] for n in document["nodes"]]):
+            return
+        failures = fleet.list_runs(None, None, "failed", limit=_FEW)["items"]
+        timers = fleet.timers(_FEW)["items"]
+    _show(session, document, failures, timers, times_of(session, document["now"]))
+
+
+def _show(
+    session: Session, document: Json, failures: list[Json], timers: list[Json], times: Times
+) -> None:
+    nodes = document["nodes"]
+    alive = sum(1 for node in nodes if node["alive"])
+    say(f"cronherd {document['version']}, {times.at(document['now'])}, zone {document['timezone']}")
+    say(f"nodes: {alive} of {len(nodes)} alive")
+    counts = document["counts"]
+    if counts:
+        say(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))
+    if nodes:
+        _section("Nodes")
+        put_table(session, node_table(nodes, times))
+    if failures:
+        _section("Last failures")
+        put_table(session, run_table(failures, times))
+    if document["missed"]:
+        _section("Missed")
+        put_table(session, missed_table(document["missed"], times))
+    if timers:
+        _section("Next")
+        put_table(session, timer_table(timers, times))
+    else:
+        talk("no job has a next time: make one with `cronherd job create`")
+
+
+def _section(title: str) -> None:
+    say("")
+    say(title)

@@ -1,0 +1,152 @@
+"""`cronherd timers` and `cronherd next`: what comes, and when."""
+
+from zoneinfo import ZoneInfo
+
+import click
+
+from cronherd.cli.grammar import Command, Count
+from cronherd.cli.output import Json, put, talk
+from cronherd.cli.session import Session
+from cronherd.cli.table import NAME_LEAST, Column, Table
+from cronherd.cli.times import NOTHING, Times, own_zone, times_of
+from cronherd.domain.errors import CronherdError, Invalid, NotFound
+from cronherd.domain.instant import format_instant, load_zone, parse_instant
+
+_MOST = 1_000
+
+
+@click.command("timers", cls=Command)
+@click.pass_obj
+def timers_command(session: Session) -> None:
+    """When each job runs next and when it ran last, the nearest first."""
+    with session.fleet() as fleet:
+        document = fleet.timers()
+    if not document["items"]:
+        talk("no job has a next time: make one with `cronherd job create`")
+    put(
+        session,
+        document,
+        table=lambda: timer_table(document["items"], times_of(session, document["now"])),
+        names=lambda: [timer["job"] for timer in document["items"]],
+    )
+
+
+def timer_table(timers: list[Json], times: Times) -> Table:
+    columns = (
+        Column("NEXT"),
+        Column("LEFT"),
+        Column("LAST"),
+        Column("PASSED"),
+        Column("JOB", cut=True, least=NAME_LEAST),
+        Column("NODE", cut=True),
+    )
+    rows = [
+        (
+            times.at(timer["next_at"]),
+            times.left(timer["next_at"]),
+            times.at(timer["last_at"]),
+            times.passed(timer["last_at"]),
+            timer["job"],
+            timer["node"] or NOTHING,
+        )
+        for timer in timers
+    ]
+    return Table(columns, rows)
+
+
+@click.command("next", cls=Command)
+@click.argument("what", nargs=-1, required=True, metavar="JOB|EXPR")
+@click.option("-n", "--count", type=Count(_MOST), default=10, show_default=True, help="How many.")
+@click.option("--timezone", "-z", metavar="ZONE", help="The zone of an expression.")
+@click.option("--from", "start", metavar="INSTANT", help="Instead of now: 2027-01-01 09:00.")
+@click.pass_obj
+def next_command(
+    session: Session, *, what: tuple[str, ...], count: int, timezone: str | None, start: str | None
+) -> None:
+    """The next times of a job, or of an expression such as '30 2 * * Mon'."""
+    text = " ".join(what)
+    zone = load_zone(timezone) if timezone else None
+    from_us = parse_instant(start, zone or own_zone(session)) if start else None
+    document = _of_job(session, text, count, from_us) if zone is None else None
+    if document is None:
+        document = _of_expression(text, count, zone or own_zone(session), from_us, session)
+    if not document["slots"]:
+        talk(_why_none(document))
+    times = Times(now_us=from_us or session.now_us(), utc=session.settings.utc)
+    put(
+        session,
+        document,
+        table=lambda: _slot_table(document, times),
+        names=lambda: document["slots"],
+    )
+
+
+def _of_job(session: Session, name: str, count: int, from_us: int | None) -> Json | None:
+    """The job's own slots; None when the text is an expression and no job has it as its name.
+
+    An expression needs no fleet: only one that runs already is asked, and it may be silent.
+    """
+    fault = _fault(name)
+    if fault is not None:
+        try:
+            with session.fleet() as fleet:
+                return fleet.next_slots(name, count, from_us)
+        except NotFound:
+            raise NotFound(
+                f"'{name[:60]}' is neither a job nor a schedule: {fault.text}", hint=fault.hint
+            ) from None
+        except CronherdError:
+            if " " not in name.strip() and name[:1] not in {"@", "*"}:
+                raise
+            raise fault from None  # it was meant as an expression
+    from cronherd.cli.reach import running_fleet  # noqa: PLC0415 - only for the name of a job
+
+    try:
+        running = running_fleet(session)
+        return running.next_slots(name, count, from_us) if running else None
+    except CronherdError:
+        return None
+
+
+def _fault(text: str) -> Invalid | None:
+    """What is wrong with the text as an expression, None when nothing is."""
+    from cronherd.domain.schedule import parse_schedule  # noqa: PLC0415 - only for next
+
+    try:
+        parse_schedule(text, timezone="UTC")
+    except Invalid as error:
+        return error
+    return None
+
+
+def _of_expression(
+    text: str, count: int, zone: ZoneInfo, from_us: int | None, session: Session
+) -> Json:
+    from cronherd.domain.schedule import parse_schedule  # noqa: PLC0415 - only for next
+
+    at_us: int | None = session.now_us() if from_us is None else from_us
+    schedule = parse_schedule(text, timezone=zone.key, now_us=at_us or 0)
+    slots: list[str | None] = []
+    while len(slots) < count and at_us is not None:
+        at_us = schedule.next_after(at_us)
+        if at_us is not None:
+            slots.append(format_instant(at_us))
+    return {
+        "job": None,
+        "schedule": schedule.text,
+        "timezone": zone.key,
+        "enabled": True,
+        "slots": slots,
+    }
+
+
+def _why_none(document: Json) -> str:
+    if document["schedule"] is None:
+        return "it has no schedule: it runs only when it is asked to"
+    return "it never fires again" if document["enabled"] else "the job is disabled"
+
+
+def _slot_table(document: Json, times: Times) -> Table:
+    zone = load_zone(document["timezone"] or "UTC")
+    rows = [(times.inside(slot, zone), times.left(slot)) for slot in document["slots"]]
+    return Table((Column("NEXT"), Column("LEFT")), rows)

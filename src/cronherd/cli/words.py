@@ -1,0 +1,94 @@
+"""The words and tables that several commands share: runs, their ids and how they ended."""
+
+import signal
+from collections.abc import Sequence
+
+from cronherd.cli.output import Json
+from cronherd.cli.table import NAME_LEAST, Column, Table, coloured
+from cronherd.cli.times import NOTHING, Times, span
+from cronherd.domain.ident import SHORT
+
+
+def short(run_id: str) -> str:
+    return run_id[:SHORT]
+
+
+def result_of(run: Json | None) -> str:
+    """How a run ended, or where it is: `failed (exit 3)`, `running`."""
+    if run is None:
+        return NOTHING
+    outcome = run.get("outcome")
+    if outcome is None:
+        return str(run["state"])
+    if outcome != "failed":
+        return str(outcome)
+    if run.get("signal"):
+        return f"failed ({signal_name(run['signal'])})"
+    return f"failed (exit {run['exit_code']})" if run.get("exit_code") is not None else "failed"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def when_of(run: Json | None) -> str | None:
+    """The instant that stands for a run: when it started, else when it was to."""
+    if run is None:
+        return None
+    instant = run["started_at"] or run["scheduled_at"] or run["created_at"]
+    return str(instant)
+
+
+def took(run: Json) -> str:
+    seconds = run.get("duration_s")
+    return NOTHING if seconds is None else span(seconds)
+
+
+def command_text(command: str | Sequence[str]) -> str:
+    """A command as one would type it."""
+    import shlex  # noqa: PLC0415 - most answers name no command
+
+    return command if isinstance(command, str) else shlex.join(command)
+
+
+_FIRST = ("name", "description", "command", "schedule", "timezone", "enabled")
+
+
+def in_order(definition: Json) -> Json:
+    """A definition in the order people write one: what it is first, the rest by name."""
+    rest = sorted(key for key in definition if key not in _FIRST)
+    return {key: definition[key] for key in (*_FIRST, *rest) if key in definition}
+
+
+def run_table(runs: Sequence[Json], times: Times) -> Table:
+    columns = (
+        Column("ID"),
+        Column("JOB", cut=True, least=NAME_LEAST),
+        Column("RESULT", style=coloured),
+        Column("STARTED"),
+        Column("TOOK", right=True),
+        Column("NODE", cut=True),
+        Column("CAUSE", wide=True),
+        Column("SCHEDULED", wide=True),
+        Column("ATTEMPT", wide=True, right=True),
+        Column("ERROR", wide=True),
+    )
+    rows = [
+        (
+            short(run["id"]),
+            run["job"],
+            result_of(run),
+            times.at(run["started_at"]),
+            took(run),
+            run["node"] or NOTHING,
+            run["cause"],
+            times.at(run["scheduled_at"]),
+            str(run["attempt"]),
+            run["error"] or "",
+        )
+        for run in runs
+    ]
+    return Table(columns, rows)

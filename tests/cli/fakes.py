@@ -1,0 +1,316 @@
+"""A fleet that lives in memory and answers with the documents of views.py."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from cronherd.cli.host import Finding, Place
+from cronherd.cli.main import run
+from cronherd.client import Fleet
+from cronherd.config import Config
+from cronherd.definition import read_job
+from cronherd.domain.errors import Conflict, NotFound
+from cronherd.domain.instant import SECOND_US, format_instant
+
+Json = dict[str, Any]
+NOW_US = 1_795_255_200 * SECOND_US  # 2026-11-21T10:00:00Z
+
+
+def make_run(number: int = 1, **given: object) -> Json:
+    """A finished run that went well, unless told otherwise."""
+    run: Json = {
+        "id": f"{number:08x}" + "0" * 24,
+        "job": "backup",
+        "job_id": "j1",
+        "cause": "manual",
+        "state": "finished",
+        "outcome": "succeeded",
+        "scheduled_at": None,
+        "created_at": "2026-11-21T09:59:00Z",
+        "started_at": "2026-11-21T09:59:01Z",
+        "ended_at": "2026-11-21T09:59:04Z",
+        "duration_s": 3.0,
+        "late_s": None,
+        "attempt": 1,
+        "fence": 1,
+        "node": "web-1",
+        "exit_code": 0,
+        "signal": None,
+        "error": "",
+        "waits_for": None,
+        "cancel_requested": False,
+        "output_dropped_bytes": 0,
+    }
+    return run | given
+
+
+def make_attempt(**given: object) -> Json:
+    attempt: Json = {
+        "number": 1,
+        "node": "web-1",
+        "started_at": "2026-11-21T09:59:01Z",
+        "ended_at": "2026-11-21T09:59:04Z",
+        "exit_code": 0,
+        "signal": None,
+        "killed_by": "",
+        "error": "",
+        "error_text": "",
+        "cpu_s": 0.1,
+        "peak_memory_bytes": 1,
+        "output_dropped_bytes": 0,
+    }
+    return attempt | given
+
+
+def make_piece(seq: int, raw: bytes, stream: str = "stdout", dropped: int = 0) -> Json:
+    return {
+        "attempt": 1,
+        "seq": seq,
+        "stream": stream,
+        "at": "2026-11-21T09:59:02Z",
+        "dropped_bytes": dropped,
+        "bytes": raw.decode("latin-1"),
+    }
+
+
+class FakeFleet:
+    """Jobs by key; runs, attempts and output are what a test puts there."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Json] = {}
+        self.ended: list[Json] = []
+        self.attempts: list[Json] = []
+        self.pieces: list[Json] = []
+        self.started: Json = make_run()
+        self.calls: list[str] = []
+        self.broken: BaseException | None = None
+
+    def _add(self, definition: object, source: str) -> Json:
+        job = read_job(definition, timezone="UTC", now_us=NOW_US)
+        old = self.jobs.get(job.key)
+        following = job.schedule.next_after(NOW_US) if job.schedule else None
+        view: Json = {
+            "id": f"id-{job.key}",
+            "name": job.name,
+            "description": str(job.spec.get("description", "")),
+            "enabled": bool(job.spec.get("enabled", old["enabled"] if old else True)),
+            "schedule": job.schedule.text if job.schedule else None,
+            "timezone": job.timezone,
+            "command": job.command if isinstance(job.command, str) else list(job.command),
+            "source": source,
+            "version": old["version"] + 1 if old else 1,
+            "next_at": format_instant(following),
+            "live_runs": 0,
+            "last_run": self.ended[0] if self.ended else None,
+            "created_at": "2026-11-20T10:00:00Z",
+            "updated_at": "2026-11-20T10:00:00Z",
+            "definition": dict(job.spec),
+        }
+        self.jobs[job.key] = view
+        return view
+
+    def _find(self, name: str) -> Json:
+        for job in self.jobs.values():
+            if name.lower() in {job["name"].lower(), job["id"]}:
+                return job
+        raise NotFound(f"there is no job '{name}'", hint="did you mean 'backup'?")
+
+    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
+        if self.broken:
+            raise self.broken
+        keys = [key for key in sorted(self.jobs) if after is None or key > after][:2]
+        more = bool(keys) and keys[-1] != max(self.jobs)
+        items = [self.jobs[key] for key in keys]
+        return {"api_version": "v1", "items": items, "next": keys[-1] if more else None}
+
+    def show_job(self, name: str) -> Json:
+        return {**self._find(name), "runs": self.ended, "missed": []}
+
+    def create_job(self, definition: object, actor: str, source: str = "command") -> Json:
+        job = read_job(definition, timezone="UTC", now_us=NOW_US)
+        if job.key in self.jobs:
+            raise Conflict(f"there is a job '{job.name}' already", code="name_taken")
+        self._add(definition, source)
+        return self.show_job(job.name)
+
+    def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
+        job = self._find(name)
+        if version not in {None, job["version"]}:
+            raise Conflict("somebody changed the job meanwhile", code="version_conflict")
+        return self._add(definition, job["source"])
+
+    def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
+        self._find(name)["enabled"] = enabled
+        return self.show_job(name)
+
+    def delete_job(self, name: str, actor: str) -> Json:
+        job = self._find(name)
+        del self.jobs[job["name"].lower()]
+        return {"deleted": job["name"], "id": job["id"]}
+
+    def apply_jobs(
+        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+    ) -> Json:
+        self.calls.append(f"apply {source} {'dry' if dry_run else 'for good'}")
+        changes = []
+        for definition in definitions:
+            job = read_job(definition, timezone="UTC", now_us=NOW_US)
+            old = self.jobs.get(job.key)
+            change: Json = {"name": job.name, "change": "create", "differences": []}
+            if old:
+                was, now = old["definition"], dict(job.spec)
+                change["differences"] = [
+                    {"key": key, "old": was.get(key), "new": now.get(key)}
+                    for key in sorted({*was, *now})
+                    if was.get(key) != now.get(key)
+                ]
+                change["change"] = "update" if change["differences"] else "none"
+            changes.append(change)
+            if not dry_run:
+                self._add(definition, source)
+        return {"api_version": "v1", "applied": not dry_run, "changes": changes}
+
+    def run_job(
+        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+    ) -> Json:
+        self._find(name)
+        self.calls.append(f"run {name} by {actor.partition(':')[0]}{' force' if force else ''}")
+        return {"run": {**self.started, "state": "ready", "outcome": None}, "repeated": False}
+
+    def list_runs(
+        self,
+        job: str | None = None,
+        state: str | None = None,
+        outcome: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Json:
+        if job:
+            self._find(job)
+        found = [run for run in self.ended if outcome in {None, run["outcome"]}]
+        return {"api_version": "v1", "items": found[:limit], "next": None}
+
+    def show_run(self, prefix: str) -> Json:
+        for found in [self.started, *self.ended]:
+            if found["id"].startswith(prefix):
+                return {**found, "attempts": self.attempts}
+        raise NotFound(f"there is no run '{prefix}'")
+
+    def cancel_run(self, prefix: str, actor: str) -> Json:
+        self.calls.append(f"cancel {prefix[:8]}")
+        return self.show_run(prefix)
+
+    def run_output(
+        self, prefix: str, attempt: int | None = None, after: int = -1, limit: int = 64
+    ) -> Json:
+        found = [p for p in self.pieces if p["attempt"] == attempt and p["seq"] > after][:2]
+        return {"api_version": "v1", "run": self.show_run(prefix), "items": found}
+
+    def follow_output(self, prefix: str) -> Iterator[Json]:
+        yield from self.pieces
+        if self.broken:
+            raise self.broken
+        yield {"run": self.started}
+
+    def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
+        job = self._find(name)
+        return {
+            "job": job["name"],
+            "schedule": job["schedule"],
+            "timezone": job["timezone"],
+            "enabled": job["enabled"],
+            "slots": [job["next_at"]][:count],
+        }
+
+    def timers(self, limit: int = 500) -> Json:
+        items = [
+            {
+                "next_at": job["next_at"],
+                "last_at": None,
+                "job": job["name"],
+                "node": None,
+                "timezone": job["timezone"],
+                "last_outcome": None,
+            }
+            for job in self.jobs.values()
+            if job["next_at"]
+        ]
+        now = format_instant(NOW_US)
+        return {"api_version": "v1", "items": items, "next": None, "now": now}
+
+    def status(self) -> Json:
+        return {
+            "api_version": "v1",
+            "version": "0.1.0",
+            "now": format_instant(NOW_US),
+            "timezone": "UTC",
+            "schema": "1",
+            "counts": {"jobs": len(self.jobs)},
+            "nodes": self.list_nodes()["items"],
+            "missed": [],
+            "events": [],
+        }
+
+    def list_nodes(self) -> Json:
+        node = {
+            "id": "n1",
+            "name": "web-1",
+            "alive": True,
+            "labels": {"zone": "eu"},
+            "capacity": 32,
+            "live_runs": 0,
+            "version": "0.1.0",
+            "tzdata": "2026a",
+            "started_at": "2026-11-21T09:00:00Z",
+            "lease_until": "2026-11-21T10:00:10Z",
+        }
+        return {"api_version": "v1", "items": [node], "next": None}
+
+    def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
+        return {"api_version": "v1", "items": [], "next": None}
+
+    def list_events(self, limit: int = 50) -> Json:
+        return {"api_version": "v1", "items": [], "next": None}
+
+    def health(self) -> Json:
+        return {"status": "ok"}
+
+
+class FakeHost:
+    """A machine room without machines."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.calls: list[str] = []
+
+    def up(self, config: Config, place: Place, *, apply: bool) -> int:
+        self.calls.append(f"up apply={apply}")
+        return 0
+
+    def agent(self, config: Config, place: Place) -> int:
+        self.calls.append("agent")
+        return 7
+
+    def tick(self, config: Config, place: Place) -> int:
+        return 0
+
+    def upgrade(self, config: Config, place: Place) -> str:
+        return "the schema is up to date"
+
+    def open_fleet(self, config: Config, place: Place) -> AbstractContextManager[Fleet]:
+        self.calls.append("open")
+        return nullcontext(self.fleet)
+
+    def findings(self, config: Config, place: Place) -> list[Finding]:
+        return [Finding("ok", "python", "3.11"), Finding("error", "clock", "it is an hour off")]
+
+
+if __name__ == "__main__":
+    known = FakeFleet()
+    for number in range(300):
+        name = "backup" if not number else f"job-{number:03}"
+        known.create_job({"name": name, "command": "true", "schedule": "30 2 * * *"}, "test")
+    known.ended = [known.started]
+    known.attempts = [make_attempt()]
+    known.pieces = [make_piece(0, b"\xff\x00 raw\x1b[0m\n"), make_piece(1, b"bad\n", "stderr")]
+    run(lambda: FakeHost(known), lambda: NOW_US)

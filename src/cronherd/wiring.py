@@ -50,6 +50,8 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     from cronherd.api.server import ApiServer  # noqa: PLC0415
 
     _log(config)
+    if apply:  # before anything is made: a fault here has a place in a file
+        build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
     with _state(place), _database(config, place) as db:
         _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
         store = SqlStore(db, new_id)
@@ -233,7 +235,6 @@ def _apply(config: Config, service: Service) -> None:
     """The jobs of the configuration become the jobs of this database."""
     if not config.jobs:
         return
-    build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
     source = f"config:{config.sources[0]}" if config.sources else "config"
     answer = service.apply_jobs([raw.raw for raw in config.jobs], source, "local", dry_run=False)
     changes = [change["change"] for change in answer["changes"]]

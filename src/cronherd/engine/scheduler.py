@@ -16,7 +16,9 @@ from cronherd.store.base import Claim, FireBatch, Look, Offer, Store
 
 log = logging.getLogger("cronherd")
 
-# Rows in one transaction: larger ones hold locks longer than they save.
+# Rows in one transaction: larger ones hold locks longer than they save. The first one is small,
+# so that the first runs of a burst start while the rest is still being fired.
+FIRST_BATCH = 64
 BATCH = 500
 # How far ahead a look asks for due instants, and the longest sleep without a look.
 HORIZON_US = 5_000_000
@@ -83,10 +85,11 @@ class Scheduler:
         return look, self._clock.boot_us()
 
     def _fire_all(self) -> None:
-        while self._fire():
-            pass
+        more = self._fire(FIRST_BATCH)
+        while more:
+            more = self._fire(BATCH)
 
-    def _fire(self) -> bool:
+    def _fire(self, limit: int) -> bool:
         """One batch. True when there may be more due rows."""
         boot_us = self._clock.boot_us()
         offer = Offer(
@@ -96,12 +99,12 @@ class Scheduler:
             most=self._live.free(),
         )
         self._unanswered = offer.token, boot_us
-        with self._store.fire(BATCH) as batch:
+        with self._store.fire(limit) as batch:
             count = len(batch.due)
             claims = batch.commit(self._plans(batch), offer if offer.most else None)
         self._unanswered = None
         self._dispatch(claims, boot_us)
-        return count == BATCH
+        return count == limit
 
     def _plans(self, batch: FireBatch) -> list[Plan]:
         """A job that cannot be planned is pushed ahead, loudly; the others go on."""

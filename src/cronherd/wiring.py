@@ -40,6 +40,7 @@ CLOCK = SystemClock()
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A follower of output looks this often; the output itself comes once a second.
 FOLLOW_PAUSE_S = 0.2
+TICK_PAUSE_S = 0.05
 # After a second signal: grace of the runs, then their end is recorded.
 CANCEL_WAIT_S = 15.0
 
@@ -87,11 +88,16 @@ def tick(config: Config, place: Place) -> int:
     _log(config)
     with _state(place), _database(config, place) as db:
         check_schema(db)
-        engine = _agent(config, place, SqlStore(db, new_id))
+        store = SqlStore(db, new_id)
+        engine = _agent(config, place, store)
+        began_us = store.now_us()
         engine.start()
         signals = _Signals()
-        while not signals.wait(FOLLOW_PAUSE_S) and not engine.idle():
+        # What becomes due meanwhile belongs to the next tick.
+        while not signals.wait(TICK_PAUSE_S) and not engine.fire_until(began_us):
             pass
+        while not signals.count and not engine.idle():
+            signals.wait(TICK_PAUSE_S)
         return _stop(engine, config, signals)
 
 
@@ -104,9 +110,10 @@ def upgrade(config: Config, place: Place) -> str:
 @contextmanager
 def open_fleet(config: Config, place: Place) -> Iterator[Service]:
     """The database itself, for a command while no agent runs here."""
-    if not database_path(config, place).exists():
+    path = database_path(config, place)
+    if not path.exists():
         raise Unavailable(
-            f"no cronherd runs with {place.state}, and there is no database either",
+            f"no cronherd runs with {place.state}, and {path} does not exist",
             code="no_answer",
             hint="start it with 'cronherd up'",
         )
@@ -293,6 +300,7 @@ def _stop(engine: Agent, config: Config, signals: _Signals) -> int:
         _say("cancelling what still runs")
         engine.cancel_all(CANCEL_WAIT_S)
     engine.stop()
+    _say("stopped")
     return 0
 
 

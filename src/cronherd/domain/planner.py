@@ -7,6 +7,7 @@ the same one. Next instants are computed from the previous slot, never from now.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from cronherd.domain.ident import to_stored
 from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.policy import CatchupMode, Overlap
 from cronherd.domain.run import Cause, Reason, RunState
@@ -34,18 +35,21 @@ class Gate:
     """Who holds and who waits for the permits of one job; plans of one batch share it.
 
     `used` are the numbers of held permits, `holders` the runs that hold them, `waiters` the runs
-    parked on it. `silent`: the node of a holder does not answer.
+    that wait on it, `parked` how many of the job's runs wait for a node that fits. `silent`: the
+    node of a holder does not answer.
     """
 
     used: set[int] = field(default_factory=set)
     holders: list[str] = field(default_factory=list)
     waiters: list[str] = field(default_factory=list)
     waiting: int = 0
+    parked: int = 0
     silent: bool = False
 
     def take(self, permits: int) -> int | None:
         """The smallest free number, now taken; None when full or when others wait already."""
-        if self.waiting:
+        # A lowered limit lets those beyond it run out: their number counts as well.
+        if self.waiting or len(self.used) >= permits:
             return None
         free = next((n for n in range(permits) if n not in self.used), None)
         if free is not None:
@@ -129,9 +133,12 @@ def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
 
 
 def admit(job: Job, gate: Gate, wait_key: str, *, fits: bool, queue: bool) -> Admission | Refusal:
-    """Let one run in, park it, or refuse it. `queue`: it waits whatever the policy says."""
+    """Let one run in, park it, or refuse it. `queue`: it waits whatever the policy says.
+
+    To replace asks the oldest holder to end, and no more than that one.
+    """
     if not fits:
-        return Admission(state=RunState.WAITING, wait_key=f"@{job.place}")
+        return _park(job, gate)
     if job.permits == UNLIMITED:
         return Admission(state=RunState.READY)
     permit = gate.take(job.permits)
@@ -145,11 +152,20 @@ def admit(job: Job, gate: Gate, wait_key: str, *, fits: bool, queue: bool) -> Ad
     replaces: tuple[str, ...] = ()
     cancels: tuple[str, ...] = ()
     if not queue and job.overlap is Overlap.REPLACE:
-        replaces, cancels = tuple(gate.waiters), tuple(gate.holders)
+        replaces, cancels = tuple(gate.waiters), tuple(sorted(gate.holders, key=to_stored)[:1])
         gate.waiters.clear()
         gate.waiting = 0
     gate.waiting += 1
     return Admission(state=RunState.WAITING, wait_key=wait_key, cancels=cancels, replaces=replaces)
+
+
+def _park(job: Job, gate: Gate) -> Admission | Refusal:
+    """Wait for a node that fits, holding nothing; but no more than would wait for a permit."""
+    lines_up = job.overlap in {Overlap.QUEUE, Overlap.ALLOW}
+    if gate.parked >= (job.queue_max if lines_up else 1):
+        return Refusal(reason=Reason.NO_NODE)
+    gate.parked += 1
+    return Admission(state=RunState.WAITING, wait_key=f"@{job.place}")
 
 
 def gate_key(job_id: str) -> str:
@@ -216,9 +232,7 @@ def _choose(
     return chosen, _ranges([*((slot, Reason.DEADLINE) for slot in expired), *missed])
 
 
-def _catchup_most(
-    job: Job, timely: Sequence[int], now_us: int, following_us: int | None
-) -> int:
+def _catchup_most(job: Job, timely: Sequence[int], now_us: int, following_us: int | None) -> int:
     """How many of the late slots may run: none while newer late ones take their places."""
     if job.catchup.mode is CatchupMode.LATEST:
         return 0 if timely or following_us is not None else 1
@@ -284,9 +298,7 @@ def _admit_all(
     return fires, refused, seq
 
 
-def _supersede(
-    fires: list[Fire], refused: list[Skip], gate: Gate, answer: Admission
-) -> Admission:
+def _supersede(fires: list[Fire], refused: list[Skip], gate: Gate, answer: Admission) -> Admission:
     """A newer slot takes the place of those that this same plan has just let in or parked."""
     wait_key = answer.wait_key
     holder = next((fire for fire in fires if fire.admission.permit is not None), None)

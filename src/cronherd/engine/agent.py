@@ -61,8 +61,12 @@ class Agent:
         if self._life is not None:
             self._life.wake()
 
+    def fire_until(self, until_us: int) -> bool:
+        """Whether all slots up to then are fired; from then on no other is. For `tick`."""
+        return self._life is None or self._life.fire_until(until_us)
+
     def idle(self) -> bool:
-        """Whether nothing runs here and nothing is due: what `tick` waits for."""
+        """Whether nothing runs here and nothing is ready."""
         return self._life is None or self._life.idle()
 
     def count(self) -> int:
@@ -170,7 +174,10 @@ class Life:
         )
         settled = reaper.settle(self._node.id, same_boot=before.boot_id in {"", self._node.boot_id})
         if settled:
-            log.warning("settled %d runs of an earlier life", settled)
+            plural = "" if settled == 1 else "s"
+            log.warning(
+                "settled %d run%s of an earlier life: ended, or given back", settled, plural
+            )
         for ticker in (*self._keepers, *self._starters):
             ticker.start()
 
@@ -183,12 +190,19 @@ class Life:
         """How many runs are held."""
         return len(self._live.all())
 
-    def idle(self) -> bool:
-        """Nothing held here, nothing due, nothing ready."""
-        if self._live.all():
-            return False
+    def fire_until(self, until_us: int) -> bool:
+        """Whether nothing is due up to then; if so, the scheduler ends."""
         look = self._parts.store.look(self._node.id, 0)
-        return not (look.ready or look.waiting or look.next_us is not None)
+        if look.next_us is not None and look.next_us <= until_us:
+            return False
+        self._starters[0].stop()
+        return True
+
+    def idle(self) -> bool:
+        """Nothing held here, nothing ready."""
+        look = self._parts.store.look(self._node.id, 0)
+        self._worker.cancel(look.cancels)
+        return not (look.ready or self._live.all())
 
     def drain(self, timeout_s: float) -> bool:
         """Start nothing new; wait for what runs."""

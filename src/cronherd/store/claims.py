@@ -10,7 +10,7 @@ from cronherd.domain.ident import from_stored, short_of, to_stored
 from cronherd.domain.job import Job, build_job, place_matches
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Admission, Refusal, admit, gate_key
-from cronherd.domain.run import Cause, Outcome, RunState
+from cronherd.domain.run import Cause, Outcome, Reason, RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, Look, Requested
 from cronherd.store.database import Database, Row, fetch, many, marks, one
@@ -215,9 +215,17 @@ def _admit(connection: Connection, job_id: str, job: Job, now_us: int, *, force:
     fits = Places(connection, now_us).served(job.place)
     if force and fits:
         return Admission(state=RunState.READY)
-    gate = permits.read_gates(connection, {job_id: job}, now_us)[job_id]
-    answer = admit(job, gate, gate_key(job_id), fits=fits, queue=False)
+    gates = permits.read_gates(connection, {job_id: job}, now_us)
+    if not fits:
+        permits.read_parked(connection, gates, [job_id])
+    answer = admit(job, gates[job_id], gate_key(job_id), fits=fits, queue=False)
     if isinstance(answer, Refusal):
+        if answer.reason is Reason.NO_NODE:
+            raise Conflict(
+                f"no node fits '{job.name}', and a run waits for one already",
+                code=answer.reason.value,
+                hint=f"it wants {job.place}; 'cronherd node list' shows the nodes",
+            )
         way = f" (run {answer.ref[:8]} is in the way)" if answer.ref else ""
         raise Conflict(
             f"'{job.name}' already runs as often as it may{way}",

@@ -67,6 +67,9 @@ class SqlFireBatch:
         # A statement of its own, after the locks: a fresh look at who holds what.
         self._gates = permits.read_gates(connection, self.jobs, self.now_us) if rows else {}
         self._places = Places(connection, self.now_us) if rows else None
+        homeless = [job_id for job_id, job in self.jobs.items() if not self.fits(job.place)]
+        if homeless:
+            permits.read_parked(connection, self._gates, homeless)
 
     def gate(self, job_id: str) -> Gate:
         return self._gates[job_id]

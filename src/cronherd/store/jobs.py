@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from cronherd.domain.errors import Conflict, CronherdError, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
-from cronherd.domain.job import Job, build_job, name_key
+from cronherd.domain.job import UNLIMITED, Job, build_job, name_key
 from cronherd.domain.planner import Skip, gate_key, missed_between
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
@@ -200,6 +200,8 @@ class JobRows:
         _set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
         place = write.job.place
         one(connection, RESTAMP, (version, place, write.job.priority, f"@{place}", stored))
+        if write.job.permits != UNLIMITED and _had_no_limit(old):
+            permits.bind(connection, stored, gate_key(write.id))
         if enabled and not write.enabled:
             _hold(connection, stored)
         if write.enabled and not enabled:
@@ -209,12 +211,15 @@ class JobRows:
     def set_enabled(self, job_id: str, actor: str, *, enabled: bool) -> None:
         with self._db.write() as connection:
             now_us = self._db.dialect.now_us(connection)
-            row, job = self._locked(connection, job_id)
-            stored, version, was, _, last_us, *_ = row
+            row = self._locked(connection, job_id)
+            stored, version, was, _, last_us, *_, spec = row
+            job = _build(spec)
             if bool(was) == enabled:
                 return
             one(connection, SET_ENABLED, (enabled, now_us, stored))
             if enabled:
+                if isinstance(job, str):
+                    raise Conflict(job, code="bad_definition", hint="edit the job first")
                 skip = missed_between(job, last_us, now_us, Reason.DISABLED)
                 last_us = self._account(connection, stored, skip, last_us, now_us)
                 next_us, slot_us = _first(job, max(last_us, now_us), enabled=True)
@@ -224,15 +229,13 @@ class JobRows:
                 one(connection, STOP_DUE, (stored,))
                 _hold(connection, stored)
             kind = EventKind.JOB_ENABLED if enabled else EventKind.JOB_DISABLED
-            self._events.add(connection, kind, job.name, actor)
+            name = job.name if isinstance(job, Job) else from_stored(stored)
+            self._events.add(connection, kind, name, actor)
 
     def delete_job(self, job_id: str, actor: str) -> None:
         with self._db.write() as connection:
             now_us = self._db.dialect.now_us(connection)
-            rows = fetch(connection, BY_ID + self._db.dialect.for_update, (to_stored(job_id),))
-            if not rows or rows[0][3] is not None:
-                raise NotFound("that job no longer exists", code="no_such_job")
-            stored, _, _, _, last_us, *_, spec = rows[0]
+            stored, _, _, _, last_us, *_, spec = self._locked(connection, job_id)
             job = _build(spec)
             if isinstance(job, Job):
                 # What was due and not yet planned is the last that the ledger owes.
@@ -249,14 +252,11 @@ class JobRows:
             rows = fetch(connection, VERSIONS, (to_stored(job_id),))
         return [(version, json.loads(spec), by, at_us) for version, spec, by, at_us in rows]
 
-    def _locked(self, connection: Connection, job_id: str) -> tuple[Row, Job]:
+    def _locked(self, connection: Connection, job_id: str) -> Row:
         rows = fetch(connection, BY_ID + self._db.dialect.for_update, (to_stored(job_id),))
         if not rows or rows[0][3] is not None:
             raise NotFound("that job no longer exists", code="no_such_job")
-        job = _build(rows[0][7])
-        if isinstance(job, str):
-            raise Conflict(job, code="bad_definition", hint="edit the job first")
-        return rows[0], job
+        return rows[0]
 
     def _account(
         self, connection: Connection, stored: bytes, skip: Skip | None, last_us: int, now_us: int
@@ -295,6 +295,10 @@ def _first(job: Job, after_us: int, *, enabled: bool) -> tuple[int | None, int]:
 
 def _same(old: Job, new: Job) -> bool:
     return old.schedule == new.schedule
+
+
+def _had_no_limit(old: Job | str) -> bool:
+    return isinstance(old, str) or old.permits == UNLIMITED
 
 
 def _set_due(connection: Connection, job: Job, values: Sequence[object]) -> None:

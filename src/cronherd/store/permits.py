@@ -1,10 +1,11 @@
 """Permits and waiters of jobs, read under the locks that let one take them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 from sqlalchemy import Connection
 
-from cronherd.domain.ident import from_stored
+from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.planner import Gate, gate_key
 from cronherd.domain.policy import Overlap
@@ -17,6 +18,16 @@ WHERE p.gkey IN ({})
 """
 WAITING = "SELECT wait_key, count(*) FROM run WHERE wait_key IN ({}) GROUP BY wait_key"
 WAITERS = "SELECT wait_key, id FROM run WHERE wait_key IN ({}) ORDER BY id"
+PARKED = """
+SELECT job_id, count(*) FROM run WHERE job_id IN ({}) AND wait_key LIKE '@%' GROUP BY job_id
+"""
+NUMBERS = "SELECT n FROM permit WHERE gkey = ?"
+UNBOUND = """
+SELECT id, state FROM run WHERE job_id = ? AND excl_key IS NULL
+AND state IN ('ready', 'delayed', 'claimed', 'running') ORDER BY id
+"""
+COUNTED = "UPDATE run SET excl_key = ?, excl_n = ? WHERE id = ?"
+LINE_UP = "UPDATE run SET state = 'waiting', wait_key = ? WHERE id = ?"
 TAKE = "INSERT INTO permit (gkey, n, run_id) VALUES (?, ?, ?)"
 FREE = "DELETE FROM permit WHERE run_id = ?"
 EXPIRE = "DELETE FROM permit WHERE gkey = ? AND n = ?"
@@ -41,10 +52,17 @@ def read_gates(connection: Connection, jobs: Mapping[str, Job], now_us: int) -> 
         gate.holders.append(from_stored(run_id))
         gate.silent = gate.silent or (lease_us is not None and lease_us <= now_us)
     many(connection, EXPIRE, expired)
-    for key, count in fetch(connection, WAITING.format(marks(len(keys))), keys):
-        gates[limited[key]].waiting = count
+    for key, waiting in fetch(connection, WAITING.format(marks(len(keys))), keys):
+        gates[limited[key]].waiting = waiting
     _read_waiters(connection, gates, jobs)
     return gates
+
+
+def read_parked(connection: Connection, gates: Mapping[str, Gate], job_ids: Sequence[str]) -> None:
+    """How many runs of these jobs wait for a node that fits."""
+    stored = [to_stored(job_id) for job_id in job_ids]
+    for job_id, parked in fetch(connection, PARKED.format(marks(len(stored))), stored):
+        gates[from_stored(job_id)].parked = parked
 
 
 def _read_waiters(
@@ -65,6 +83,21 @@ def _read_waiters(
 def take(connection: Connection, rows: Sequence[Values]) -> None:
     """Plain INSERTs of (key, n, run id): a forgotten lock becomes an aborted transaction."""
     many(connection, TAKE, rows)
+
+
+def bind(connection: Connection, stored: bytes, key: str) -> None:
+    """A job that had no limit has one now: what runs is counted, what is ready lines up.
+
+    Numbers may lie beyond the limit: those who hold them run out.
+    """
+    used = {row[0] for row in fetch(connection, NUMBERS, (key,))}
+    unbound = fetch(connection, UNBOUND, (stored,))
+    ready = [(key, row[0]) for row in unbound if row[1] == "ready"]
+    numbers = (n for n in count() if n not in used)
+    held = [(key, next(numbers), row[0]) for row in unbound if row[1] != "ready"]
+    take(connection, held)
+    many(connection, COUNTED, held)
+    many(connection, LINE_UP, ready)
 
 
 def free(connection: Connection, run_ids: Sequence[bytes]) -> None:

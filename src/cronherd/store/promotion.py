@@ -34,7 +34,8 @@ SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
 DELAYED = "UPDATE run SET state = 'ready' WHERE state = 'delayed' AND ready_us <= ?"
 KEYS = "SELECT DISTINCT wait_key FROM run WHERE wait_key IS NOT NULL LIMIT 1000"
 EXPIRED = """
-SELECT id FROM run WHERE state IN ('waiting', 'ready', 'delayed') AND deadline_us < ? LIMIT 1000
+SELECT id FROM run WHERE state IN ('waiting', 'ready') AND attempt = 1 AND deadline_us < ?
+LIMIT 1000
 """
 # An `after` job without a due instant and without a live run has lost its chain.
 UNARMED = """

@@ -141,6 +141,7 @@ def _lock_file(path: Path) -> int:
         raise Conflict(
             f"another process works with {path}",
             code="database_in_use",
-            hint="one process writes an SQLite file; use PostgreSQL or MySQL for several nodes",
+            hint="one process writes an SQLite file; 'cronherd up' also answers commands, "
+            "'cronherd agent' does not",
         ) from error
     return lock

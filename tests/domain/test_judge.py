@@ -1,0 +1,84 @@
+"""judge: what an ending means. Every row of the table."""
+
+import pytest
+
+from cronherd.domain.job import Job, build_job
+from cronherd.domain.judge import Verdict, judge, lost_exit, outcome_of
+from cronherd.domain.run import Exit, Outcome
+
+END_US = 1_000_000_000
+SECOND_US = 1_000_000
+
+
+def job_of(**spec: object) -> Job:
+    return build_job({"name": "job", "command": "true", **spec})
+
+
+def exit_of(**seen: object) -> Exit:
+    return Exit(started_us=1, ended_us=END_US, **seen)  # type: ignore[arg-type]
+
+
+ENDINGS: list[tuple[dict[str, object], Outcome, bool]] = [
+    ({"exit_code": 0}, Outcome.SUCCEEDED, False),
+    ({"exit_code": 1}, Outcome.FAILED, True),
+    ({"exit_code": 255}, Outcome.FAILED, True),
+    ({"exit_code": None, "signal": 9}, Outcome.FAILED, True),
+    ({"exit_code": None, "signal": 15, "killed_by": "timeout"}, Outcome.TIMED_OUT, True),
+    ({"exit_code": 0, "killed_by": "timeout"}, Outcome.TIMED_OUT, True),
+    ({"exit_code": None, "killed_by": "cancel"}, Outcome.CANCELLED, False),
+    ({"exit_code": 0, "killed_by": "cancel"}, Outcome.CANCELLED, False),
+    ({"exit_code": None, "killed_by": "shutdown"}, Outcome.CANCELLED, False),
+    ({"exit_code": None, "killed_by": "agent_gone"}, Outcome.LOST, False),
+    ({"exit_code": None, "error": "no_command"}, Outcome.NOT_STARTED, True),
+    ({"exit_code": None, "error": "lost", "killed_by": "agent_gone"}, Outcome.LOST, False),
+]
+
+
+@pytest.mark.parametrize(("seen", "outcome", "tried_again"), ENDINGS)
+def test_an_ending_has_one_outcome_and_some_are_tried_again(
+    seen: dict[str, object], outcome: Outcome, *, tried_again: bool
+):
+    end = exit_of(**seen)
+    assert outcome_of(end) is outcome
+    assert judge(job_of(), 1, end, 0.5) == Verdict(outcome=outcome)
+    patient = job_of(retries={"max": 2, "backoff": "10s", "jitter": 0})
+    retry_us = END_US + 10 * SECOND_US if tried_again else None
+    assert judge(patient, 1, end, 0.5) == Verdict(outcome=outcome, retry_us=retry_us)
+
+
+def test_attempts_end_after_the_last_retry():
+    job = job_of(retries={"max": 2, "backoff": "10s", "jitter": 0})
+    waits = [judge(job, attempt, exit_of(exit_code=1), 0.5).retry_us for attempt in (1, 2, 3)]
+    assert waits == [END_US + 10 * SECOND_US, END_US + 20 * SECOND_US, None]
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 99])
+def test_a_lost_attempt_of_an_at_least_once_job_goes_on_at_once(attempt: int):
+    verdict = judge(job_of(delivery="at_least_once"), attempt, lost_exit(1, END_US, "gone"), 0.5)
+    assert verdict == Verdict(outcome=Outcome.LOST, retry_us=END_US)
+
+
+def test_at_least_once_tries_nothing_else_again():
+    job = job_of(delivery="at_least_once")
+    for seen, outcome, _ in ENDINGS:
+        if outcome is not Outcome.LOST:
+            assert judge(job, 1, exit_of(**seen), 0.5).retry_us is None
+
+
+@pytest.mark.parametrize("attempt", [1, 5])
+def test_a_void_claim_is_no_attempt(attempt: int):
+    verdict = judge(job_of(retries=3), attempt, exit_of(exit_code=None, error="void"), 0.5)
+    assert verdict == Verdict(outcome=Outcome.NOT_STARTED, void=True)
+
+
+def test_an_ending_nobody_saw_is_lost_and_says_why():
+    end = lost_exit(None, END_US, "its host was restarted")
+    assert outcome_of(end) is Outcome.LOST
+    assert (end.started_us, end.exit_code, end.error_text) == (None, None, "its host was restarted")
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8), (0.5, 10), (0.75, 11)])
+def test_the_draw_varies_the_wait(chance: float, seconds: int):
+    job = job_of(retries={"max": 1, "backoff": "10s", "jitter": "20%"})
+    retry_us = judge(job, 1, exit_of(exit_code=1), chance).retry_us
+    assert retry_us == END_US + seconds * SECOND_US

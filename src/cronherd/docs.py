@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from cronherd.api.app import build_app
 from cronherd.cli.grammar import Command, Group
-from cronherd.cli.main import root
+from cronherd.cli.main import root as top_command
 from cronherd.client import Fleet
 from cronherd.definition import job_schema
 from cronherd.domain.event import EVENT_WORDS, EventKind
@@ -42,6 +42,7 @@ WORDS = Path("docs/words.toml")
 SRC = Path(__file__).parent
 NOTICE = "<!-- Made from the code by `python3 dev.py docs`; change the code or docs/words.toml. -->"
 NOT_YET = "; nothing writes it yet"
+BLOCK = "\b"  # click keeps the lines of a paragraph that begins with it
 # Codes that are put together where they are raised, by file and as they are written there.
 COMPUTED = {
     ("service.py", "f'bad_{what}'"): ("bad_state", "bad_outcome"),
@@ -212,7 +213,7 @@ def unused(words: type[StrEnum]) -> set[object]:
 # ------------------------------------------------------------------ commands
 
 
-def commands(command: Any = root, path: str = "cronherd") -> Iterator[tuple[str, Any, Any]]:
+def commands(command: Any = top_command, path: str = "cronherd") -> Iterator[tuple[str, Any, Any]]:
     """Each command as (path, command, context), a group before what is below it."""
     context = command.make_context(path, [], resilient_parsing=True)
     yield path, command, context
@@ -251,9 +252,9 @@ def _option_table(options: Iterable[Any], context: Any) -> str:
 
 
 def _help(text: str) -> str:
-    r"""Paragraphs; those that click keeps as they are, marked with \b, as blocks."""
+    """Paragraphs; examples as blocks."""
     return "\n\n".join(
-        f"```text\n{inspect.cleandoc(part.replace(chr(8), ''))}\n```" if chr(8) in part else part
+        f"```sh\n{inspect.cleandoc(part.replace(BLOCK, ''))}\n```" if BLOCK in part else part
         for part in inspect.cleandoc(text).split("\n\n")
     )
 
@@ -349,9 +350,9 @@ def _code_table() -> str:
 # ------------------------------------------------------------------ writing
 
 
-def read_words() -> dict[str, Any]:
-    """What docs/words.toml says."""
-    return tomllib.loads(WORDS.read_text("utf-8"))
+def read_words(root: Path = Path()) -> dict[str, Any]:
+    """What docs/words.toml of a checkout says."""
+    return tomllib.loads((root / WORDS).read_text("utf-8"))
 
 
 def differing(folder: Path, made: Mapping[str, str]) -> list[str]:

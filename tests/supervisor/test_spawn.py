@@ -21,11 +21,18 @@ def test_it_reports_the_exit_code(host: Host, code: int) -> None:
 
 
 def test_it_reports_the_start_before_the_end_with_the_same_token(host: Host) -> None:
-    host.supervisor.start([host.order("/bin/true")])
+    host.supervisor.start([host.order("/bin/sleep", "0.1")])
     first, *_, last = host.wait(lambda got: len(got) >= 2)
     assert isinstance(first, Started)
     assert first.pid > 1
     assert first.token == last.token == "t-r1"
+
+
+def test_it_tells_only_the_end_of_a_short_command(host: Host) -> None:
+    host.supervisor.start([host.order("/bin/true")])
+    (end,) = host.wait(lambda got: len(got) >= 1)
+    assert isinstance(end, Ended)
+    assert end.started_us is not None
 
 
 @pytest.mark.parametrize(("name", "number"), [("KILL", 9), ("SEGV", 11), ("PIPE", 13)])

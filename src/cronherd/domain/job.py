@@ -52,6 +52,7 @@ class Job:
     delivery: Delivery = Delivery.AT_MOST_ONCE
     takeover_after_us: int | None = TAKEOVER_AFTER_US
     run_on: Mapping[str, str] = field(default_factory=dict)
+    place: str = ""
     priority: int = 0
     env: Mapping[str, str] = field(default_factory=dict)
     shell: str = "/bin/sh"
@@ -71,11 +72,6 @@ class Job:
     def permits(self) -> int:
         """How many runs at once; 0 is no limit."""
         return UNLIMITED if self.overlap is Overlap.ALLOW else self.max_running
-
-    @property
-    def place(self) -> str:
-        """The labels a node must have, as one text: equal texts are one queue."""
-        return ",".join(f"{key}={value}" for key, value in sorted(self.run_on.items()))
 
     @property
     def chained(self) -> bool:
@@ -105,6 +101,11 @@ def name_key(name: str) -> str:
     return text.lower()
 
 
+def place_of(labels: Mapping[str, str]) -> str:
+    """The labels a node must have, as one text: equal texts are one queue."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
 def place_matches(place: str, labels: Mapping[str, str]) -> bool:
     """Whether a node with these labels may run what belongs to this place."""
     if not place:
@@ -132,6 +133,7 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
             rule, timezone=timezone, window=parse_window(window) if window else None, now_us=now_us
         ),
         timezone=timezone,
+        place=place_of(optional.get("run_on", {})),
         overlap=Overlap(spec.get("overlap", Overlap.SKIP)),
         catchup=_catchup(spec),
         **{_FIELDS.get(key, key): value for key, value in optional.items()},

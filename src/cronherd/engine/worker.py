@@ -20,7 +20,7 @@ BATCH = 200
 POLL_S = 1.0
 # While more is ready than fits, places are filled a few at a time, for the price of one claim.
 FILL_S = 0.02
-FILL_SHARE = 4
+FILL_SHARE = 2
 # The spool holds what the database has not taken yet; beyond this nothing new is claimed.
 SPOOL_LIMIT = 1 << 30
 

@@ -44,7 +44,7 @@ class Offer:
     most: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Start:
     """A supervisor said: the attempt's process exists."""
 
@@ -54,7 +54,7 @@ class Start:
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Chunk:
     """Bytes that a command wrote: `stream` 1 or 2, `seq` counts over both, from 0.
 
@@ -71,7 +71,7 @@ class Chunk:
     chunk: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Ending:
     """An attempt's end with the judge's verdict."""
 

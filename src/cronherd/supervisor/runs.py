@@ -28,8 +28,8 @@ SPAWNS_PER_TURN = 16
 FLUSH_US = 100_000
 """At most one flush of a running command's output in this time."""
 FIRST_LOOK_US = 10_000
-"""From the spawn until its pipes are watched: the output of a short command is read at its exit,
-which saves a third of what it costs us. A pipe holds 64 KiB meanwhile."""
+"""From the spawn until it is reported as started and its pipes are watched: of a short command
+only the end is told, which saves a third of what it costs us. A pipe holds 64 KiB meanwhile."""
 LINGER_US = 250_000
 """How long a pipe may outlive the command: a grandchild that keeps it open holds nothing."""
 SPOOL_LIMIT = 1 << 30
@@ -119,7 +119,7 @@ class Runs:
                 self._spawn(order)
                 spawned = True
         if spawned:
-            os.chdir("/")  # Stay in nobody's directory: it could not be unmounted.
+            self._room.leave()
 
     def _knows(self, order: Order) -> bool:
         """A second start of what is queued or running is the echo of an answer that was lost."""
@@ -152,7 +152,6 @@ class Runs:
         self._children[order.key] = child
         self.watched[child.pidfd] = (EXIT, child)
         self._epoll.register(child.pidfd, select.EPOLLIN)
-        self._outbox.post(reports.started(child))
         self._timers.add(boot_us + FIRST_LOOK_US, self._listen, child)
         if order.timeout_us is not None:
             self._timers.add(boot_us + order.timeout_us, self._time_out, child)
@@ -166,9 +165,10 @@ class Runs:
             raise SpawnError("spawn_failed", "no guardian can be started")
 
     def _listen(self, child: Child, _boot_us: int) -> None:
-        """Watch its pipes from now on."""
+        """Say that it runs, and watch its pipes from now on."""
         if not child.listening:
             child.listening = True
+            self._outbox.post(reports.started(child))
             for kind, descriptor in ((OUT, child.out), (ERR, child.err)):
                 if descriptor >= 0:
                     self.watched[descriptor] = (kind, child)

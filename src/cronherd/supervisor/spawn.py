@@ -43,14 +43,28 @@ class Room:
     each spawn, because a child inherits it.
     """
 
-    __slots__ = ("_given", "_low", "_raised", "ignored", "null")
+    __slots__ = ("_cwd", "_given", "_low", "_raised", "ignored", "null")
 
     def __init__(self) -> None:
         self.ignored = _ignored_signals()
+        self._cwd = ""
         self.null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._low = [os.dup(self.null) for _ in range(3)]
         self._given = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._raised = False
+
+    def enter(self, cwd: str) -> None:
+        """Go there, unless the last spawn of this turn did."""
+        if cwd != self._cwd:
+            self._cwd = ""
+            os.chdir(cwd)
+            self._cwd = cwd
+
+    def leave(self) -> None:
+        """Stay in nobody's directory: it could not be unmounted."""
+        if self._cwd:
+            self._cwd = ""
+            os.chdir("/")
 
     def make(self, runs: int) -> None:
         """See to room for one more run beside `runs` others."""
@@ -98,7 +112,7 @@ def spawn(argv: list[str], cwd: str, env: Mapping[str, str], stdin: bytes, room:
     """
     opened: list[int] = []
     try:
-        path = _resolve(argv, cwd, env)
+        path = _resolve(argv, cwd, env, room)
         out, out_end = os.pipe2(os.O_CLOEXEC)
         opened += (out, out_end)
         err, err_end = os.pipe2(os.O_CLOEXEC)
@@ -163,14 +177,14 @@ def _pidfd(pid: int, out: int, err: int) -> int:
         raise SpawnError("spawn_failed", f"no pidfd for the new process: {error}") from None
 
 
-def _resolve(argv: list[str], cwd: str, env: Mapping[str, str]) -> str:
+def _resolve(argv: list[str], cwd: str, env: Mapping[str, str], room: Room) -> str:
     """Go to `cwd` and find the file to execute, by the child's PATH and not by ours."""
     if not argv or not argv[0]:
         raise SpawnError("not_found", "the command is empty")
     if not cwd.startswith("/"):
         raise SpawnError("cwd_missing", f"the working directory {cwd!r} is not absolute")
     try:
-        os.chdir(cwd)
+        room.enter(cwd)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpawnError("cwd_missing", f"cannot enter {cwd!r}: {reason}") from None

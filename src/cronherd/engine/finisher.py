@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.run import Exit
 from cronherd.engine.clock import Clock
+from cronherd.engine.crier import Crier
 from cronherd.engine.live import Key, LiveRuns
 from cronherd.store.base import Chunk, Claim, Ending, Start, Store
 from cronherd.supervisor import base as supervisor_base
@@ -28,7 +29,7 @@ class Batch:
     starts: list[Start] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
-    over: list[Key] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.starts) + len(self.chunks) + len(self.endings)
@@ -57,6 +58,7 @@ class Finisher:
         self._batch = Batch()
         self._position = 0
         self._busy = False
+        self._crier = Crier(clock)
 
     @property
     def position(self) -> int:
@@ -73,8 +75,9 @@ class Finisher:
         if len(self._batch):
             # An error here leaves the batch as it is: the next tick stores it again.
             told = self._store.record(self._batch.starts, self._batch.chunks, self._batch.endings)
-            self._busy = len(self._batch) > BUSY
-            self._batch = Batch()
+            stored, self._batch = self._batch, Batch()
+            self._busy = len(stored) > BUSY
+            self._crier.tell(zip(stored.names, stored.endings, strict=True))
             if told.freed:
                 self._store.promote(told.freed)
             if told.freed or told.ready:
@@ -116,7 +119,6 @@ class Finisher:
                 self._add(claim, report)
         if over:
             # The process is gone, so its place is free, whenever the record is written.
-            self._batch.over += over
             self._live.remove(over)
             self._freed()
 
@@ -138,7 +140,6 @@ class Finisher:
         while not self._local.empty():
             claim, ending = self._local.get()
             self._judge(claim, ending)
-            self._batch.over.append((claim.run_id, claim.attempt))
             self._live.remove([(claim.run_id, claim.attempt)])
 
     def _judge(self, claim: Claim, ending: Exit) -> None:
@@ -148,6 +149,7 @@ class Finisher:
         following_us = None
         if job.chained and job.schedule is not None and claim.slot_us is not None and not again:
             following_us = job.schedule.next_after(ending.ended_us)
+        self._batch.names.append(job.name)
         self._batch.endings.append(
             Ending(
                 run_id=claim.run_id,

@@ -188,12 +188,17 @@ def _agent(config: Config, place: Place, store: SqlStore) -> Agent:
             clock=CLOCK,
             launch=lambda: _launch(place),
             node=node,
-            account=Account(user=account.pw_name, home=account.pw_dir),
+            account=Account(user=account.pw_name, home=_home(account.pw_dir)),
             ledger_age_us=config.ledger_age_us,
             new_id=new_id,
             chance=random.SystemRandom().random,
         )
     )
+
+
+def _home(wanted: str) -> str:
+    """Where commands start that say nothing else. Accounts of services often have no home."""
+    return wanted if os.access(wanted, os.X_OK) else "/"
 
 
 def _launch(place: Place) -> Supervisor:

@@ -213,7 +213,7 @@ def test_it_tells_every_fault_with_its_place(cwd: Path):
         "timezon: UTC\nnode: {name: a b, capacity: true, lables: {}}\nlog_level: loud\n"
         "defaults: {tiemout: 3}\njobs: 5\ndrain_timeout: -5s\n",
     ) == [
-        "cronherd.yaml:5:1: jobs: must be a list of jobs, not the number 5",
+        "cronherd.yaml:1:1: timezon: unknown setting (did you mean 'timezone'?)",
         (
             "cronherd.yaml:2:8: node.name: 'a b' cannot be a node's name "
             "(letters, digits and _ . - in between, at most 120)"
@@ -223,10 +223,10 @@ def test_it_tells_every_fault_with_its_place(cwd: Path):
             "(or one of cpu_full, cpu_half, cpu_quarter)"
         ),
         "cronherd.yaml:2:35: node.lables: unknown setting (did you mean 'labels'?)",
-        "cronherd.yaml:6:1: drain_timeout: '-5s' is not a duration (write 90s, 10m, 1h30m or 1d)",
         "cronherd.yaml:3:1: log_level: must be one of debug, info, warning, error, not 'loud'",
         "cronherd.yaml:4:12: defaults.tiemout: unknown setting (did you mean 'timeout'?)",
-        "cronherd.yaml:1:1: timezon: unknown setting (did you mean 'timezone'?)",
+        "cronherd.yaml:5:1: jobs: must be a list of jobs, not the number 5",
+        "cronherd.yaml:6:1: drain_timeout: '-5s' is not a duration (write 90s, 10m, 1h30m or 1d)",
     ]
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from cronherd.definition import JobDefinition, job_schema, read_job, read_jobs
 from cronherd.document import load_document
-from cronherd.domain.errors import CronherdError, InvalidInput
+from cronherd.domain.errors import CronherdError, Invalid, InvalidInput
 from cronherd.domain.job import Job
 from cronherd.domain.policy import CatchupMode, Delivery, Overlap, Retention, Retry
-from cronherd.faults import MAX_FAULTS
+from cronherd.faults import MAX_FAULTS, bounded
 
 SECOND = 1_000_000
 
@@ -553,3 +553,16 @@ def test_it_never_raises_anything_but_sentences(settings: Any):
     else:
         assert read_job(made.spec, timezone="UTC") == made
         json.dumps(made.spec)
+
+
+def test_faults_come_by_file_line_and_column_and_those_without_a_place_last():
+    places = ["job.x", "b.yaml:2:1: x", "a.yaml:10:1", "a.yaml:9:12: y", "a.yaml:9:5: z", "env"]
+    error = bounded([Invalid("is wrong", where=where) for where in places])
+    assert [fault.where for fault in error.errors] == [
+        "a.yaml:9:5: z",
+        "a.yaml:9:12: y",
+        "a.yaml:10:1",
+        "b.yaml:2:1: x",
+        "job.x",
+        "env",
+    ]

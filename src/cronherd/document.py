@@ -59,10 +59,15 @@ class Document:
 
     def place(self, path: KeyPath) -> str:
         """`cronherd.yaml:11:5` of the key or item, else of its nearest known ancestor."""
+        line, column = self.mark(path)
+        return f"{self.name}:{line}:{column}" if line else self.name
+
+    def mark(self, path: KeyPath) -> tuple[int, int]:
+        """Line and column of the key or item, or of its ancestor; (0, 0) where nothing is known."""
         for length in range(len(path), 0, -1):
             if mark := self.marks.get(path[:length]):
-                return f"{self.name}:{mark[0]}:{mark[1]}"
-        return self.name
+                return mark
+        return (0, 0)
 
 
 def read_document(path: Path, name: str = "") -> Document:

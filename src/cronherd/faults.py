@@ -28,6 +28,7 @@ _FORBIDDEN = re.compile(r"[\x00\ud800-\udfff]")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"[^\s,=\x00-\x1f\x7f](?:[^,=\x00-\x1f\x7f]{0,118}[^\s,=\x00-\x1f\x7f])?")
 _MAX_LABELS = 50
+_PLACE = re.compile(r"([^:]+):(\d{1,9}):(\d{1,9})(?=:|$)")  # as Document.place writes it
 _SIZE = re.compile(r"(\d{1,12})\s*(b|kb|mb|kib|mib)?", re.ASCII)
 _BYTES = {"b": 1, "kb": 1_000, "mb": 1_000_000, "kib": 1_024, "mib": 1_048_576}
 
@@ -151,11 +152,17 @@ def dotted(path: Path) -> str:
 
 
 def bounded(errors: list[Invalid]) -> InvalidInput:
-    """One error of many; beyond the first fifty only their number is told."""
-    kept = errors[:MAX_FAULTS]
+    """One error of many, by their places; beyond the first fifty only their number is told."""
+    kept = sorted(errors, key=_by_place)[:MAX_FAULTS]
     if len(errors) > len(kept):
         kept.append(Invalid(f"and {len(errors) - len(kept)} more", code="more"))
     return InvalidInput(kept)
+
+
+def _by_place(error: Invalid) -> tuple[bool, str, int, int]:
+    """File, line and column; what has no place in a file comes behind, in the order it came."""
+    found = _PLACE.match(error.where)
+    return (False, found[1], int(found[2]), int(found[3])) if found else (True, "", 0, 0)
 
 
 def printable(text: str) -> str:

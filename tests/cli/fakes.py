@@ -83,6 +83,7 @@ class FakeFleet:
         self.pieces: list[Json] = []
         self.started: Json = make_run()
         self.calls: list[str] = []
+        self.nodes = {"web-1": True}
         self.broken: BaseException | None = None
 
     def _add(self, definition: object, source: str) -> Json:
@@ -252,10 +253,14 @@ class FakeFleet:
         }
 
     def list_nodes(self) -> Json:
-        node = {
-            "id": "n1",
-            "name": "web-1",
-            "alive": True,
+        items = [self._node(name, alive=alive) for name, alive in self.nodes.items()]
+        return {"api_version": "v1", "items": items, "next": None}
+
+    def _node(self, name: str, *, alive: bool) -> Json:
+        return {
+            "id": f"id-{name}",
+            "name": name,
+            "alive": alive,
             "labels": {"zone": "eu"},
             "capacity": 32,
             "live_runs": 0,
@@ -264,7 +269,6 @@ class FakeFleet:
             "started_at": "2026-11-21T09:00:00Z",
             "lease_until": "2026-11-21T10:00:10Z",
         }
-        return {"api_version": "v1", "items": [node], "next": None}
 
     def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
         return {"api_version": "v1", "items": [], "next": None}

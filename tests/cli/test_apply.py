@@ -43,7 +43,7 @@ def test_apply_asks_and_does_nothing_where_nobody_can_answer(
 ):
     said = cronherd("apply", "-f", "jobs.yaml")
     assert said.code == 2
-    assert "nobody is here to answer 'Apply 2 changes?'\n  repeat it with --yes" in said.err
+    assert "nobody is here to answer: Apply 2 changes?\n  repeat it with --yes" in said.err
     assert cronherd("apply", "-f", "jobs.yaml", "--dry-run").code == 0
     assert not fleet.jobs
 
@@ -155,3 +155,102 @@ def test_a_thousand_lines_and_windows_line_ends_are_read(cronherd: Shell, fleet:
 def test_an_empty_crontab_is_no_error(cronherd: Shell):
     said = cronherd("import", "crontab", "-", given=b"")
     assert said.err == "0 jobs to import, 0 lines not supported; nothing was done\n"
+
+
+MANY = b"""\
+# A remark
+SHELL=/bin/sh
+MAILTO=ops@example.org
+CRON_TZ=Asia/Tokyo
+0 4 * * * backup
+0 5 * * * report
+"""
+
+
+def test_the_report_leaves_out_what_says_nothing_unless_asked_for_more(cronherd: Shell):
+    short = cronherd("import", "crontab", "-", "--dry-run", given=MANY)
+    assert short.out == (
+        "standard input (user crontab, for node web-1)\n"
+        "  note: MAILTO=ops@example.org: kept, but this version sends no mail\n"
+        "    4  setting: CRON_TZ=Asia/Tokyo\n"
+        "         the schedules below follow CRON_TZ as in cronie; Debian's cron ignores it\n"
+        "    5  imported: 'backup'\n"
+        "    6  imported: 'report'\n"
+    )
+    assert short.err == "2 jobs to import, 0 lines not supported; nothing was done\n"
+    long = cronherd("import", "crontab", "-", "--dry-run", "-v", given=MANY)
+    assert "    1  comment: # A remark\n    2  setting: SHELL=/bin/sh\n" in long.out
+
+
+def test_a_user_in_a_user_crontab_is_asked_about(cronherd: Shell):
+    tab = b"@daily ls\n@daily root x\n* * * * root x\n"
+    said = cronherd("import", "crontab", "-", "--dry-run", given=tab)
+    question = "is 'root' a user? a system crontab is imported with --system\n"
+    assert f"  note: line 2: {question}" in said.out
+    assert f"         hint: is a field missing? {question}" in said.out
+    said = cronherd("import", "crontab", "-", "--dry-run", given=b"@daily ls\n@daily mail x\n")
+    assert "is a" not in said.out
+
+
+def test_the_summary_stands_before_the_question_too(cronherd: Shell, fleet: FakeFleet):
+    said = cronherd("import", "crontab", "-", given=MANY)
+    assert said.code == 2
+    assert said.err.startswith("2 jobs to import, 0 lines not supported\n")
+    said = cronherd("import", "crontab", "-", "-o", "json", given=MANY)
+    assert json.loads(said.err)["error"]["code"] == "usage"
+    assert not fleet.jobs
+
+
+def test_strict_answers_with_an_error_document_where_json_is_asked_for(cronherd: Shell):
+    said = cronherd("import", "crontab", "-", "--strict", "-o", "json", given=CRONTAB)
+    assert said.code == 1
+    assert json.loads(said.err)["error"]["detail"].startswith("nothing was imported")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "configured", "chosen"),
+    [
+        ({"laptop": True}, "web-1", "laptop"),
+        ({"laptop": False}, "web-1", "laptop"),
+        ({"laptop": True, "web-1": False}, "web-1", "web-1"),
+        ({}, "web-1", "web-1"),
+    ],
+)
+def test_imported_jobs_are_for_the_node_that_is_there(
+    cronherd: Shell,
+    fleet: FakeFleet,
+    tmp_path: Path,
+    nodes: dict[str, bool],
+    configured: str,
+    chosen: str,
+):
+    fleet.nodes = nodes
+    (tmp_path / "cronherd.yaml").write_text(f"node: {{name: {configured}}}\n")
+    said = cronherd("import", "crontab", "-", "--yes", given=b"@daily report\n")
+    assert "warning" not in said.err
+    assert fleet.jobs["report"]["definition"]["run_on"] == {"node": chosen}
+
+
+def test_among_several_nodes_none_is_guessed(cronherd: Shell, fleet: FakeFleet, tmp_path: Path):
+    fleet.nodes = {f"n{number}": True for number in range(7)}
+    (tmp_path / "cronherd.yaml").write_text("node: {name: laptop}\n")
+    said = cronherd("import", "crontab", "-", "--yes", given=b"@daily report\n")
+    assert said.code == 1
+    assert "several nodes, and none is called 'laptop' like this host\n" in said.err
+    assert "with --node: 'n0', 'n1', 'n2', 'n3', 'n4' and 2 more\n" in said.err
+    assert not fleet.jobs
+
+
+def test_a_node_that_nobody_knows_is_taken_with_a_warning(cronherd: Shell, fleet: FakeFleet):
+    said = cronherd("import", "crontab", "-", "--yes", "--node", "new", given=b"@daily report\n")
+    assert said.code == 0
+    assert "no node of this fleet is called 'new': the jobs wait until one is" in said.err
+    assert fleet.jobs["report"]["definition"]["run_on"] == {"node": "new"}
+
+
+def test_jobs_of_somebody_else_are_applied_with_a_warning(
+    cronherd: Shell, jobs: Path, fleet: FakeFleet
+):
+    jobs.write_text(JOBS + "    user: somebody\n")
+    assert "warning: 'report' with user: somebody" in cronherd("apply", "-f", "jobs.yaml", "-y").err
+    assert cronherd("apply", "-f", "jobs.yaml", "-y").err == "nothing to change\n"

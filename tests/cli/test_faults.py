@@ -75,8 +75,8 @@ def test_wrong_input_gets_one_clear_sentence(
 def test_with_json_every_error_is_one_document(
     cronherd: Shell, args: tuple[str, ...], code: int, sentence: str
 ):
-    if args in {("job",), ("job", "list", "-o", "xml")} or "--" in args:
-        pytest.skip("asks for help, or for another form")
+    if args == ("job", "list", "-o", "xml") or "--" in args:
+        pytest.skip("asks for another form")
     cronherd("job", "create", "backup", "-c", "true")
     said = cronherd(*args, "-o", "json")
     assert said.code == code

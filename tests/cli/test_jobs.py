@@ -1,12 +1,14 @@
 """`cronherd job`: what people do with jobs."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cronherd.cli.session import user_name
 from cronherd.document import load_document
 from tests.cli.conftest import Shell
 from tests.cli.fakes import FakeFleet, make_attempt, make_piece, make_run
@@ -69,6 +71,12 @@ def test_a_fault_of_a_file_has_its_line(cronherd: Shell, tmp_path: Path):
     (tmp_path / "a.yaml").write_text("jobs:\n  - name: a\n    command: x\n    timeout: soon\n")
     said = cronherd("job", "create", "-f", "a.yaml")
     assert said.err.startswith("cronherd: a.yaml:4:5: timeout: 'soon' is not a duration\n")
+
+
+def test_the_faults_of_a_file_come_in_its_order(cronherd: Shell, tmp_path: Path):
+    (tmp_path / "a.yaml").write_text("tiemout: 1h\noverlap: x\nname: a\ncommand: x\ngrace: y\n")
+    said = cronherd("job", "create", "-f", "a.yaml")
+    assert re.findall(r"a\.yaml:(\d+):", said.err) == ["1", "2", "5"]
 
 
 def test_several_jobs_are_one_document_and_all_of_them_or_none(cronherd: Shell, fleet: FakeFleet):
@@ -165,8 +173,47 @@ def test_faults_that_are_given_up_on_fail_and_keep_the_text(
     said = cronherd("job", "edit", "backup")
     assert said.code == 1
     kept = Path(said.err.split("kept in ")[1].strip())
-    assert "tiemout: 2h" in kept.read_text()
+    lines = kept.read_text().splitlines()
+    place = f"{kept.name}:{lines.index('tiemout: 2h') + 1}:1"
+    assert said.err.startswith(f"cronherd: nothing was saved: {place}: tiemout: unknown setting")
+    assert lines[0].startswith(f"#! {place}: tiemout: ")
     kept.unlink()
+
+
+def test_no_editor_is_opened_where_nobody_can_type(
+    cronherd: Shell, environ: dict[str, str], tmp_path: Path
+):
+    cronherd(*BACKUP)
+    vi = tmp_path / "vi"
+    vi.write_text("#!/bin/sh\nexit 0\n")
+    vi.chmod(0o755)
+    environ["PATH"] = f"{tmp_path}:{environ['PATH']}"
+    said = cronherd("job", "edit", "backup")
+    assert said.code == 1
+    assert "an editor needs a terminal\n  use --set KEY=VALUE" in said.err
+
+
+def test_text_that_is_no_yaml_is_given_back_with_its_line(
+    cronherd: Shell, environ: dict[str, str], tmp_path: Path
+):
+    cronherd(*BACKUP)
+    environ |= editor(tmp_path, """grep -q '^a: "' "$1" || echo 'a: "b' >> "$1\"""")
+    said = cronherd("job", "edit", "backup")
+    kept = Path(said.err.split("kept in ")[1].strip())
+    assert (
+        f"{kept.name}:{len(kept.read_text().splitlines()) + 1}:1: a quote is not closed" in said.err
+    )
+    kept.unlink()
+
+
+def test_a_job_of_somebody_else_is_made_with_a_warning(cronherd: Shell, fleet: FakeFleet):
+    said = cronherd(*BACKUP, "--set", "user=somebody")
+    assert said.code == 0
+    assert "warning: 'backup' with user: somebody: this version cannot change users" in said.err
+    assert "the runs end as not started" in said.err
+    assert "warning" in cronherd("job", "edit", "backup", "--set", "priority=1").err
+    own = user_name()
+    assert "warning" not in cronherd("job", "edit", "backup", "--set", f"user={own}").err
 
 
 def test_a_change_by_somebody_else_is_said_and_the_text_is_kept(

@@ -64,6 +64,35 @@ def test_a_database_beside_a_running_agent_is_said_to_be_passed_over(cronherd: S
 
 
 @pytest.mark.usefixtures("agent")
+def test_it_is_said_by_commands_that_need_no_fleet_too(cronherd: Shell):
+    said = cronherd("next", "@daily", "-n", "1", "--database", "sqlite:///other.db")
+    assert said.err.count("--database is for its start") == 1
+
+
+def test_a_database_is_said_to_be_passed_over_where_an_agent_holds_it(
+    cronherd: Shell, fleet: FakeFleet, tmp_path: Path
+):
+    """The agent's socket appears while the file is being opened."""
+
+    class Held(FakeHost):
+        def open_fleet(self, config: object, place: object) -> None:  # type: ignore[override]
+            (tmp_path / "state" / "run").mkdir(parents=True)
+            path = str(tmp_path / "state" / "run" / "api.sock")
+            self.server = socketserver.ThreadingUnixStreamServer(path, Answer)
+            self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+            self.thread.start()
+            raise Conflict("an agent has this database open")
+
+    host = Held(fleet)
+    said = cronherd("job", "list", "-o", "name", "--database", "sqlite:///a.db", host=host)
+    host.server.shutdown()
+    host.thread.join()
+    host.server.server_close()
+    assert said.out.startswith("by-socket")
+    assert "--database is for its start" in said.err
+
+
+@pytest.mark.usefixtures("agent")
 def test_a_url_comes_before_everything(cronherd: Shell, environ: dict[str, str]):
     environ["CRONHERD_URL"] = "http://127.0.0.1:1"
     said = cronherd("job", "list", "-o", "name")

@@ -1,7 +1,9 @@
 """`cronherd run`, `logs`, `status`, `timers`, `node`: looking."""
 
 import json
+from pathlib import Path
 
+from cronherd.cli.table import coloured
 from tests.cli.conftest import Process, Shell
 from tests.cli.fakes import FakeFleet, FakeHost, make_attempt, make_piece, make_run
 
@@ -14,6 +16,20 @@ def test_runs_are_listed_with_short_ids_and_how_they_ended(cronherd: Shell, flee
     assert (
         cronherd("run", "list", "--outcome", "failed", "-o", "name").out == f"{7:08x}{'0' * 24}\n"
     )
+
+
+def test_outcomes_are_words_for_people_and_stay_as_they_are_for_programs(
+    cronherd: Shell, fleet: FakeFleet
+):
+    fleet.ended = [make_run(7, outcome="timed_out"), make_run(8, outcome="not_started")]
+    said = cronherd("run", "list").out
+    assert "  timed out  " in said
+    assert "  not started  " in said
+    assert '"outcome": "timed_out"' in cronherd("run", "list", "-o", "json").out
+    assert cronherd("run", "list", "--outcome", "timed out", "-o", "name").out.startswith(
+        "00000007"
+    )
+    assert coloured("timed out") != "timed out" != coloured("not started")
 
 
 def test_one_run_is_shown_with_its_attempts_under_both_names(cronherd: Shell, fleet: FakeFleet):
@@ -101,6 +117,14 @@ def test_what_runs_for_long_is_left_to_the_host_with_its_exit_code(
     assert cronherd("agent", host=host).code == 7
     assert host.calls == ["up apply=False", "agent"]
     assert cronherd("db", "upgrade").out == "the schema is up to date\n"
+
+
+def test_what_runs_for_long_names_the_files_it_was_configured_by(cronherd: Shell, tmp_path: Path):
+    assert "configuration" not in cronherd("up").err
+    file = tmp_path / "cronherd.yaml"
+    file.write_text("log_level: info\n")
+    for command in ("up", "agent"):
+        assert cronherd(command).err == f"cronherd: configuration: {file}\n"
 
 
 def test_the_configuration_is_shown_with_its_origins(cronherd: Shell):

@@ -8,7 +8,7 @@ from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cronherd.domain.cronexpr import LONGEST_EXPRESSION, check_cron
+from cronherd.domain.cronexpr import LONGEST_EXPRESSION, check_cron, take_schedule
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import to_datetime
 
@@ -80,7 +80,7 @@ def test_it_gives_one_spelling(expression: str, spelling: str) -> None:
         ("0 0 */30 * 1#3", "no date ever matches day */30", ""),
         ("", "the expression is empty", "write five fields"),
         ("1 2 3", "five fields are needed, 3 given", "write minute, hour"),
-        ("0 */5 * * * *", "looks like six fields: seconds need", "cron has no seconds"),
+        ("0 */5 * * * *", "looks like six fields: this version has five", "such as 'every 10s'"),
         ("0 0 12 * * ? 2027", "looks like seven fields", "keep minute"),
         ("@dayly", "'@dayly' is not a known name for a schedule", "did you mean '@daily'?"),
         ("@", "'@' is not a known name for a schedule", "known are @yearly"),
@@ -144,3 +144,11 @@ def test_it_refuses_only_what_never_fires(expression: str) -> None:
 def test_it_never_fails_in_another_way(text: str) -> None:
     with suppress(Invalid):
         assert len(check_cron(text).split()) == 5
+
+
+def test_it_takes_a_user_where_the_last_field_should_be_for_a_slip() -> None:
+    with pytest.raises(Invalid) as refused:
+        take_schedule("* * * * root /usr/bin/x", [])
+    assert refused.value.text == "day of week (field 5): 'ROOT' is not a value"
+    assert refused.value.hint.startswith("is a field missing? is 'root' a user?")
+    assert "--system" in refused.value.hint

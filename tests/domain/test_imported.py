@@ -11,6 +11,7 @@ from cronherd.domain.imported import (
     base_of,
     choose_names,
     definition_of_entry,
+    file_notes,
     report,
     source_of,
 )
@@ -67,7 +68,32 @@ def test_settings_become_shell_environment_directory_and_mail():
     )
     assert found["env"] == {"PATH": "/opt/bin", "HOME": "/srv", "A": "1"}
     assert found["timezone"] == "Asia/Tokyo"
-    assert job.notes
+    assert job.notes == ()
+
+
+def test_a_zone_is_noted_once_at_its_setting_and_changes_no_job():
+    crontab = parse_crontab("CRON_TZ=Asia/Tokyo\nA=1\n0 4 * * * a\n0 5 * * * b\n", Kind.USER)
+    jobs = [
+        definition_of_entry(entry, node="n", timezone="UTC", agent_user="cron")
+        for entry in crontab.entries
+    ]
+    zone, plain, *both = report(crontab, jobs, {})
+    assert "follow CRON_TZ" in zone.notes[0]
+    assert [(line.state, line.notes) for line in both] == [(LineState.IMPORTED, ())] * 2
+    assert [line.matters for line in (zone, plain, *both)] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("@daily a\n", ()),
+        ('MAILTO=""\n@daily a\n', ()),
+        ("MAILTO=a\nMAILTO=b\nMAILTO=a\n@daily a\n",
+         ("MAILTO=a, b: kept, but this version sends no mail",)),
+    ],
+)  # fmt: skip
+def test_a_receiver_of_mail_is_noted_once_for_the_file(text: str, notes: tuple[str, ...]):
+    assert file_notes(parse_crontab(text, Kind.USER)) == notes
 
 
 def test_an_empty_mailto_is_kept_because_it_means_no_mail():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cronherd.cli.asking import confirm
+from cronherd.cli.foreign import warn_of_users
 from cronherd.cli.grammar import Command, yes_option
 from cronherd.cli.output import Json, has_colour, put_document, say, talk
 from cronherd.cli.session import Session
@@ -39,6 +40,7 @@ def apply_command(
         bundles = _bundles(session, fleet, files)
         changes = _look(session, fleet, bundles)
         count = _count(changes)
+        _warn(bundles, changes)
         if dry_run or not count:
             _show(session, changes, applied=False)
             talk(f"{count} changes, nothing was done" if count else "nothing to change")
@@ -53,6 +55,12 @@ def apply_command(
     if session.settings.output not in {"table", "wide"}:
         _show(session, changes, applied=True)
     talk(f"{count} {'job' if count == 1 else 'jobs'} applied")
+
+
+def _warn(bundles: list["Bundle"], changes: list[Json]) -> None:
+    changed = {change["name"] for change in changes if change["change"] != "none"}
+    found = (job for bundle in bundles for job in bundle.definitions)
+    warn_of_users(job for job in found if job["name"] in changed)
 
 
 def _never_from_stdin() -> bool:

@@ -16,7 +16,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not is_terminal(sys.stdin):
         raise click.UsageError(
-            f"nobody is here to answer '{question}'\nrepeat it with --yes to go on"
+            f"nobody is here to answer: {question}\nrepeat it with --yes to go on"
         )
     click.echo(f"{question} [y/N] ", nl=False, err=True)
     try:

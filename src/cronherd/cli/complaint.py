@@ -12,8 +12,10 @@ MOST = 20  # faults shown at once; the rest is counted
 def complain(error: Exception, *, as_json: bool) -> None:
     """Say it on stderr, in one sentence per fault."""
     if isinstance(error, click.UsageError) and error.message.startswith("Usage: "):
-        click.echo(error.message, err=True)  # a group without a command: its help
-        return
+        if not as_json:
+            click.echo(error.message, err=True)  # a group without a command: its help
+            return
+        error = click.UsageError("a command is missing", error.ctx)
     faults = error.errors if isinstance(error, InvalidInput) else [error]
     if as_json:
         click.echo(json.dumps(_document(error, list(faults))), err=True)
@@ -52,8 +54,7 @@ def _words(error: Exception) -> tuple[str, str]:
         return (f"{error.where}: {error.text}" if error.where else error.text), error.hint
     if isinstance(error, click.UsageError):
         sentence, _, hint = _plain(error).partition("\n")
-        path = error.ctx.command_path if error.ctx else "cronherd"
-        return sentence, hint or f"try '{path} --help'"
+        return sentence, hint or _next_step(error)
     if isinstance(error, click.ClickException):
         return error.format_message().rstrip("."), ""
     if isinstance(error, OSError):
@@ -65,9 +66,24 @@ def _words(error: Exception) -> tuple[str, str]:
     )
 
 
+def _next_step(error: click.UsageError) -> str:
+    """What to try, by the kind of slip."""
+    path = error.ctx.command_path if error.ctx else "cronherd"
+    look = f"try '{path} --help'"
+    if isinstance(error, click.MissingParameter) and error.ctx:
+        usage = " ".join(error.ctx.get_usage().split())
+        return f"write: {usage.removeprefix('Usage: ')}"
+    if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+        return f"what begins with - and is no option stands behind --, or {look}"
+    if error.message.startswith("Got unexpected extra argument"):
+        return f"put text with blanks in quotes, or {look}"
+    return look
+
+
 def _plain(error: click.UsageError) -> str:
     """Click's sentences in our style: no capital at the start, no full stop at the end."""
     sentence, newline, hint = error.format_message().partition("\n")
+    sentence = sentence.replace(" (Did you mean one of: ", " Did you mean ").replace("?)", "?")
     if not hint and " Did you mean " in sentence:
         sentence, _, rest = sentence.partition(" Did you mean ")
         newline, hint = "\n", f"did you mean {rest}"

@@ -83,7 +83,7 @@ class Group(_Everywhere, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            raise unknown_command(ctx, name, self.list_commands(ctx))
+            raise unknown_command(ctx, args)
         return super().resolve_command(ctx, args)
 
 
@@ -118,21 +118,26 @@ class Lazy(Group):
             formatter.write_dl([(name, line) for name, (_, line) in self.rooms.items()])
 
 
-def unknown_command(ctx: click.Context, name: str, known: list[str]) -> click.UsageError:
-    from difflib import get_close_matches  # noqa: PLC0415 - only on the way to an error
+def unknown_command(ctx: click.Context, args: list[str]) -> click.UsageError:
+    from cronherd.cli.meant import meant  # noqa: PLC0415 - only on the way to an error
 
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"try '{ctx.command_path} --help'"
-    return click.UsageError(f"unknown command '{name[:60]}'\n{hint}", ctx)
+    return click.UsageError(f"unknown command '{args[0][:60]}'\n{meant(ctx, args)}", ctx)
 
 
-class Count(click.IntRange):
-    """A number of things, from 1."""
+class Count(click.types.IntParamType):
+    """A number of things; not click's range, whose help is written for mathematicians."""
 
     name = "number"
 
-    def __init__(self, most: int = 1_000) -> None:
-        super().__init__(1, most)
+    def __init__(self, most: int = 1_000, least: int = 1) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number = int(super().convert(value, param, ctx))
+        if not self.least <= number <= self.most:
+            sentence = f"{str(number)[:40]} is not in the range {self.least} to {self.most}"
+            self.fail(sentence, param, ctx)
+        return number
 
 
 def pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

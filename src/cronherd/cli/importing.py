@@ -13,6 +13,7 @@ from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Group, yes_option
 from cronherd.cli.output import Json, every_page, has_colour, put_document, say, talk
 from cronherd.cli.session import Session, user_name
+from cronherd.cli.target import choose_node
 from cronherd.cli.times import own_zone
 from cronherd.domain.crontab import Crontab, Kind, guess_kind, parse_crontab
 from cronherd.domain.errors import Invalid, InvalidInput
@@ -24,6 +25,7 @@ from cronherd.domain.imported import (
     base_of,
     choose_names,
     definition_of_entry,
+    file_notes,
     report,
     source_of,
 )
@@ -63,7 +65,7 @@ def import_command() -> None:
 @click.option("--system", "kind", flag_value="system", help="With a user column.")
 @click.option("--user", "kind", flag_value="user", help="Without a user column.")
 @click.option("--timezone", metavar="ZONE", help="The zone of the lines; else this host's.")
-@click.option("--node", metavar="NAME", help="The node that runs them; else this host.")
+@click.option("--node", metavar="NAME", help="The node that runs them; else the only one.")
 @click.option("--commented", is_flag=True, help="Lines that are commented out too, disabled.")
 @click.option("--strict", is_flag=True, help="Import nothing when a line is not supported.")
 @click.option("--dry-run", is_flag=True, help="Report, and stop.")
@@ -80,7 +82,7 @@ def crontab_command(
     strict: bool,
     dry_run: bool,
     yes: bool,
-) -> int:
+) -> None:
     """Make jobs of the lines of crontabs; the same file again updates them.
 
     \b
@@ -88,50 +90,64 @@ def crontab_command(
     cronherd import crontab /etc/crontab /etc/cron.d/*
     """  # noqa: D301 - click reads \b as "keep these lines"
     zone = load_zone(timezone) if timezone else own_zone(session)
-    node = node or session.config.node.name
     form = Kind(kind) if kind else None
-    read = [
-        _plan(session, path, form, node, zone.key, commented=commented)
-        for path in dict.fromkeys(files)
-    ]
+    read = [_read_crontab(path, form, commented=commented) for path in dict.fromkeys(files)]
     with session.fleet() as fleet:
-        plans = _named(fleet, read)
+        node = choose_node(session, fleet, node)
+        plans = _named(fleet, [_plan(session, file, node, zone.key) for file in read])
         changes = [_apply(session, fleet, plan, dry_run=True) for plan in plans]
         refused = sum(line.state is LineState.REFUSED for plan in plans for line in plan.report)
         count = sum(len(plan.sheet.jobs) for plan in plans)
-        _show(session, plans, changes)
+        _show(session, plans, changes, node)
         if strict and refused:
-            talk(f"cronherd: nothing was imported: {_lines(refused)} not supported")
-            return 1
+            raise Invalid(
+                f"nothing was imported: {_lines(refused)} not supported", code="bad_crontab"
+            )
         if dry_run or not count:
             talk(f"{_jobs(count)} to import, {_lines(refused)} not supported; nothing was done")
-            return 0
+            return
+        if not yes and session.settings.output != "json":  # there an error is all of stderr
+            talk(f"{_jobs(count)} to import, {_lines(refused)} not supported")
         confirm(f"Import {_jobs(count)}?", yes=yes)
         for plan in plans:
             _apply(session, fleet, plan, dry_run=False)
     talk(f"{_jobs(count)} imported, {_lines(refused)} not supported")
     talk("as under cron they may overlap (overlap: allow) and are not caught up (catchup: none)")
-    return 0
 
 
-def _plan(
-    session: Session, path: str, kind: Kind | None, node: str, timezone: str, *, commented: bool
-) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One crontab as it was read."""
+
+    path: str
+    crontab: Crontab
+    notes: tuple[str, ...]
+
+
+def _read_crontab(path: str, kind: Kind | None, *, commented: bool) -> Read:
     text, notes = _read(path)
     absolute = path if path == STDIN else str(Path(path).absolute())
     crontab = parse_crontab(text, kind or guess_kind(absolute, text), commented=commented)
+    return Read(path=absolute, crontab=crontab, notes=notes + file_notes(crontab))
+
+
+def _plan(session: Session, file: Read, node: str, timezone: str) -> Plan:
     jobs: list[Imported] = []
     refused: dict[int, tuple[str, str]] = {}
-    for entry in crontab.entries:
+    for entry in file.crontab.entries:
         job = definition_of_entry(entry, node=node, timezone=timezone, agent_user=user_name())
         fault = _fault(job, session.now_us())
         if fault is None:
             jobs.append(job)
         else:
             refused[entry.line] = fault
-    sheet = Sheet(source=source_of(node, absolute), base=base_of(absolute), jobs=tuple(jobs))
+    source, base = source_of(node, file.path), base_of(file.path)
     return Plan(
-        path=absolute, crontab=crontab, sheet=sheet, refused=refused, notes=notes + crontab.notes
+        path=file.path,
+        crontab=file.crontab,
+        sheet=Sheet(source=source, base=base, jobs=tuple(jobs)),
+        refused=refused,
+        notes=file.notes,
     )
 
 
@@ -183,8 +199,11 @@ def _apply(session: Session, fleet: "Fleet", plan: Plan, *, dry_run: bool) -> li
     return changes
 
 
-def _show(session: Session, plans: Sequence[Plan], changes: Sequence[list[Json]]) -> None:
+def _show(
+    session: Session, plans: Sequence[Plan], changes: Sequence[list[Json]], node: str
+) -> None:
     document = {
+        "node": node,
         "files": [
             {
                 "path": plan.path,
@@ -195,18 +214,23 @@ def _show(session: Session, plans: Sequence[Plan], changes: Sequence[list[Json]]
                 "changes": own,
             }
             for plan, own in zip(plans, changes, strict=True)
-        ]
+        ],
     }
     names = [job.name for plan in plans for job in plan.sheet.jobs]
     if put_document(session, document, lambda: names):
         return
     for plan, own in zip(plans, changes, strict=True):
         kinds = {change["name"]: change["change"] for change in own}
-        say(f"{printable(plan.path)} ({plan.crontab.kind.value} crontab)")
+        say(f"{_shown(plan.path)} ({plan.crontab.kind.value} crontab, for node {node})")
         for note in plan.notes:
             say(f"  note: {printable(note)}")
         for line in plan.report:
-            _show_line(session, line, kinds.get(line.name, ""))
+            if line.matters or session.settings.verbose:
+                _show_line(session, line, kinds.get(line.name, ""))
+
+
+def _shown(path: str) -> str:
+    return "standard input" if path == STDIN else printable(path)
 
 
 def _line_document(line: ReportLine) -> Json:

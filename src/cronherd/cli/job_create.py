@@ -1,5 +1,6 @@
 """`cronherd job create`: from options, from an argument list behind `--`, or from YAML."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cronherd.cli.grammar import Command, pairs
+from cronherd.cli.foreign import warn_of_users
+from cronherd.cli.grammar import Command, Count, pairs
+from cronherd.cli.located import located
 from cronherd.cli.output import put_document, talk
 from cronherd.cli.session import Session
 from cronherd.cli.settings import Definition, as_written, put_settings
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _OVERLAPS = ("skip", "queue", "replace", "allow")
 _CATCHUPS = ("none", "latest", "all")
+_MOST = 1_000_000  # the definition has the exact limits; this one keeps the sentence short
+# The first word of a schedule that was to be in quotes.
+_FRAGMENT = re.compile(r"[-*/,\d]+|every|after|at", re.IGNORECASE)
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,8 +41,8 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--overlap", type=click.Choice(_OVERLAPS), help="When it still runs."),
             click.option("--catchup", type=click.Choice(_CATCHUPS), help="After an outage."),
             click.option("--timeout", metavar="DURATION", help="End it after so long."),
-            click.option("--retries", type=click.IntRange(0), help="How often to try again."),
-            click.option("--max-running", type=click.IntRange(1), help="How many at once."),
+            click.option("--retries", type=Count(_MOST, 0), help="How often to try again."),
+            click.option("--max-running", type=Count(_MOST), help="How many at once."),
             click.option(
                 "--env",
                 multiple=True,
@@ -71,7 +77,7 @@ def create_command(
     cronherd job create backup -s 'every 1h' -- rsync -a /srv backup:
     cronherd job create -f backup.yaml
     """  # noqa: D301 - click reads \b as "keep these lines"
-    definition, place = _from_file(file) if file else ({}, str)
+    definition, locate = _from_file(file) if file else ({}, _as_it_is)
     definition.update(_from_options(name, given))
     put_settings(definition, more)
     if "name" not in definition:
@@ -82,7 +88,8 @@ def create_command(
         try:
             document = fleet.create_job(definition, session.actor)
         except InvalidInput as error:
-            raise _located(error, place) from None
+            raise locate(error) from None
+    warn_of_users([definition])
     if put_document(session, document, lambda: [document["name"]]):
         return
     upcoming = times_of(session).at(document["next_at"])
@@ -92,9 +99,18 @@ def create_command(
 
 def _from_options(name: str | None, given: dict[str, Any]) -> Definition:
     command, argv = given.pop("command"), given.pop("argv")
-    if command and argv:
-        raise click.UsageError("give the command once: either --command, or behind --")
     schedules, disabled = given.pop("schedule"), given.pop("disabled")
+    for schedule in schedules:
+        if _FRAGMENT.fullmatch(schedule.strip()):
+            raise click.UsageError(
+                f"'{schedule}' is only the first word of a schedule\n"
+                "put all of it in quotes, as in -s '30 2 * * *' or -s 'every 10s'"
+            )
+    if command and argv:
+        raise click.UsageError(
+            "give the command once: either --command, or behind --\n"
+            "put all of it in quotes: --command 'echo hello'"
+        )
     definition: Definition = {"name": name, "command": command or list(argv)}
     definition["schedule"] = schedules[0] if len(schedules) == 1 else list(schedules)
     definition |= given
@@ -102,7 +118,14 @@ def _from_options(name: str | None, given: dict[str, Any]) -> Definition:
     return {**kept, "enabled": False} if disabled else kept
 
 
-def _from_file(file: str) -> tuple[Definition, Callable[[str], str]]:
+Locate = Callable[[InvalidInput], InvalidInput]
+
+
+def _as_it_is(error: InvalidInput) -> InvalidInput:
+    return error
+
+
+def _from_file(file: str) -> tuple[Definition, Locate]:
     """The one job of a YAML file, or of a file with a `jobs:` list of one; and where it says so."""
     document = read_yaml(file)
     value: object = document.value
@@ -112,27 +135,13 @@ def _from_file(file: str) -> tuple[Definition, Callable[[str], str]]:
         value, path = jobs[0], ("jobs", 0)
     elif jobs is not None:
         hint = "use `cronherd apply -f` for several"
-        raise Invalid("create makes one job", code="not_one_job", hint=hint, where=file)
+        raise Invalid("create makes one job", code="not_one_job", hint=hint, where=document.name)
     if not isinstance(value, dict):
         hint = "write name:, command: and schedule:"
-        raise Invalid("is not the definition of a job", code="not_a_job", hint=hint, where=file)
-
-    def place(setting: str) -> str:
-        return f"{document.place((*path, *setting.split('.')))}: {setting}"
-
-    return as_written(value), place
-
-
-def _located(error: InvalidInput, place: Callable[[str], str]) -> InvalidInput:
-    """The same faults with the lines of the file they come from."""
-    return InvalidInput(
-        [
-            Invalid(fault.text, code=fault.code, hint=fault.hint, where=place(fault.where))
-            if fault.where
-            else fault
-            for fault in error.errors
-        ]
-    )
+        raise Invalid(
+            "is not the definition of a job", code="not_a_job", hint=hint, where=document.name
+        )
+    return as_written(value), lambda error: located(error, document, path)
 
 
 def read_yaml(file: str) -> "Document":

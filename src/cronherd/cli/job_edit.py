@@ -3,14 +3,17 @@
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cronherd.cli.foreign import warn_of_users
 from cronherd.cli.grammar import Command
-from cronherd.cli.output import Json, put_document, talk, to_yaml
+from cronherd.cli.located import located
+from cronherd.cli.output import Json, is_terminal, put_document, talk, to_yaml
 from cronherd.cli.session import Session
 from cronherd.cli.settings import as_written, put_settings
 from cronherd.cli.words import in_order
@@ -43,6 +46,7 @@ def edit_command(session: Session, *, name: str, given: tuple[str, ...]) -> None
                 talk("nothing was changed")
                 return
             edited = found
+    warn_of_users([edited["definition"]])
     if not put_document(session, edited, lambda: [edited["name"]]):
         talk(f"'{edited['name']}' is saved as version {edited['version']}")
 
@@ -72,7 +76,7 @@ def _edit_in_editor(session: Session, fleet: "Fleet", job: Json) -> Json | None:
                 hint = f"your text is kept in {file}; edit the job again"
                 raise Conflict(error.text, code=error.code, hint=hint) from None
             except Invalid as error:
-                faults = _sentences(error)
+                faults = _sentences(error, text, file.name)
             except CronherdError:
                 keep = True
                 talk(f"your text is kept in {file}")
@@ -85,8 +89,11 @@ def _edit_in_editor(session: Session, fleet: "Fleet", job: Json) -> Json | None:
 def _stop(faults: list[str], file: Path, *, keep: bool) -> None:
     """The text was left as it was: either nothing was wanted, or the faults are given up on."""
     if keep:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise Invalid(
-            f"nothing was saved: {faults[0]}", code="not_saved", hint=f"your text is kept in {file}"
+            f"nothing was saved: {faults[0]}{more}",
+            code="not_saved",
+            hint=f"your text is kept in {file}",
         )
 
 
@@ -99,8 +106,17 @@ def _save(session: Session, fleet: "Fleet", job: Json, text: str) -> Json:
     return fleet.edit_job(job["id"], definition, job["version"], session.actor)
 
 
-def _sentences(error: Invalid) -> list[str]:
+def _sentences(error: Invalid, text: str, name: str) -> list[str]:
+    """The faults, with the lines they have below themselves: they will stand on top of the text."""
+    from cronherd.document import load_document  # noqa: PLC0415 - imports yaml
+
     faults = error.errors if isinstance(error, InvalidInput) else [error]
+    try:
+        document = load_document(f"{_MARK}\n" * len(faults) + text, name)
+    except Invalid as broken:
+        faults = [broken]
+    else:
+        faults = located(InvalidInput(faults), document).errors
     return [" ".join(str(fault).split()) for fault in faults]
 
 
@@ -109,7 +125,11 @@ def _without_marks(text: str) -> str:
 
 
 def _open_editor(session: Session, file: Path) -> None:
-    editor = session.environ.get("VISUAL") or session.environ.get("EDITOR") or "vi"
+    chosen = session.environ.get("VISUAL") or session.environ.get("EDITOR")
+    if not chosen and not is_terminal(sys.stdin):
+        hint = "use --set KEY=VALUE, or set EDITOR"
+        raise Conflict("an editor needs a terminal", code="no_editor", hint=hint)
+    editor = chosen or "vi"
     try:
         ended = subprocess.run([*shlex.split(editor), str(file)], check=False)
     except (OSError, ValueError):

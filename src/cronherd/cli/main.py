@@ -19,7 +19,7 @@ INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 ROOMS = {
-    "up": ("serve", "Run everything on this host: agent, page and supervisor."),
+    "up": ("serve", "Run everything on this host: agent, API and supervisor."),
     "agent": ("serve", "Run the agent of this host."),
     "tick": ("serve", "Run what is due, wait for it, and end."),
     "status": ("status", "The fleet at a glance, or one job."),

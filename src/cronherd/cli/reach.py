@@ -24,9 +24,6 @@ def reach_fleet(session: Session) -> Iterator["Fleet"]:
     """The fleet this command is about. Raises Unavailable or Conflict."""
     running = running_fleet(session)
     if running is not None:
-        if session.settings.database is not None:
-            # Two processes on one SQLite file can destroy it, so the one that runs is asked.
-            talk("cronherd: a cronherd that runs already is asked; --database is for its start")
         yield running
         return
     with ExitStack() as stack:
@@ -48,6 +45,9 @@ def running_fleet(session: Session) -> "Fleet | None":
         return None
     from cronherd.client import Client  # noqa: PLC0415 - http.client: only when it is used
 
+    if session.settings.database is not None:
+        # Two processes on one SQLite file can destroy it, so the one that runs is asked.
+        talk("cronherd: a cronherd that runs already is asked; --database is for its start")
     if url:
         return Client.over_url(url, session.environ.get("CRONHERD_TOKEN") or None)
     return Client.over_socket(session.place.socket)

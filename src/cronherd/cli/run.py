@@ -42,6 +42,7 @@ def list_command(
 ) -> None:
     """Runs, newest first."""
     with session.fleet() as fleet:
+        outcome = outcome.strip().replace(" ", "_") if outcome else None  # as tables show it
         document = fleet.list_runs(job or named, run_state, outcome, limit=limit)
     if not document["items"]:
         talk("there are no such runs: start one with `cronherd job run JOB`")

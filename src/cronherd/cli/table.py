@@ -93,9 +93,9 @@ def cells(text: str) -> int:
 _COLOURS = {
     "succeeded": "green",
     "failed": "red",
-    "timed_out": "red",
+    "timed out": "red",
     "lost": "red",
-    "not_started": "red",
+    "not started": "red",
     "cancelled": "yellow",
     "suspected": "yellow",
     "running": "cyan",
@@ -110,7 +110,7 @@ _COLOURS = {
 
 def coloured(text: str) -> str:
     """The word with the colour of what it says; the word itself always stands there too."""
-    colour = _COLOURS.get(text.split(" ", 1)[0])
+    colour = _COLOURS.get(text.partition(" (")[0])
     return click.style(text, fg=colour) if colour else text
 
 

@@ -67,7 +67,12 @@ def next_command(
     text = " ".join(what)
     zone = load_zone(timezone) if timezone else None
     from_us = parse_instant(start, zone or own_zone(session)) if start else None
-    document = _of_job(session, text, count, from_us) if zone is None else None
+    try:
+        document = _of_job(session, text, count, from_us) if zone is None else None
+    except NotFound as error:
+        if len(what) > 1 and error.hint:  # the shell put the names of files for each star
+            error.hint = "put the expression in quotes, such as '30 2 * * *'"
+        raise
     if document is None:
         document = _of_expression(text, count, zone or own_zone(session), from_us, session)
     if not document["slots"]:

@@ -14,14 +14,14 @@ def short(run_id: str) -> str:
 
 
 def result_of(run: Json | None) -> str:
-    """How a run ended, or where it is: `failed (exit 3)`, `running`."""
+    """How a run ended, or where it is: `failed (exit 3)`, `timed out`, `running`."""
     if run is None:
         return NOTHING
     outcome = run.get("outcome")
     if outcome is None:
         return str(run["state"])
     if outcome != "failed":
-        return str(outcome)
+        return str(outcome).replace("_", " ")
     if run.get("signal"):
         return f"failed ({signal_name(run['signal'])})"
     return f"failed (exit {run['exit_code']})" if run.get("exit_code") is not None else "failed"

@@ -23,6 +23,10 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+WELL_KNOWN_USER = re.compile(
+    r"(apache|backup|daemon|games|mail|mysql|news|nginx|nobody|operator|postgres|root|sys|uucp|"
+    r"www|www-data)[ \t]"
+)
 REBOOT_REASON = "runs at host start: not available yet"
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -116,9 +120,23 @@ def take_schedule(text: str, notes: list[str]) -> tuple[str, str]:
     if not re.search(r"\{\{|%%", fields):
         # Before the values: with a field for seconds each of the others is read as its neighbour.
         refuse_more_fields(rest)
-    schedule = check_cron(fields)
+    schedule = _checked(fields, words[-1])
     notes.extend(_note_differences(schedule.split()))
     return schedule, rest
+
+
+def _checked(fields: str, last: str) -> str:
+    try:
+        return check_cron(fields)
+    except Invalid as fault:
+        if not WELL_KNOWN_USER.match(f"{last} "):
+            raise
+        raise _invalid(fault.text, f"is a field missing? {ask_for_user(last)}") from None
+
+
+def ask_for_user(text: str) -> str:
+    """The question about a text that begins with a user's name, and what to do if it is one."""
+    return f"is '{take_word(text)[0]}' a user? a system crontab is imported with --system"
 
 
 def take_word(text: str) -> tuple[str, str]:
@@ -134,9 +152,9 @@ def refuse_more_fields(rest: str) -> None:
         return
     count = "seven" if _LIKE_FIELD.fullmatch(take_word(behind)[0]) else "six"
     raise _invalid(
-        f"looks like {count} fields: seconds need a setting of their own, and '{first[:40]}' "
-        "cannot be a command or a user",
-        "cron has five fields: remove the others",
+        f"looks like {count} fields: this version has five, and '{first[:40]}' cannot be a "
+        "command or a user",
+        "remove the others; for seconds make a job with the schedule 'every 10s'",
     )
 
 
@@ -177,8 +195,8 @@ def _wrong_count(words: list[str]) -> Invalid:
     if not words:
         return _invalid("the expression is empty", "write five fields such as '30 2 * * *'")
     if len(words) == 6:
-        hint = "cron has no seconds: remove the field, or say 'seconds' apart from the expression"
-        return _invalid("looks like six fields: seconds need a setting of their own", hint)
+        hint = "remove the field for seconds, or write a schedule such as 'every 10s'"
+        return _invalid("looks like six fields: this version has five, without seconds", hint)
     if len(words) == 7:
         return _invalid(
             "looks like seven fields: cron knows neither seconds nor years",

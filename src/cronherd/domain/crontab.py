@@ -12,7 +12,13 @@ from hashlib import sha256
 from types import MappingProxyType
 from unicodedata import normalize
 
-from cronherd.domain.cronexpr import refuse_more_fields, take_schedule, take_word
+from cronherd.domain.cronexpr import (
+    WELL_KNOWN_USER,
+    ask_for_user,
+    refuse_more_fields,
+    take_schedule,
+    take_word,
+)
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import load_zone
 
@@ -111,9 +117,11 @@ def parse_crontab(text: str, kind: Kind, *, commented: bool = False) -> Crontab:
     lines = [reader.read(number, raw) for number, raw in enumerate(_split(text, notes), start=1)]
     entries = [line for line in lines if isinstance(line, CrontabEntry)]
     named = {entry.line: entry for entry in _with_names(entries)}
-    with_user = [entry for entry in entries if _WELL_KNOWN_USER.match(entry.command)]
-    if kind is Kind.USER and entries and len(with_user) == len(entries):
-        notes.append("every command begins with a user's name: is it a system crontab?")
+    users = [entry for entry in entries if WELL_KNOWN_USER.match(entry.command)]
+    if len(users) < len(entries):  # `mail` may be a command, root never is
+        users = [entry for entry in users if entry.command.startswith("root")]
+    if kind is Kind.USER and users:
+        notes.append(f"line {users[0].line}: {ask_for_user(users[0].command)}")
     return Crontab(
         kind=kind, lines=tuple(named.get(line.line, line) for line in lines), notes=tuple(notes)
     )
@@ -129,12 +137,8 @@ _COMMAND = re.compile(
     r"bash|cd|curl|date|echo|env|exec|export|find|flock|for|if|java|nice|node|perl|php|python3?|"
     r"rm|rsync|ruby|run-parts|sh|sleep|source|su|sudo|tar|test|touch|wget|while"
 )
-_WELL_KNOWN_USER = re.compile(
-    r"(apache|backup|daemon|games|mail|mysql|news|nginx|nobody|operator|postgres|root|sys|uucp|"
-    r"www|www-data)[ \t]"
-)
 _SETTING_NOTES = {
-    "CRON_TZ": "CRON_TZ is cronie's: the schedules below follow it, Debian's cron ignores it",
+    "CRON_TZ": "the schedules below follow CRON_TZ as in cronie; Debian's cron ignores it",
     "TZ": "TZ is only a variable of the commands, as in Debian's cron: no schedule follows it",
     "LOGNAME": "Debian's cron does not let a crontab change LOGNAME",
     "MAILFROM": "MAILFROM is cronie's: here it is only a variable of the commands",
@@ -172,7 +176,6 @@ class _Reader:
     kind: Kind
     commented: bool
     settings: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
     timezone: str | None = None
     timezone_fault: str = ""
     remarks: list[str] = field(default_factory=list)
@@ -232,14 +235,12 @@ class _Reader:
             self.timezone_fault = ""
         self.settings[name] = value
         notes = [_SETTING_NOTES[name]] if value and name in _SETTING_NOTES else []
-        self.notes.pop(_SETTING_NOTES.get(name, ""), None)
-        self.notes.update(dict.fromkeys(notes))
         if not rest.strip():
             notes.append("an empty value without quotes: Debian's cron refuses it")
         return CrontabSetting(line=number, text=text, name=name, value=value, notes=tuple(notes))
 
     def _read_job(self, number: int, text: str, body: str, remarks: Sequence[str]) -> CrontabEntry:
-        notes = list(self.notes)
+        notes: list[str] = []
         if body.startswith("-"):
             body = body[1:].lstrip(_BLANKS)
             notes.append("the leading - (do not log) of SuSE's cron was left out")

@@ -60,6 +60,11 @@ class ReportLine:
     notes: tuple[str, ...] = ()
     hint: str = ""
 
+    @property
+    def matters(self) -> bool:
+        """Whether somebody who reads quickly has to see it: jobs, and whatever has a note."""
+        return bool(self.notes) or self.state not in {LineState.SETTING, LineState.COMMENT}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
@@ -198,6 +203,18 @@ def report(
         elif isinstance(line, CrontabComment):
             lines.append(at.said(LineState.COMMENT))
     return tuple(lines)
+
+
+def file_notes(crontab: Crontab) -> tuple[str, ...]:
+    """What is to be said about the whole file, once: beside its own notes, where mail went."""
+    receivers = dict.fromkeys(
+        line.value
+        for line in crontab.lines
+        if isinstance(line, CrontabSetting) and line.name == "MAILTO" and line.value
+    )
+    if not receivers:
+        return crontab.notes
+    return (*crontab.notes, f"MAILTO={', '.join(receivers)}: kept, but this version sends no mail")
 
 
 @dataclass(frozen=True, slots=True)

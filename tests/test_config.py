@@ -9,11 +9,11 @@ import tzlocal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cronherd import config as configuration
-from cronherd import layers
-from cronherd.config import Config, load_config
+from cronherd.config import layers
+from cronherd.config import load as configuration
+from cronherd.config.load import Config, load_config
+from cronherd.config.settings import config_schema, list_settings, mask
 from cronherd.domain.errors import CronherdError, Invalid, InvalidInput
-from cronherd.settings import config_schema, list_settings, mask
 
 
 @pytest.fixture(autouse=True)

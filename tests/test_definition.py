@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronherd.definition import JobDefinition, job_schema, read_job, read_jobs
-from cronherd.document import load_document
+from cronherd.definition.document import load_document
+from cronherd.definition.faults import MAX_FAULTS, bounded
+from cronherd.definition.jobs import JobDefinition, job_schema, read_job, read_jobs
 from cronherd.domain.errors import CronherdError, Invalid, InvalidInput
 from cronherd.domain.job import Job
 from cronherd.domain.policy import CatchupMode, Delivery, Overlap, Retention, Retry
-from cronherd.faults import MAX_FAULTS, bounded
 
 SECOND = 1_000_000
 

@@ -20,15 +20,15 @@ from cronherd import docs
 from cronherd.api.app import build_app
 from cronherd.cli.main import root
 from cronherd.cli.session import Session
-from cronherd.definition import JobDefinition, read_jobs
-from cronherd.document import load_document
+from cronherd.config.settings import NodeSettings, Settings
+from cronherd.definition.document import load_document
+from cronherd.definition.jobs import JobDefinition, read_jobs
+from cronherd.definition.shape import RetentionDefinition, RetriesDefinition
 from cronherd.domain.errors import Invalid
 from cronherd.domain.event import EventKind
 from cronherd.domain.judge import _KILLED
 from cronherd.domain.policy import DEFAULTS
 from cronherd.domain.run import Cause, Outcome, Reason, RunState
-from cronherd.jobshape import RetentionDefinition, RetriesDefinition
-from cronherd.settings import NodeSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "cronherd"

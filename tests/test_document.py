@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronherd import document
-from cronherd.document import MAX_BYTES, Spelled, load_document, read_document
+from cronherd.definition import document
+from cronherd.definition.document import MAX_BYTES, Spelled, load_document, read_document
 from cronherd.domain.errors import CronherdError, Invalid
 
 TEXT = """\

@@ -19,7 +19,8 @@ from cronherd.api.app import build_app
 from cronherd.cli.grammar import Command, Group
 from cronherd.cli.main import root as top_command
 from cronherd.client import Fleet
-from cronherd.definition import job_schema
+from cronherd.config.settings import config_schema, list_settings
+from cronherd.definition.jobs import job_schema
 from cronherd.domain.event import EVENT_WORDS, EventKind
 from cronherd.domain.job import build_job
 from cronherd.domain.policy import DEFAULTS
@@ -33,7 +34,6 @@ from cronherd.domain.run import (
     RunState,
 )
 from cronherd.engine.order import Account, start_of
-from cronherd.settings import config_schema, list_settings
 from cronherd.store.base import Claim
 from cronherd.views import API_VERSION
 

@@ -9,10 +9,10 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 from cronherd.cli.host import Finding, Place
-from cronherd.config import Config
+from cronherd.config.load import Config
 from cronherd.domain.errors import Conflict, CronherdError
 from cronherd.domain.instant import zone_names
-from cronherd.statedir import claim_state
+from cronherd.places import claim_state
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from cronherd import __version__
-from cronherd.definition import read_job
+from cronherd.definition.jobs import read_job
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job

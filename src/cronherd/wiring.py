@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cronherd import __version__
 from cronherd.cli.host import Finding, Place
-from cronherd.config import Config
-from cronherd.definition import build_jobs
+from cronherd.config.load import Config
+from cronherd.definition.jobs import build_jobs
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import make_id
 from cronherd.domain.node import Node
@@ -24,8 +24,8 @@ from cronherd.domain.policy import default_capacity
 from cronherd.engine.agent import Agent, Parts
 from cronherd.engine.clock import SystemClock
 from cronherd.engine.order import Account
+from cronherd.places import claim_state, node_id, open_lock
 from cronherd.service import Service
-from cronherd.statedir import claim_state, node_id, open_lock
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema, upgrade_schema
 from cronherd.store.sqlite import SqliteDialect

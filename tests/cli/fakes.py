@@ -7,8 +7,8 @@ from typing import Any
 from cronherd.cli.host import Finding, Place
 from cronherd.cli.main import run
 from cronherd.client import Fleet
-from cronherd.config import Config
-from cronherd.definition import read_job
+from cronherd.config.load import Config
+from cronherd.definition.jobs import read_job
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.instant import SECOND_US, format_instant
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cronherd.cli.session import user_name
-from cronherd.document import load_document
+from cronherd.definition.document import load_document
 from tests.cli.conftest import Shell
 from tests.cli.fakes import FakeFleet, make_attempt, make_piece, make_run
 

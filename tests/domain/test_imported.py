@@ -2,7 +2,7 @@
 
 import pytest
 
-from cronherd.definition import read_job
+from cronherd.definition.jobs import read_job
 from cronherd.domain.crontab import Kind, parse_crontab
 from cronherd.domain.imported import (
     Imported,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # both bring more than most commands need
     from cronherd.client import Fleet
-    from cronherd.config import Config
+    from cronherd.config.load import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def _read(path: str) -> tuple[str, tuple[str, ...]]:
 
 def _fault(job: Imported, now_us: int) -> tuple[str, str] | None:
     """Why the fleet would refuse the definition: known before, so that one line stops no other."""
-    from cronherd.definition import read_job  # noqa: PLC0415 - pydantic: only when lines are read
+    from cronherd.definition.jobs import read_job  # noqa: PLC0415 - pydantic: only when lines are read
 
     try:
         read_job(job.definition, timezone="UTC", now_us=now_us)

@@ -18,7 +18,7 @@ from cronherd.cli.times import times_of
 from cronherd.domain.errors import Invalid, InvalidInput
 
 if TYPE_CHECKING:
-    from cronherd.document import Document
+    from cronherd.definition.document import Document
 
 _OVERLAPS = ("skip", "queue", "replace", "allow")
 _CATCHUPS = ("none", "latest", "all")
@@ -146,7 +146,7 @@ def _from_file(file: str) -> tuple[Definition, Locate]:
 
 def read_yaml(file: str) -> "Document":
     """A YAML file; `-` is standard input."""
-    from cronherd.document import load_document, read_document  # noqa: PLC0415 - imports yaml
+    from cronherd.definition.document import load_document, read_document  # noqa: PLC0415 - imports yaml
 
     if file != "-":
         return read_document(Path(file))

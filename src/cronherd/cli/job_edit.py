@@ -98,7 +98,7 @@ def _stop(faults: list[str], file: Path, *, keep: bool) -> None:
 
 
 def _save(session: Session, fleet: "Fleet", job: Json, text: str) -> Json:
-    from cronherd.document import load_document  # noqa: PLC0415 - imports yaml
+    from cronherd.definition.document import load_document  # noqa: PLC0415 - imports yaml
 
     definition = load_document(text, "line").value
     if isinstance(definition, dict):
@@ -108,7 +108,7 @@ def _save(session: Session, fleet: "Fleet", job: Json, text: str) -> Json:
 
 def _sentences(error: Invalid, text: str, name: str) -> list[str]:
     """The faults, with the lines they have below themselves: they will stand on top of the text."""
-    from cronherd.document import load_document  # noqa: PLC0415 - imports yaml
+    from cronherd.definition.document import load_document  # noqa: PLC0415 - imports yaml
 
     faults = error.errors if isinstance(error, InvalidInput) else [error]
     try:

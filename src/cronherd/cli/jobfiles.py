@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cronherd.cli.job_create import read_yaml
-from cronherd.config import Config
-from cronherd.definition import build_jobs, read_jobs
-from cronherd.document import Document, read_document
+from cronherd.config.load import Config
+from cronherd.definition.document import Document, read_document
+from cronherd.definition.jobs import build_jobs, read_jobs
 from cronherd.domain.errors import Invalid
 
 STDIN = "-"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from cronherd.domain.errors import Invalid, InvalidInput
 
 if TYPE_CHECKING:  # it imports yaml
-    from cronherd.document import Document, KeyPath
+    from cronherd.definition.document import Document, KeyPath
 
 
 def located(error: InvalidInput, document: "Document", below: "KeyPath" = ()) -> InvalidInput:

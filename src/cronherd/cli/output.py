@@ -101,7 +101,7 @@ def to_yaml(value: object) -> str:
     """YAML that our own reader, and any reader of YAML 1.1, takes for the same."""
     import yaml  # noqa: PLC0415 - only for -o yaml and editors
 
-    from cronherd.document import resolve_scalar  # noqa: PLC0415 - it imports yaml
+    from cronherd.definition.document import resolve_scalar  # noqa: PLC0415 - it imports yaml
 
     class Dumper(yaml.SafeDumper):
         """Quotes each text that one of the two would take for something else."""

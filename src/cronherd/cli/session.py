@@ -12,7 +12,7 @@ from cronherd.cli.host import Host, Place
 
 if TYPE_CHECKING:  # pydantic alone would take half of the time a list may take
     from cronherd.client import Fleet
-    from cronherd.config import Config
+    from cronherd.config.load import Config
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
 
@@ -47,7 +47,7 @@ class Session:
     @cached_property
     def config(self) -> "Config":
         """The settings of the node, read and checked. Raises Invalid."""
-        from cronherd.config import load_config  # noqa: PLC0415 - pydantic: only on need
+        from cronherd.config.load import load_config  # noqa: PLC0415 - pydantic: only on need
 
         overrides = {"database": self.settings.database} if self.settings.database else {}
         return load_config(

@@ -58,7 +58,7 @@ def _value(key: str, text: str) -> object:
             pass  # `[ -f x ] && …` is a command, not a list
     if key in _TEXTS:
         return text
-    from cronherd.document import resolve_scalar  # noqa: PLC0415 - it imports yaml
+    from cronherd.definition.document import resolve_scalar  # noqa: PLC0415 - it imports yaml
 
     try:
         return resolve_scalar(text)

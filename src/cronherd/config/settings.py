@@ -8,11 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from cronherd.definition import job_schema, read_defaults
-from cronherd.domain.duration import format_duration
-from cronherd.domain.errors import Invalid
-from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
-from cronherd.faults import (
+from cronherd.definition.faults import (
     LABELS,
     ZONE,
     Kind,
@@ -26,6 +22,10 @@ from cronherd.faults import (
     read_whole,
     spell,
 )
+from cronherd.definition.jobs import job_schema, read_defaults
+from cronherd.domain.duration import format_duration
+from cronherd.domain.errors import Invalid
+from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
 
 MAX_CAPACITY = 10_000
 LOG_LEVELS = ("debug", "info", "warning", "error")

@@ -8,9 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cronherd.domain.errors import Invalid, InvalidInput
-from cronherd.domain.job import Job, build_job, name_key
-from cronherd.faults import (
+from cronherd.definition.faults import (
     Fault,
     Faulty,
     Path,
@@ -24,7 +22,9 @@ from cronherd.faults import (
     spell,
     unknown_setting,
 )
-from cronherd.jobshape import JobDefinition, RetentionDefinition, RetriesDefinition
+from cronherd.definition.shape import JobDefinition, RetentionDefinition, RetriesDefinition
+from cronherd.domain.errors import Invalid, InvalidInput
+from cronherd.domain.job import Job, build_job, name_key
 
 __all__ = [
     "JobDefinition",

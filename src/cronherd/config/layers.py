@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cronherd.document import load_document, read_document
+from cronherd.config.settings import Settings
+from cronherd.definition.document import load_document, read_document
+from cronherd.definition.faults import Path as KeyPath
+from cronherd.definition.faults import closest, dotted, printable, spell
 from cronherd.domain.errors import Invalid
-from cronherd.faults import Path as KeyPath
-from cronherd.faults import closest, dotted, printable, spell
-from cronherd.settings import Settings
 
 PREFIX = "CRONHERD_"
 FILE_NAME = "cronherd.yaml"

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cronherd.definition import RawJob, split_jobs
+from cronherd.config.layers import Layers, add_environment, add_file, add_flags, find_sources
+from cronherd.config.settings import Settings, drop_unsaid, mask, read_node_name
+from cronherd.definition.faults import Faulty, bounded, check, dotted
+from cronherd.definition.faults import Path as KeyPath
+from cronherd.definition.jobs import RawJob, split_jobs
 from cronherd.domain.duration import format_duration, parse_duration
 from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.domain.instant import zone_names
 from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
-from cronherd.faults import Faulty, bounded, check, dotted
-from cronherd.faults import Path as KeyPath
-from cronherd.layers import Layers, add_environment, add_file, add_flags, find_sources
-from cronherd.settings import Settings, drop_unsaid, mask, read_node_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

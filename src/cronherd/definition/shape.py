@@ -1,6 +1,6 @@
 """What a job may say: each setting, how it is read, its default and its sentence for the docs.
 
-`definition.py` reads jobs with it.
+`jobs.py` reads jobs with it.
 """
 
 import re
@@ -10,27 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.json_schema import WithJsonSchema
 
-from cronherd.domain.duration import format_duration
-from cronherd.domain.errors import Invalid
-from cronherd.domain.instant import SECOND_US
-from cronherd.domain.job import NAME_LENGTH, name_key
-from cronherd.domain.policy import (
-    GRACE_US,
-    ON_TIME_US,
-    OUTPUT_HEAD,
-    OUTPUT_TAIL,
-    QUEUE_MAX,
-    TAKEOVER_AFTER_US,
-    Catchup,
-    CatchupMode,
-    Delivery,
-    Overlap,
-    Retention,
-    Retry,
-)
-from cronherd.domain.schedule import canonical_schedule, parse_schedule
-from cronherd.domain.window import parse_window
-from cronherd.faults import (
+from cronherd.definition.faults import (
     LABELS,
     SWITCH,
     ZONE,
@@ -55,6 +35,26 @@ from cronherd.faults import (
     text,
     whole,
 )
+from cronherd.domain.duration import format_duration
+from cronherd.domain.errors import Invalid
+from cronherd.domain.instant import SECOND_US
+from cronherd.domain.job import NAME_LENGTH, name_key
+from cronherd.domain.policy import (
+    GRACE_US,
+    ON_TIME_US,
+    OUTPUT_HEAD,
+    OUTPUT_TAIL,
+    QUEUE_MAX,
+    TAKEOVER_AFTER_US,
+    Catchup,
+    CatchupMode,
+    Delivery,
+    Overlap,
+    Retention,
+    Retry,
+)
+from cronherd.domain.schedule import canonical_schedule, parse_schedule
+from cronherd.domain.window import parse_window
 
 COMMAND_BYTES = 100_000  # Linux takes 128 KiB for one argument
 DESCRIPTION_BYTES = 10_000

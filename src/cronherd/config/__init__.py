@@ -1,0 +1,1 @@
+"""What a process was told: files, environment and flags become one frozen Config."""

@@ -286,8 +286,6 @@ class Service:
 
     def timers(self, limit: int = 500) -> Json:
         """Jobs by their next slot."""
-        rows = [row for row in self._catalog.jobs(limit=PAGE_LIMIT) if row.next_us is not None]
-        rows.sort(key=lambda row: (row.next_us or 0, row.job.key))
         items = [
             {
                 "next_at": format_instant(row.next_us),
@@ -297,7 +295,7 @@ class Service:
                 "timezone": row.job.timezone,
                 "last_outcome": row.last.outcome if row.last else None,
             }
-            for row in rows[: _limit(limit)]
+            for row in self._catalog.next_jobs(_limit(limit))
         ]
         now_us = self._store.now_us()
         return {**page(items, None), "now": format_instant(now_us)}

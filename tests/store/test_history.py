@@ -163,3 +163,12 @@ def test_meta_tells_the_fleets_time_zone_and_life(stage: Stage):
     meta = stage.store.meta()
     assert (meta["timezone"], meta["incarnation"]) == ("Europe/Berlin", "first-life")
     assert int(meta["schema"]) >= int(meta["min_code"]) >= 1
+
+
+def test_the_nearest_slots_come_first_whatever_the_names(stage: Stage):
+    stage.job("a-late", schedule="every 1h")
+    stage.job("z-soon", schedule="every 10s")
+    stage.job("by-hand", schedule=None)
+    stage.job("off", schedule="every 5s", enabled=False)
+    assert [row.job.name for row in stage.store.next_jobs(10)] == ["z-soon", "a-late"]
+    assert [row.job.name for row in stage.store.next_jobs(1)] == ["z-soon"]

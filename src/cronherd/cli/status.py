@@ -1,5 +1,7 @@
 """`cronherd status`: what one wants to know first."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cronherd.cli.grammar import Command
@@ -10,6 +12,9 @@ from cronherd.cli.session import Session
 from cronherd.cli.timers import timer_table
 from cronherd.cli.times import Times, times_of
 from cronherd.cli.words import run_table
+
+if TYPE_CHECKING:
+    from cronherd.client import Fleet
 
 _FEW = 5
 
@@ -26,9 +31,19 @@ def status_command(session: Session, *, job: str | None) -> None:
         document = fleet.status()
         if put_document(session, document, lambda: [n["name"] for n in document["nodes"]]):
             return
-        failures = fleet.list_runs(None, None, "failed", limit=_FEW)["items"]
+        failures = _failures(fleet)
         timers = fleet.timers(_FEW)["items"]
     _show(session, document, failures, timers, times_of(session, document["now"]))
+
+
+def _failures(fleet: "Fleet") -> list[Json]:
+    """The newest runs that did not end well, whatever the way."""
+    found = [
+        run
+        for outcome in ("failed", "timed_out", "lost", "not_started")
+        for run in fleet.list_runs(None, None, outcome, limit=_FEW)["items"]
+    ]
+    return sorted(found, key=lambda run: str(run["ended_at"]), reverse=True)[:_FEW]
 
 
 def _show(

@@ -340,6 +340,10 @@ class Catalog(Protocol):
         """In the order of their keys, after this key."""
         ...
 
+    def next_jobs(self, limit: int) -> list[JobRow]:
+        """Those with a next slot, the nearest first."""
+        ...
+
     def versions(self, job_id: str) -> list[tuple[int, Mapping[str, object], str, int]]:
         """(version, spec, by, at_us), newest first."""
         ...

@@ -81,6 +81,11 @@ class HistoryRows:
         with self._db.read() as connection:
             return self._jobs(connection, "j.key > ? ORDER BY j.key LIMIT ?", (after or "", limit))
 
+    def next_jobs(self, limit: int) -> list[JobRow]:
+        with self._db.read() as connection:
+            order = "d.next_us IS NOT NULL ORDER BY d.next_us, j.key LIMIT ?"
+            return self._jobs(connection, order, (limit,))
+
     def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
         if not keys:
             return []

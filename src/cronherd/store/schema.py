@@ -203,6 +203,7 @@ run_history = Table(
     Column("dropped", BigInteger, nullable=False),
     Index("run_history_job", "job_id", "id"),
     Index("run_history_short", "short"),
+    Index("run_history_outcome", "outcome", "id"),
     sqlite_with_rowid=False,
     **_COLD,
 )

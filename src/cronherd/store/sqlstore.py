@@ -39,6 +39,7 @@ class SqlStore:
         self.save_jobs, self.set_enabled = jobs.save_jobs, jobs.set_enabled
         self.delete_job, self.versions = jobs.delete_job, jobs.versions
         self.find_job, self.jobs = history.find_job, history.jobs
+        self.next_jobs = history.next_jobs
         self.jobs_by_key, self.counts = history.jobs_by_key, history.counts
         self.find_run, self.runs = history.find_run, history.runs
         self.attempts, self.output = history.attempts, history.output

@@ -207,6 +207,7 @@ def _history() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("run_history_job", "run_history", ["job_id", "id"], unique=False)
+    op.create_index("run_history_outcome", "run_history", ["outcome", "id"], unique=False)
     op.create_index("run_history_short", "run_history", ["short"], unique=False)
     op.create_table(
         "attempt",

@@ -66,6 +66,7 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
         try:
             agent.start()
             _say(f"node {config.node.name} is up, state in {place.state}")
+            _say(f"look with: cronherd --state {place.state} status")
             return _run(agent, config)
         finally:
             closing.set()

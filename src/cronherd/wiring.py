@@ -62,12 +62,13 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
         if apply:
             _apply(config, service)
         server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)
+        signals = _Signals()
         server.start()
         try:
             agent.start()
             _say(f"node {config.node.name} is up, state in {place.state}")
             _say(f"look with: cronherd --state {place.state} status")
-            return _run(agent, config)
+            return _run(agent, config, signals)
         finally:
             closing.set()
             server.stop()
@@ -79,9 +80,10 @@ def agent(config: Config, place: Place) -> int:
     with _state(place), _database(config, place) as db:
         check_schema(db)
         engine = _agent(config, place, SqlStore(db, new_id))
+        signals = _Signals()
         engine.start()
         _say(f"agent of node {config.node.name} is up")
-        return _run(engine, config)
+        return _run(engine, config, signals)
 
 
 def tick(config: Config, place: Place) -> int:
@@ -92,8 +94,8 @@ def tick(config: Config, place: Place) -> int:
         store = SqlStore(db, new_id)
         engine = _agent(config, place, store)
         began_us = store.now_us()
-        engine.start()
         signals = _Signals()
+        engine.start()
         # What becomes due meanwhile belongs to the next tick.
         while not signals.wait(TICK_PAUSE_S) and not engine.fire_until(began_us):
             pass
@@ -165,10 +167,10 @@ def _database(config: Config, place: Place) -> Iterator[Database]:
 
 
 def database_path(config: Config, place: Place) -> Path:
-    """The file of the embedded database; a relative one lies in the state directory."""
+    """The file of the embedded database; as everywhere, `sqlite:///rel` is seen from here."""
     if config.database is None:
         return place.state / "cronherd.db"
-    return place.state / config.database.removeprefix("sqlite:///")
+    return Path(config.database.removeprefix("sqlite:///")).absolute()
 
 
 def _agent(config: Config, place: Place, store: SqlStore) -> Agent:
@@ -288,9 +290,8 @@ def _tune_interpreter() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
-def _run(engine: Agent, config: Config) -> int:
+def _run(engine: Agent, config: Config, signals: "_Signals") -> int:
     _tune_interpreter()
-    signals = _Signals()
     signals.wait()
     return _stop(engine, config, signals)
 

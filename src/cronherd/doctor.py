@@ -9,6 +9,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 from cronherd.cli.host import Finding, Place
+from cronherd.client import Client
 from cronherd.config.load import Config
 from cronherd.domain.errors import Conflict, CronherdError
 from cronherd.domain.instant import zone_names
@@ -18,6 +19,7 @@ from cronherd.store.migrate import check_schema
 
 # Below this a day of output may not fit.
 LITTLE_SPACE = 1 << 30
+ANSWER_S = 2.0
 
 Open = Callable[[Config, Place], AbstractContextManager[Database]]
 
@@ -49,11 +51,20 @@ def _database(config: Config, place: Place, open_database: Open) -> Finding:
     try:
         with open_database(config, place) as db:
             check_schema(db)
-    except Conflict as error:
-        return Finding("ok", "database", f"a running cronherd holds it ({error.text})")
+    except Conflict:
+        return _holder(place)
     except CronherdError as error:
         return Finding("error", "database", str(error))
     return Finding("ok", "database", "the schema is up to date")
+
+
+def _holder(place: Place) -> Finding:
+    """Somebody has the database: it had better answer."""
+    try:
+        told = Client.over_socket(place.socket, timeout_s=ANSWER_S).health()
+    except CronherdError as error:
+        return Finding("error", "database", f"a cronherd that does not answer holds it: {error}")
+    return Finding("ok", "database", f"a running cronherd {told['version']} holds it and answers")
 
 
 def _sqlite() -> Finding:

@@ -97,6 +97,14 @@ def open_lock(state: Path) -> int:
     return lock
 
 
+def owns(lock: int, state: Path) -> bool:
+    """Whether the lock that is held is still the one that others would find."""
+    try:
+        return os.path.samestat(os.fstat(lock), (state / AGENT_LOCK).stat())
+    except OSError:
+        return False
+
+
 def node_id(state: Path, new_id: Callable[[], str]) -> str:
     """The stable id of this host, made once and kept."""
     path = state / NODE_ID

@@ -196,7 +196,7 @@ class Service:
     ) -> Json:
         """Runs, newest first."""
         which = RunFilter(
-            job_id=self._catalog.find_job(job).id if job else None,
+            job_id=self._catalog.find_job(job, deleted=True).id if job else None,
             state=_word(RunState, state, "state"),
             outcome=_word(Outcome, outcome, "outcome"),
             before=before,

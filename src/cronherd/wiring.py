@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from cronherd.domain.policy import default_capacity
 from cronherd.engine.agent import Agent, Parts
 from cronherd.engine.clock import SystemClock
 from cronherd.engine.order import Account
-from cronherd.places import claim_state, node_id, open_lock
+from cronherd.places import claim_state, node_id, open_lock, owns
 from cronherd.service import Service
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema, upgrade_schema
@@ -53,16 +53,16 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     _log(config)
     if apply:  # before anything is made: a fault here has a place in a file
         build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
-    with _state(place), _database(config, place) as db:
+    with _state(place) as lock, _database(config, place) as db:
         _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
         store = SqlStore(db, new_id)
-        agent = _agent(config, place, store)
+        signals = _Signals()
+        agent = _agent(config, place, store, lock, signals)
         closing = threading.Event()
         service = _service(config, store, agent, closing)
         if apply:
             _apply(config, service)
         server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)
-        signals = _Signals()
         server.start()
         try:
             agent.start()
@@ -77,10 +77,10 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
 def agent(config: Config, place: Place) -> int:
     """The agent alone: it neither creates a schema nor applies jobs."""
     _log(config)
-    with _state(place), _database(config, place) as db:
+    with _state(place) as lock, _database(config, place) as db:
         check_schema(db)
-        engine = _agent(config, place, SqlStore(db, new_id))
         signals = _Signals()
+        engine = _agent(config, place, SqlStore(db, new_id), lock, signals)
         engine.start()
         _say(f"agent of node {config.node.name} is up")
         return _run(engine, config, signals)
@@ -89,12 +89,12 @@ def agent(config: Config, place: Place) -> int:
 def tick(config: Config, place: Place) -> int:
     """Run what is due, wait for it, end."""
     _log(config)
-    with _state(place), _database(config, place) as db:
+    with _state(place) as lock, _database(config, place) as db:
         check_schema(db)
         store = SqlStore(db, new_id)
-        engine = _agent(config, place, store)
-        began_us = store.now_us()
         signals = _Signals()
+        engine = _agent(config, place, store, lock, signals)
+        began_us = store.now_us()
         engine.start()
         # What becomes due meanwhile belongs to the next tick.
         while not signals.wait(TICK_PAUSE_S) and not engine.fire_until(began_us):
@@ -140,12 +140,13 @@ def new_id() -> str:
 
 
 @contextmanager
-def _state(place: Place) -> Iterator[None]:
-    """The state directory belongs to this process."""
+def _state(place: Place) -> Iterator[int]:
+    """The state directory belongs to this process; the lock that says so."""
+    os.umask(0o077)
     claim_state(place.state)
     lock = open_lock(place.state)
     try:
-        yield
+        yield lock
     finally:
         os.close(lock)
 
@@ -153,6 +154,7 @@ def _state(place: Place) -> Iterator[None]:
 @contextmanager
 def _database(config: Config, place: Place) -> Iterator[Database]:
     path = database_path(config, place)
+    os.umask(0o077)  # what is made from here on is nobody else's to read
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -173,7 +175,7 @@ def database_path(config: Config, place: Place) -> Path:
     return Path(config.database.removeprefix("sqlite:///")).absolute()
 
 
-def _agent(config: Config, place: Place, store: SqlStore) -> Agent:
+def _agent(config: Config, place: Place, store: SqlStore, lock: int, signals: "_Signals") -> Agent:
     account = pwd.getpwuid(os.geteuid())
     node = Node(
         id=node_id(place.state, new_id),
@@ -195,6 +197,8 @@ def _agent(config: Config, place: Place, store: SqlStore) -> Agent:
             ledger_age_us=config.ledger_age_us,
             new_id=new_id,
             chance=random.SystemRandom().random,
+            owned=lambda: owns(lock, place.state),
+            halt=signals.stop,
         )
     )
 
@@ -262,11 +266,16 @@ class _Signals:
     def __init__(self) -> None:
         self.count = 0
         self._came = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # The end of the terminal is a wish to end, too.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: object) -> None:
         del number, frame
+        self.stop()
+
+    def stop(self) -> None:
+        """As if a signal had come."""
         self.count += 1
         self._came.set()
 
@@ -319,8 +328,11 @@ def _log(config: Config) -> None:
         level=config.log_level.upper(), stream=sys.stderr, format="cronherd: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a log that cannot be written stops nothing
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"cronherd: {text}\n")
-    sys.stderr.flush()
+    """To the terminal or log, if there still is one: a full disk there stops nothing here."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"cronherd: {text}\n")
+        sys.stderr.flush()

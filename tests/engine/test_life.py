@@ -217,3 +217,57 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(host: Host, tmp_path: Path)
         assert "Traceback" not in refused.stderr
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_the_end_of_the_terminal_is_a_first_signal(host: Host) -> None:
+    host.up()
+    _start(host, _job("patient", f"while [ ! -e {host.evidence} ]; do sleep 0.05; done"))
+    assert host.process is not None
+    host.process.send_signal(signal.SIGHUP)
+    wait_until(
+        lambda: b"waiting for 1 run" in host.log.read_bytes(), "it does not say what it does"
+    )
+    host.evidence.touch()
+    assert host.process.wait(20) == 0
+
+
+def test_what_it_makes_is_readable_by_nobody_else(host: Host) -> None:
+    host.state.mkdir(mode=0o755)
+    host.up()
+    made = [path for path in host.state.rglob("*") if not path.is_dir()]
+    assert len(made) >= 5
+    for path in made:
+        assert path.stat().st_mode & 0o077 == 0, path
+    host.client.create_job(_job("mask", "umask"), "local")
+    run = _ended(host, host.client.run_job("mask", "local")["run"]["id"])
+    assert host.client.run_output(run["id"])["items"][0]["bytes"] == "0022\n"
+
+
+def test_it_ends_when_its_state_directory_is_replaced(host: Host) -> None:
+    host.up()
+    host.state.rename(host.state.with_name("moved-away"))
+    assert host.process is not None
+    assert host.process.wait(30) == 0
+    assert "was removed or replaced" in host.log.read_text()
+
+
+def test_the_runs_of_a_deleted_job_are_still_found_by_its_name(host: Host) -> None:
+    host.up()
+    host.client.create_job(_job("brief", "true"), "local")
+    run_id = host.client.run_job("brief", "local")["run"]["id"]
+    _ended(host, run_id)
+    host.client.delete_job("brief", "local")
+    assert [run["id"] for run in _runs(host, "brief")] == [run_id]
+
+
+def test_doctor_says_when_the_agent_does_not_answer(host: Host) -> None:
+    host.up()
+    assert host.run("doctor").returncode == 0
+    assert host.process is not None
+    host.process.send_signal(signal.SIGSTOP)
+    try:
+        told = host.run("doctor")
+    finally:
+        host.process.send_signal(signal.SIGCONT)
+    assert told.returncode == 1
+    assert "does not answer" in told.stdout + told.stderr

@@ -15,6 +15,7 @@ from cronherd.supervisor import wire
 from cronherd.supervisor.base import Ended, Output, Started, SupervisorGone
 from cronherd.supervisor.client import SOCKET_NAME, SupervisorClient, connect, launch
 from cronherd.supervisor.order import message_of
+from cronherd.supervisor.sweep import sweep
 from tests.supervisor.host import Host, children_of, gone_of, text_of, wait_for_death
 
 SLEEPER = ("/bin/sh", "-c", "echo up; exec sleep 60")
@@ -281,3 +282,36 @@ def test_it_listens_at_a_path_of_any_length(tmp_path: Path) -> None:
 def test_it_lives_in_a_session_of_its_own(host: Host) -> None:
     assert os.getsid(host.supervisor.pid) == host.supervisor.pid
     assert os.getsid(0) != host.supervisor.pid
+
+
+def test_it_ends_what_two_kills_left_before_it_says_gone(host: Host) -> None:
+    """Supervisor and guardian die together: nobody is left to kill, so the next one does."""
+    script = "setsid sh -c 'echo $$; exec sleep 300' & echo $$; exec sleep 300"
+    env = {"PATH": "/usr/bin:/bin", "CRONHERD_RUN_ID": "a"}
+    host.supervisor.start([host.order("/bin/sh", "-c", script, run_id="a", env=env)])
+    got = host.wait(lambda reports: text_of(reports).count(b"\n") == 2)
+    pids = [int(line) for line in text_of(got).split()]
+    guardian, *_ = children_of(host.supervisor.pid)
+    os.kill(host.supervisor.pid, signal.SIGSTOP)
+    os.kill(guardian, signal.SIGKILL)
+    os.kill(host.supervisor.pid, signal.SIGKILL)
+    host.launch()
+    assert [pid for pid in pids if _lives(pid)] == []
+    assert gone_of(host.wait(lambda all_: bool(gone_of(all_)))) == ["a"]
+
+
+def test_it_leaves_alone_what_carries_another_mark(host: Host) -> None:
+    assert sweep(set())
+    with subprocess.Popen(["/bin/sleep", "300"], env={"CRONHERD_RUN_ID": "ab"}) as other:
+        try:
+            assert sweep({"a", "b"})
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False

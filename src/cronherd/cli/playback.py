@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from cronherd.client import Fleet
 
 CRONHERD_FAILED = 125
-_HARMLESS = frozenset("\n\t\r")
+# A lone carriage return writes over what stood in the line: it is shown, not obeyed.
+_HARMLESS = frozenset("\n\t")
 
 
 class Playback:
@@ -53,7 +54,7 @@ def harmless(text: str) -> str:
     """Escapes for what could move the cursor, ring, or answer to the terminal."""
     return "".join(
         char if char in _HARMLESS or char.isprintable() else char.encode("unicode_escape").decode()
-        for char in text
+        for char in text.replace("\r\n", "\n")
     )
 
 

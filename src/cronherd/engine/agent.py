@@ -39,6 +39,8 @@ class Parts:
     ledger_age_us: int
     new_id: Callable[[], str]
     chance: Callable[[], float]
+    owned: Callable[[], bool]
+    halt: Callable[[], None]
 
 
 class Agent:
@@ -153,7 +155,9 @@ class Life:
             new_id=parts.new_id,
             sleep_share=lambda: 0.8 + 0.2 * parts.chance(),
         )
-        heartbeat = Heartbeat(store, self._node, judged=self._judged)
+        heartbeat = Heartbeat(
+            store, self._node, judged=self._judged, owned=parts.owned, halt=parts.halt
+        )
         pruner = Pruner(store, parts.ledger_age_us)
         self._starters = [
             self._ticker("scheduler", self._scheduler.tick),

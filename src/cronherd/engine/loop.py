@@ -11,7 +11,7 @@ log = logging.getLogger("cronherd")
 
 # After an error a loop waits before it tries again, twice as long each time.
 FIRST_BACKOFF_S = 0.25
-LONGEST_BACKOFF_S = 15.0
+LONGEST_BACKOFF_S = 2.0
 
 
 class Tick(Protocol):
@@ -30,6 +30,7 @@ class Ticker:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._backoff_s = 0.0
+        self._trouble = ""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -63,14 +64,18 @@ class Ticker:
         try:
             sleep_s = self._tick()
         except CronherdError as error:
-            log.error("%s: %s", self.name, error)
-            return self._back_off()
-        except Exception:
+            if str(error) != self._trouble:  # once: it is tried again and again
+                log.error("%s: %s", self.name, error)
+            return self._back_off(str(error))
+        except Exception as error:
             log.exception("%s failed", self.name)
-            return self._back_off()
-        self._backoff_s = 0.0
+            return self._back_off(repr(error))
+        if self._trouble:
+            log.info("%s: works again", self.name)
+        self._backoff_s, self._trouble = 0.0, ""
         return sleep_s
 
-    def _back_off(self) -> float:
+    def _back_off(self, trouble: str) -> float:
+        self._trouble = trouble
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
         return self._backoff_s

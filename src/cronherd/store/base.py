@@ -328,8 +328,11 @@ class Catalog(Protocol):
         """A tombstone: the same name revives the same job and its watermark."""
         ...
 
-    def find_job(self, name: str) -> JobRow:
-        """By name in any case, or by id. Raises NotFound with close names as its hint."""
+    def find_job(self, name: str, *, deleted: bool = False) -> JobRow:
+        """By name in any case, or by id. Raises NotFound with close names as its hint.
+
+        `deleted`: one that was deleted counts too, since its runs are kept.
+        """
         ...
 
     def jobs_by_key(self, keys: Sequence[str]) -> dict[str, JobRow]:

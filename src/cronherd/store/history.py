@@ -21,8 +21,9 @@ JOBS = """
 SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
 (SELECT count(*) FROM run r WHERE r.job_id = j.id),
 (SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name
-FROM job j JOIN job_due d ON d.job_id = j.id WHERE j.deleted_us IS NULL AND {}
+FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 """
+ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
 SELECT r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us, r.started_us, NULL,
 r.attempt, r.fence + r.epoch, n.name, NULL, NULL, '', r.wait_key, r.cancel, 0, n.lease_us
@@ -60,11 +61,12 @@ class HistoryRows:
         self._db = db
         self._cache = cache
 
-    def find_job(self, name: str) -> JobRow:
+    def find_job(self, name: str, *, deleted: bool = False) -> JobRow:
         with self._db.read() as connection:
-            rows = self._named(connection, [_key(name)])
+            alive = "" if deleted else ALIVE
+            rows = self._jobs(connection, f"{alive}j.key = ?", (_key(name),))
             if not rows and len(name) == 32 and _is_hex(name):
-                rows = self._jobs(connection, "j.id = ?", (to_stored(name),))
+                rows = self._jobs(connection, f"{alive}j.id = ?", (to_stored(name),))
             if not rows:
                 raise no_such_job(connection, name)
             return rows[0]
@@ -79,17 +81,18 @@ class HistoryRows:
 
     def jobs(self, after: str | None = None, limit: int = 500) -> list[JobRow]:
         with self._db.read() as connection:
-            return self._jobs(connection, "j.key > ? ORDER BY j.key LIMIT ?", (after or "", limit))
+            order = f"{ALIVE}j.key > ? ORDER BY j.key LIMIT ?"
+            return self._jobs(connection, order, (after or "", limit))
 
     def next_jobs(self, limit: int) -> list[JobRow]:
         with self._db.read() as connection:
-            order = "d.next_us IS NOT NULL ORDER BY d.next_us, j.key LIMIT ?"
+            order = f"{ALIVE}d.next_us IS NOT NULL ORDER BY d.next_us, j.key LIMIT ?"
             return self._jobs(connection, order, (limit,))
 
     def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
         if not keys:
             return []
-        return self._jobs(connection, f"j.key IN ({marks(len(keys))})", keys)
+        return self._jobs(connection, f"{ALIVE}j.key IN ({marks(len(keys))})", keys)
 
     def _jobs(self, connection: Connection, where: str, values: Sequence[object]) -> list[JobRow]:
         rows = fetch(connection, JOBS.format(where), values)

@@ -141,7 +141,7 @@ def _lock_file(path: Path) -> int:
         raise Conflict(
             f"another process works with {path}",
             code="database_in_use",
-            hint="one process writes an SQLite file; 'cronherd up' also answers commands, "
-            "'cronherd agent' does not",
+            hint="one process writes an SQLite file: a 'cronherd up' whose socket is gone must be "
+            "restarted, a 'cronherd agent' answers no commands",
         ) from error
     return lock

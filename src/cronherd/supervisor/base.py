@@ -39,7 +39,9 @@ class Start:
     """Executed as it is; argv[0] holds a slash or is looked up in the PATH of `env`."""
     cwd: str
     env: Mapping[str, str]
-    """The whole environment: nothing is inherited and nothing is added."""
+    """The whole environment: nothing is inherited and nothing is added.
+
+    Its CRONHERD_RUN_ID is how processes of the run are found again after a crash."""
     stdin: bytes = b""
     """What the command reads; /dev/null when empty."""
     timeout_us: int | None = None

@@ -31,6 +31,7 @@ BIRTH_S = 40.0
 """Two waits of 15 s for locks of a predecessor that is dying, and room."""
 SEND_S = 10
 """A supervisor that takes nothing for so long is stopped or stuck: the connection is lost."""
+CLOSE_S = 2.0
 EXIT_S = 15.0
 """After `shutdown`: the supervisor gives itself 12 s."""
 FRAME_BYTES = 4 << 20
@@ -176,6 +177,9 @@ class SupervisorClient:
     def close(self) -> None:
         """Drop the connection, as the death of this process would: every run is killed."""
         self._link.close()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):  # Stuck: it is reaped with this process.
+                self._process.wait(CLOSE_S)
 
     def _send(self, frames: bytes) -> None:
         if self._lost:

@@ -18,6 +18,7 @@ from cronherd.supervisor.order import Order
 from cronherd.supervisor.outbox import Outbox
 from cronherd.supervisor.runs import EXIT, Runs
 from cronherd.supervisor.spool import Spool
+from cronherd.supervisor.sweep import sweep
 from cronherd.supervisor.timers import Timers
 
 if TYPE_CHECKING:
@@ -125,7 +126,10 @@ class Server:
         self._epoll.register(guard.pidfd, select.EPOLLIN)
 
     def _report_gone(self) -> None:
+        """Say of what an earlier life left open that it is dead, once it is."""
         now_open = list(self._spool.open.items())
+        if not sweep({run_id for (run_id, _), _ in now_open}):
+            raise Refusal("a process of an earlier life cannot be killed (state D in ps?)")
         for (run_id, attempt), token in now_open:
             self._outbox.post_end(("gone", run_id, attempt, token), (run_id, attempt))
         self._outbox.flush(None)

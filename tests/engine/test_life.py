@@ -271,3 +271,18 @@ def test_doctor_says_when_the_agent_does_not_answer(host: Host) -> None:
         host.process.send_signal(signal.SIGCONT)
     assert told.returncode == 1
     assert "does not answer" in told.stdout + told.stderr
+
+
+def test_tick_works_off_a_queue_before_it_ends(host: Host) -> None:
+    host.write_config(
+        "jobs:\n  - {name: line, command: 'echo x >> "
+        f"{host.evidence}', overlap: queue}}\n  - {{name: often, command: 'true', "
+        "schedule: every 1s, catchup: none}\n"
+    )
+    assert host.run("db", "upgrade").returncode == 0
+    assert host.run("apply", "--yes").returncode == 0
+    for _ in range(4):
+        assert host.run("job", "run", "line").returncode == 0
+    told = host.run("tick")
+    assert told.returncode == 0, told.stderr
+    assert host.evidence.read_text() == "x\n" * 4

@@ -13,6 +13,7 @@ from cronherd.domain.ident import make_id
 from cronherd.domain.job import Job, build_job
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Due
+from cronherd.domain.policy import LEASE_US
 from cronherd.engine import scheduler as scheduler_module
 from cronherd.engine.clock import FakeClock
 from cronherd.engine.live import LiveRuns
@@ -36,7 +37,7 @@ class Bench:
         self.node = Node(
             id=self.new_id(), name="one", incarnation="i", boot_id="b", capacity=capacity
         )
-        self.store.register_node(self.node, 3_600_000_000)
+        self.store.register_node(self.node, LEASE_US)
         self.live = LiveRuns(capacity)
         self.claims: list[Claim] = []
         self.scheduler = Scheduler(
@@ -156,3 +157,21 @@ def test_what_a_lost_commit_won_is_read_again_and_nothing_else_starts(
     assert len(bench.claims) == 1
     bench.scheduler.tick()
     assert len(bench.claims) == 1
+
+
+def test_after_a_suspend_it_does_not_take_itself_for_silent(bench: Bench) -> None:
+    bench.add("job", "every 10s")
+    bench.clock.advance(10)
+    bench.scheduler.tick()
+    bench.clock.advance(3_600)  # its run holds the permit, its lease has run out
+    bench.scheduler.tick()
+    reasons = {row.reason.value for row in bench.store.ledger(None, 100)}
+    assert "previous_unknown" not in reasons
+    assert "overlap" in reasons
+
+
+def test_after_a_step_of_the_clock_it_renews_its_lease(bench: Bench) -> None:
+    bench.scheduler.tick()
+    bench.clock.step(3_600)
+    bench.scheduler.tick()
+    assert bench.store.nodes()[0].alive(bench.clock.now_us())

@@ -30,7 +30,7 @@ class Verdict:
 
 def judge(job: Job, attempt: int, ending: Exit, chance: float) -> Verdict:
     """The verdict over one attempt; `chance` in [0, 1) is the jitter's draw."""
-    if ending.error == VOID:
+    if ending.error == VOID or _was_withdrawn(ending):
         return Verdict(outcome=Outcome.NOT_STARTED, void=True)
     outcome = outcome_of(ending)
     if outcome is Outcome.LOST and job.delivery is Delivery.AT_LEAST_ONCE:
@@ -48,6 +48,12 @@ def outcome_of(ending: Exit) -> Outcome:
     if ending.error:
         return Outcome.NOT_STARTED
     return Outcome.SUCCEEDED if ending.exit_code == 0 else Outcome.FAILED
+
+
+def _was_withdrawn(ending: Exit) -> bool:
+    """The supervisor ended with the order still in its hands: it knows that nothing ran."""
+    ended_with_it = ending.killed_by in {"agent_gone", "shutdown"}
+    return ended_with_it and ending.started_us is None and not ending.error
 
 
 LOST = "lost"

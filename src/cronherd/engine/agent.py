@@ -95,8 +95,17 @@ class Agent:
 
     def _begin(self) -> None:
         self._over.clear()
-        self._life = Life(self._parts, lost=self._over.set)
-        self._life.begin()
+        if self._stopping.is_set():  # stop() came while the old life was given up
+            self._over.set()
+            return
+        life = Life(self._parts, lost=lambda: self._end_of(life))
+        self._life = life
+        life.begin()
+
+    def _end_of(self, life: "Life") -> None:
+        """A tick of a life that was given up may end late: only the present one counts."""
+        if life is self._life:
+            self._over.set()
 
     def _keep(self) -> None:
         """A supervisor that died takes its life with it; the next one settles what is left."""
@@ -203,10 +212,16 @@ class Life:
         return True
 
     def idle(self) -> bool:
-        """Nothing held here, nothing ready."""
-        look = self._parts.store.look(self._node.id, 0)
+        """Nothing held here, nothing ready, nobody who could be let in."""
+        store = self._parts.store
+        look = store.look(self._node.id, 0)
         self._worker.cancel(look.cancels)
-        return not (look.ready or self._live.all())
+        if self._live.all() or self._finisher.busy:
+            return False
+        if store.promote(store.sweep()):
+            self._starters[1].wake()
+            return False
+        return not store.look(self._node.id, 0).ready
 
     def drain(self, timeout_s: float) -> bool:
         """Start nothing new; wait for what runs."""
@@ -216,12 +231,13 @@ class Life:
             ticker.join(LAST_WORDS_S)
         # The scheduler looks no more; a cancel is still obeyed.
         self._worker.cancel(self._parts.store.look(self._node.id, 0).cancels)
-        return self._live.wait_empty(timeout_s)
+        # Without a supervisor nobody tells any more: the next start settles what is left.
+        return self._gone.is_set() or self._live.wait_empty(timeout_s)
 
     def cancel_all(self, timeout_s: float) -> bool:
         """TERM, grace, KILL to everything that still runs."""
         self._worker.cancel_all()
-        return self._live.wait_empty(timeout_s)
+        return self._gone.is_set() or self._live.wait_empty(timeout_s)
 
     def end(self) -> None:
         """Stop in order: nothing starts, the supervisor ends, its last words are stored."""

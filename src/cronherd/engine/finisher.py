@@ -58,6 +58,8 @@ class Finisher:
         self._batch = Batch()
         self._position = 0
         self._busy = False
+        # Ends were read that are not stored yet, or whose places were not handed on.
+        self.busy = False
         self._crier = Crier(clock)
 
     @property
@@ -85,6 +87,7 @@ class Finisher:
         if position > self._position:
             self._supervisor.ack(position)
             self._position = position
+        self.busy = False
         return 0.0
 
     def _gather(self) -> int:
@@ -112,13 +115,16 @@ class Finisher:
         over: list[Key] = []
         for report in reports:
             claim = self._live.get(report.run_id, report.attempt)
+            # A run that is not ours was settled before: its reports came once more. The token
+            # tells an earlier claim of the same attempt, which was void, from the present one.
+            if claim is None or claim.token != report.token:
+                continue
+            self._add(claim, report)
             if isinstance(report, Ended | Gone):
                 over.append((report.run_id, report.attempt))
-            # A run that is not ours was settled before: its reports came once more.
-            if claim is not None and claim.token == report.token:
-                self._add(claim, report)
         if over:
             # The process is gone, so its place is free, whenever the record is written.
+            self.busy = True
             self._live.remove(over)
             self._freed()
 
@@ -140,6 +146,7 @@ class Finisher:
         while not self._local.empty():
             claim, ending = self._local.get()
             self._judge(claim, ending)
+            self.busy = True
             self._live.remove([(claim.run_id, claim.attempt)])
 
     def _judge(self, claim: Claim, ending: Exit) -> None:

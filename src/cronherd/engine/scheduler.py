@@ -10,6 +10,7 @@ from typing import Protocol
 
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Due, Plan, plan
+from cronherd.domain.policy import LEASE_US
 from cronherd.engine.clock import Clock
 from cronherd.engine.live import LiveRuns
 from cronherd.store.base import Claim, FireBatch, Look, Offer, Store
@@ -57,9 +58,13 @@ class Scheduler:
         self._unanswered: tuple[str, int] | None = None
         self._prepared_us = 0
         self._due_boot_us: int | None = None
+        self._looked_us = clock.boot_us()
+        self._offset_us = store.now_us() - self._looked_us
 
     def tick(self) -> float:
         """Seconds to sleep: until the next due instant, at most about one."""
+        if self._clock.boot_us() - self._looked_us > LEASE_US // 2:
+            self._renew()
         if self._unanswered is not None:
             self._ask_again(*self._unanswered)
         if self._due_boot_us is not None and self._clock.boot_us() >= self._due_boot_us:
@@ -82,7 +87,18 @@ class Scheduler:
     def _look(self) -> tuple[Look, int]:
         """What is due next, and the boot clock of that answer."""
         look = self._store.look(self._node.id, HORIZON_US)
-        return look, self._clock.boot_us()
+        boot_us = self._clock.boot_us()
+        if look.now_us - boot_us > self._offset_us + LEASE_US // 2:
+            self._renew()
+        self._offset_us, self._looked_us = look.now_us - boot_us, boot_us
+        return look, boot_us
+
+    def _renew(self) -> None:
+        """After a suspend or a step of the database's clock our own lease looks run out.
+
+        The heartbeat is about to renew it; what is fired before must not take us for silent.
+        """
+        self._store.renew(self._node.id, self._node.incarnation, LEASE_US)
 
     def _fire_all(self) -> None:
         more = self._fire(FIRST_BATCH)

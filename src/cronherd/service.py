@@ -30,7 +30,6 @@ PAGE_SIZE = 50
 PAGE_LIMIT = 1_000  # more in one answer helps nobody and holds memory
 APPLY_LIMIT = 20_000  # jobs in one transaction
 OUTPUT_PIECES = 64  # of at most 256 KiB each
-NEXT_LIMIT = 1_000
 BY_HAND = "command"
 
 Word = TypeVar("Word", RunState, Outcome)

@@ -1,7 +1,8 @@
 """The runs this node holds right now, and so its free capacity."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from cronherd.store.base import Claim
 
@@ -9,17 +10,37 @@ Key = tuple[str, int]  # run id, attempt
 
 
 class LiveRuns:
-    """Claims by (run, attempt). Adding reserves capacity; the supervisor's last word frees it."""
+    """Claims by (run, attempt). Each takes a place, which the supervisor's last word frees.
+
+    Scheduler and worker both ask the database for runs; each keeps the places it asks for, so
+    that the two together never take more than the capacity.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._claims: dict[Key, Claim] = {}
+        self._reserved = 0
         self._changed = threading.Condition()
 
     def free(self) -> int:
         """How many more runs this node may take."""
         with self._changed:
-            return max(0, self.capacity - len(self._claims))
+            return self._free()
+
+    @contextmanager
+    def reserve(self, most: int) -> Iterator[int]:
+        """Keep at most so many free places while runs are claimed and added inside."""
+        with self._changed:
+            room = min(most, self._free())
+            self._reserved += room
+        try:
+            yield room
+        finally:
+            with self._changed:
+                self._reserved -= room
+
+    def _free(self) -> int:
+        return max(0, self.capacity - len(self._claims) - self._reserved)
 
     def add(self, claims: Iterable[Claim]) -> None:
         """These runs are ours now."""

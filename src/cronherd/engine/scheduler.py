@@ -108,19 +108,19 @@ class Scheduler:
     def _fire(self, limit: int) -> bool:
         """One batch. True when there may be more due rows."""
         boot_us = self._clock.boot_us()
-        offer = Offer(
-            node_id=self._node.id,
-            token=self._new_id(),
-            labels=self._node.place_labels,
-            most=self._live.free(),
-        )
-        self._unanswered = offer.token, boot_us
-        with self._store.fire(limit) as batch:
-            count = len(batch.due)
-            claims = batch.commit(self._plans(batch), offer if offer.most else None)
-        self._unanswered = None
-        self._dispatch(claims, boot_us)
+        with self._live.reserve(limit) as room:
+            offer = self._offer(room)
+            self._unanswered = offer.token, boot_us
+            with self._store.fire(limit) as batch:
+                count = len(batch.due)
+                claims = batch.commit(self._plans(batch), offer if room else None)
+            self._unanswered = None
+            self._dispatch(claims, boot_us)
         return count == limit
+
+    def _offer(self, room: int) -> Offer:
+        labels = self._node.place_labels
+        return Offer(node_id=self._node.id, token=self._new_id(), labels=labels, most=room)
 
     def _plans(self, batch: FireBatch) -> list[Plan]:
         """A job that cannot be planned is pushed ahead, loudly; the others go on."""

@@ -59,14 +59,14 @@ class Worker:
             claims = self._store.claimed_by(self._node.id, token)
             self._unanswered = None
             self.dispatch(claims, asked_us)
-        room = min(self._live.free(), BATCH)
-        if room == 0 or self._spool_is_full():
-            return POLL_S
-        token = self._new_id()
-        self._unanswered = token, boot_us
-        claims = self._store.claim(self._node, token, room)
-        self._unanswered = None
-        self.dispatch(claims, boot_us)
+        with self._live.reserve(BATCH) as room:
+            if room == 0 or self._spool_is_full():
+                return POLL_S
+            token = self._new_id()
+            self._unanswered = token, boot_us
+            claims = self._store.claim(self._node, token, room)
+            self._unanswered = None
+            self.dispatch(claims, boot_us)
         self._crowded = len(claims) == room
         if len(claims) == BATCH:
             return 0.0

@@ -21,7 +21,6 @@ Values = Sequence[object]
 class Dialect(Protocol):
     """What differs between databases: connections, the clock, and the hot statements."""
 
-    skip_locked: str
     for_update: str
     insert_ignore: str
 

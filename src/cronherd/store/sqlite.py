@@ -38,7 +38,6 @@ class SqliteDialect:
     """Statements and habits of SQLite. Opening takes the file's lock for this process."""
 
     # BEGIN IMMEDIATE holds the whole file, so nothing is locked or skipped row by row.
-    skip_locked = ""
     for_update = ""
     insert_ignore = "INSERT OR IGNORE"
     driver_error = sqlite3.Error

@@ -52,7 +52,6 @@ class Server:
         """Take the place of the supervisor of `state`. Raises Refusal."""
         self._clock = clock
         self._state = state
-        self._socket_path = socket_path
         self.incarnation = os.urandom(16).hex()
         self._lock = self._take_place()
         guardian_lock = self._take_guardian_lock()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.job import NAME_LENGTH, build_job, name_key, place_matches
 from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Overlap, Retention, Retry
@@ -143,3 +144,40 @@ def test_a_chain_cannot_overlap_itself():
     assert build_job(spec).chained
     with pytest.raises(Invalid, match="cannot overlap"):
         build_job({**spec, "overlap": "allow"})
+
+
+@pytest.mark.parametrize(
+    ("more", "fence_s"),
+    [
+        ({}, 898),
+        ({"takeover_after": "30s"}, 28),
+        ({"overlap": "queue", "max_running": 5}, 898),
+        ({"overlap": "allow"}, None),
+        ({"overlap": "allow", "delivery": "at_least_once"}, 898),
+        ({"takeover_after": "never"}, None),
+        ({"takeover_after": "never", "delivery": "at_least_once"}, None),
+    ],
+)
+def test_a_run_is_fenced_when_another_node_could_take_its_place(
+    more: dict[str, object], fence_s: int | None
+):
+    fence_us = build_job({"name": "a", "command": "x", **more}).fence_us
+    assert fence_us == (None if fence_s is None else fence_s * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("grace", "least"),
+    [("0s", "20s"), ("10s", "30s"), ("1h", "1h20s")],
+)
+def test_a_takeover_waits_for_the_lease_and_the_grace(grace: str, least: str):
+    spec = {"name": "a", "command": "x", "grace": grace}
+    assert build_job({**spec, "takeover_after": least}).fence_us
+    assert build_job({**spec, "takeover_after": "never"}).fence_us is None
+    with pytest.raises(Invalid, match=f"too short .*at least {least}, or never") as caught:
+        build_job({**spec, "takeover_after": parse_duration(least) / 1e6 - 0.001})
+    assert (caught.value.code, caught.value.where) == ("bad_takeover_after", "takeover_after")
+
+
+def test_a_grace_longer_than_the_usual_takeover_needs_another_one():
+    with pytest.raises(Invalid, match="at least 20m20s, or never"):
+        build_job({"name": "a", "command": "x", "grace": "20m"})

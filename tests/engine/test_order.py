@@ -82,6 +82,13 @@ def test_a_claim_is_void_five_seconds_after_it_was_asked_for() -> None:
     assert _order().valid_until_boot_us == 1_000 + CLAIM_TO_EXEC_US
 
 
+def test_what_may_be_taken_over_is_fenced_before() -> None:
+    assert _order().fence_us == 898_000_000
+    assert _order({"takeover_after": "1m"}).fence_us == 58_000_000
+    assert _order({"takeover_after": "never"}).fence_us is None
+    assert _order({"overlap": "allow"}).fence_us is None
+
+
 def test_another_user_is_refused_here() -> None:
     with pytest.raises(Invalid, match="wants user 'root', this agent runs as 'me'"):
         _order({"user": "root"})

@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cronherd.domain.duration import parse_duration
+from cronherd.domain.duration import format_duration, parse_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.policy import (
+    FENCE_MARGIN_US,
     GRACE_US,
+    LEASE_US,
     ON_TIME_US,
     OUTPUT_HEAD,
     OUTPUT_TAIL,
     QUEUE_MAX,
     TAKEOVER_AFTER_US,
+    TAKEOVER_SLACK_US,
     Catchup,
     CatchupMode,
     Delivery,
@@ -72,6 +75,18 @@ class Job:
     def permits(self) -> int:
         """How many runs at once; 0 is no limit."""
         return UNLIMITED if self.overlap is Overlap.ALLOW else self.max_running
+
+    @property
+    def fence_us(self) -> int | None:
+        """How long after its node's last renewal nothing of a run may live; None: never killed.
+
+        Only what somebody else may start or replace after `takeover_after` is fenced: what holds
+        a finite permit, and what is started once more.
+        """
+        exclusive = self.permits != UNLIMITED or self.delivery is Delivery.AT_LEAST_ONCE
+        if self.takeover_after_us is None or not exclusive:
+            return None
+        return self.takeover_after_us - FENCE_MARGIN_US
 
     @property
     def chained(self) -> bool:
@@ -148,6 +163,15 @@ def _check(job: Job) -> None:
             "'after' counts from the end of the previous run, so runs cannot overlap",
             code="bad_overlap",
             where="overlap",
+        )
+    least_us = LEASE_US + job.grace_us + TAKEOVER_SLACK_US
+    if job.takeover_after_us is not None and job.takeover_after_us < least_us:
+        raise Invalid(
+            f"must be longer than 'grace' by the lease and a margin: "
+            f"{format_duration(job.takeover_after_us)} is too short",
+            code="bad_takeover_after",
+            hint=f"at least {format_duration(least_us)}, or never",
+            where="takeover_after",
         )
 
 

@@ -11,6 +11,7 @@ _KILLED = {
     "timeout": Outcome.TIMED_OUT,
     "cancel": Outcome.CANCELLED,
     "shutdown": Outcome.CANCELLED,
+    "fenced": Outcome.LOST,
     "agent_gone": Outcome.LOST,
 }
 _RETRIED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_STARTED})

@@ -46,6 +46,7 @@ def start_of(claim: Claim, node: str, account: Account, boot_us: int) -> Start:
         head_bytes=job.head_bytes,
         tail_bytes=job.tail_bytes,
         valid_until_boot_us=boot_us + CLAIM_TO_EXEC_US,
+        fence_us=job.fence_us,
     )
 
 

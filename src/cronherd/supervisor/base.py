@@ -52,6 +52,9 @@ class Start:
     tail_bytes: int = 262_144
     valid_until_boot_us: int | None = None
     """CLOCK_BOOTTIME of this host. Not spawned by then: void, and never spawned."""
+    fence_us: int | None = None
+    """From the start of the last renewal we were told of to the last instant at which anything of
+    this run may live. TERM comes `grace_us` earlier, KILL at the instant itself. None: never."""
 
 
 # Reports are not frozen: a hundred guarded field writes per run were a tenth of the agent's time.
@@ -97,7 +100,7 @@ class Ended:
     """Of the command; 127 and 126, as a shell says, with `not_found` and `not_executable`."""
     signal: int | None
     killed_by: str
-    """"" | timeout | cancel | agent_gone | shutdown: the first order to kill it."""
+    """"" | timeout | cancel | fenced | agent_gone | shutdown: the first order to kill it."""
     error: str
     """"" | not_found | not_executable | cwd_missing | too_long | spawn_failed | void."""
     error_text: str
@@ -141,6 +144,15 @@ class Supervisor(Protocol):
 
     def cancel(self, run_id: str, attempt: int) -> None:
         """TERM (and CONT) to its group, KILL after its grace. Unknown or ended: no effect."""
+        ...
+
+    def renewed(self, boot_us: int | None) -> None:
+        """The lease was renewed by a call that began at this CLOCK_BOOTTIME.
+
+        Runs with a fence are killed that long after the last one told of, without asking anybody.
+        None: the fleet holds, nobody is taken over, so nothing is fenced until the next renewal
+        is told. Before the first one told, a run's fence counts from the arrival of its order.
+        """
         ...
 
     def reports(self, timeout_s: float) -> tuple[list[Report], int]:

@@ -20,9 +20,10 @@ class Child:
     """The process, its pipes (-1 once closed), what is kept of its output, how it ended."""
 
     __slots__ = (
-        "attempt", "capture", "cpu_us", "done", "ended_us", "err", "flush_armed", "grace_us",
-        "killed_by", "listening", "out", "peak_rss_bytes", "pid", "pidfd", "place",
-        "quiet_until_us", "reaped", "run_id", "started_us", "status", "token",
+        "arrived_us", "attempt", "capture", "cpu_us", "done", "ended_us", "err", "fence_look_us",
+        "fence_us", "fenced", "flush_armed", "grace_us", "killed_by", "listening", "out",
+        "peak_rss_bytes", "pid", "pidfd", "place", "quiet_until_us", "reaped", "run_id",
+        "started_us", "status", "token",
     )  # fmt: skip
 
     def __init__(self, order: "Order", spawned: "Spawned", place: int, started_us: int) -> None:
@@ -30,6 +31,10 @@ class Child:
         self.attempt = order.attempt
         self.token = order.token
         self.grace_us = order.grace_us
+        self.fence_us = order.fence_us
+        self.arrived_us = order.arrived_us
+        self.fence_look_us: int | None = None
+        self.fenced = False
         self.pid = spawned.pid
         self.place = place
         self.pidfd = spawned.pidfd

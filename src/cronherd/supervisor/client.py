@@ -144,6 +144,10 @@ class SupervisorClient:
         """See base.Supervisor. A lost connection is not reported here but by `reports`."""
         self._try_to_send(wire.pack([["cancel", run_id, attempt]]))
 
+    def renewed(self, boot_us: int | None) -> None:
+        """See base.Supervisor. A lost connection is not reported here but by `reports`."""
+        self._try_to_send(wire.pack([["renewed", boot_us]]))
+
     def ack(self, position: int) -> None:
         """See base.Supervisor. A lost connection is not reported here but by `reports`."""
         self._try_to_send(wire.pack([["ack", position]]))

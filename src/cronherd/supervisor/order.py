@@ -7,15 +7,16 @@ from cronherd.supervisor.wire import KEPT_LIMIT, STDIN_LIMIT, WireError
 if TYPE_CHECKING:
     from cronherd.supervisor.base import Start
 
-FIELDS = 13
+FIELDS = 14
 
 
 class Order:
     """One start, as base.Start, in a class that costs the supervisor no import."""
 
     __slots__ = (
-        "argv", "attempt", "cwd", "env", "grace_us", "head_bytes", "run_id", "stdin",
-        "tail_bytes", "timeout_us", "token", "valid_until_boot_us", "withdrawn",
+        "argv", "arrived_us", "attempt", "cwd", "env", "fence_us", "grace_us", "head_bytes",
+        "run_id", "stdin", "tail_bytes", "timeout_us", "token", "valid_until_boot_us",
+        "withdrawn",
     )  # fmt: skip
 
     def __init__(self, message: list[Any], stdin: bytes) -> None:
@@ -25,9 +26,10 @@ class Order:
         (
             _, self.run_id, self.attempt, self.token, self.argv, self.cwd, self.env,
             self.timeout_us, self.grace_us, self.head_bytes, self.tail_bytes,
-            self.valid_until_boot_us, _,
+            self.valid_until_boot_us, self.fence_us, _,
         ) = message  # fmt: skip
         self.stdin = stdin
+        self.arrived_us = 0
         self.withdrawn = False
         self._check()
 
@@ -46,7 +48,7 @@ class Order:
             raise WireError("a start whose command or environment is none")
         if type(self.env.get("PATH", "")) is not str:
             raise WireError("a start whose PATH is no text")
-        for limit in (self.timeout_us, self.valid_until_boot_us):
+        for limit in (self.timeout_us, self.valid_until_boot_us, self.fence_us):
             if limit is not None and type(limit) is not int:
                 raise WireError("a start with a limit that is no number")
         if not 0 <= self.head_bytes <= KEPT_LIMIT or not 0 <= self.tail_bytes <= KEPT_LIMIT:
@@ -62,5 +64,5 @@ def message_of(start: "Start") -> list[Any]:
     return [
         "start", start.run_id, start.attempt, start.token, list(start.argv), start.cwd,
         dict(start.env), start.timeout_us, start.grace_us, start.head_bytes, start.tail_bytes,
-        start.valid_until_boot_us, len(start.stdin),
+        start.valid_until_boot_us, start.fence_us, len(start.stdin),
     ]  # fmt: skip

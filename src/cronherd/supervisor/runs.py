@@ -18,7 +18,8 @@ from cronherd.supervisor.order import Order
 from cronherd.supervisor.outbox import Outbox
 from cronherd.supervisor.spawn import Room, SpawnError, spawn
 from cronherd.supervisor.spool import Key, Spool
-from cronherd.supervisor.timers import Timers
+from cronherd.supervisor.sweep import Strays
+from cronherd.supervisor.timers import Fence, Timers
 
 if TYPE_CHECKING:
     from cronherd.supervisor.base import Clock
@@ -55,6 +56,8 @@ class Runs:
         self._ready: list[Child] = []
         self._closing = ""
         self._room = Room()
+        self._fence = Fence()
+        self.strays = Strays()
         self.guard: Guard | None = None
         self.table = Table()
         self.watched: dict[int, tuple[int, Child]] = {}
@@ -75,6 +78,9 @@ class Runs:
         orders = list(unique.values())
         if not orders:
             return
+        boot_us = self._clock.boot_us()
+        for order in orders:
+            order.arrived_us = boot_us
         if self._closing:
             for order in orders:
                 self._withdraw(order, self._closing)
@@ -96,6 +102,12 @@ class Runs:
             self._withdraw(order, "cancel")
         elif child is not None:
             self._terminate(child, "cancel")
+
+    def renewed(self, began_us: int | None) -> None:
+        """The lease was renewed by a call that began then, or nobody is fenced for a while."""
+        if self._fence.renew(began_us, self._clock.boot_us()):
+            for child in self._children.values():
+                self._set_fence(child)
 
     def kill_all(self, reason: str) -> None:
         """SIGKILL every group at once, withdraw every order, take no other."""
@@ -155,12 +167,17 @@ class Runs:
         self._timers.add(boot_us + FIRST_LOOK_US, self._listen, child)
         if order.timeout_us is not None:
             self._timers.add(boot_us + order.timeout_us, self._time_out, child)
+        self._set_fence(child)
 
     def _check(self, order: Order) -> None:
         """The last look before it is executed: a claim that grew stale is void."""
         limit = order.valid_until_boot_us
         if limit is not None and self._clock.boot_us() > limit:
             raise SpawnError("void", "the start was not spawned in time and is void")
+        if order.fence_us is not None and not self._fence.held:
+            limit = self._fence.term_us(order, order.fence_us)
+            if self._clock.boot_us() >= limit:
+                raise SpawnError("void", "this node has not renewed its lease for too long")
         if self.guard is None:
             raise SpawnError("spawn_failed", "no guardian can be started")
 
@@ -234,6 +251,8 @@ class Runs:
         """The command has ended: reap it and take what it wrote; do not wait for its pipes."""
         if child.killed_by:
             self._signal(child, signal.SIGKILL)  # What it left behind was to die as well.
+        if child.fenced:
+            self.strays.want(child.run_id, child.attempt, boot_us)
         self.table.leave(child.place)
         child.reap(now_us)
         self._epoll.unregister(child.pidfd)
@@ -273,6 +292,30 @@ class Runs:
 
     def _time_out(self, child: Child, _boot_us: int) -> None:
         self._terminate(child, "timeout")
+
+    def _set_fence(self, child: Child) -> None:
+        """See to a timer at its instant or before; a hold lets them lapse."""
+        if child.fence_us is None or child.fenced or self._fence.held:
+            return
+        look_us = self._fence.term_us(child, child.fence_us)
+        if child.fence_look_us is None or look_us < child.fence_look_us:
+            child.fence_look_us = look_us
+            self._timers.add(look_us, self._look_at_fence, child)
+
+    def _look_at_fence(self, child: Child, boot_us: int) -> None:
+        """Its instant as it was: it may have moved meanwhile."""
+        if child.fence_look_us is None or boot_us < child.fence_look_us:
+            return  # A timer that an earlier one made needless.
+        child.fence_look_us = None
+        if child.reaped or child.fence_us is None or self._fence.held:
+            return
+        if boot_us < self._fence.term_us(child, child.fence_us):
+            self._set_fence(child)
+            return
+        child.fenced = True
+        kill_us = self._fence.kill_us(child, child.fence_us)
+        self._terminate(child, "fenced")
+        self._timers.add(kill_us, self._kill, child)
 
     def _terminate(self, child: Child, reason: str) -> None:
         """Ask it to end; after its grace there is no asking. A stopped one must be woken."""

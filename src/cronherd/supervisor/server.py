@@ -81,6 +81,8 @@ class Server:
         watched = runs.watched
         while self._running:
             events = epoll.poll(self._sleep_s(), EVENTS)
+            if not events:  # Stopped meanwhile, we may have been told what moves what is due.
+                events = epoll.poll(0, EVENTS)
             boot_us = clock.boot_us()
             now_us = clock.now_us()
             for descriptor, _ in events:
@@ -94,6 +96,7 @@ class Server:
             self._timers.fire(boot_us)
             runs.spawn_some()
             runs.flush(boot_us)
+            runs.strays.look(boot_us)  # Before anybody hears that a run which was fenced has ended.
             self._outbox.flush(self._agent)
             self._look_after(boot_us)
         self._close()
@@ -239,6 +242,8 @@ class Server:
             orders = []
             if kind == "cancel":
                 runs.cancel((str(message[1]), int(message[2])))
+            elif kind == "renewed":
+                runs.renewed(None if message[1] is None else int(message[1]))
             elif kind == "ack":
                 self._spool.ack(int(message[1]))
             elif kind == "shutdown":
@@ -306,7 +311,8 @@ class Server:
     def _sleep_s(self) -> float:
         if self._runs.waiting():
             return 0
-        dues = (self._timers.next_us(), self._retry_us, self._give_up_us)
+        strays_us = self._runs.strays.next_us
+        dues = (self._timers.next_us(), strays_us, self._retry_us, self._give_up_us)
         due_us = min((due for due in dues if due is not None), default=None)
         if due_us is None:
             return -1

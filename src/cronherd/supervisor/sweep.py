@@ -4,6 +4,8 @@
 The guardian kills the groups it was told of. Two holes are left, and the next supervisor closes
 them before it says that a run is gone: a command that was just being executed when the supervisor
 was killed is in no table yet, and a guardian that is killed together with it kills nobody.
+
+What left its group is found in the same way when a run was fenced: then nothing of it may live.
 """
 
 import os
@@ -11,17 +13,20 @@ import select
 from collections.abc import Collection, Iterator
 
 MARK = b"CRONHERD_RUN_ID="
+ATTEMPT = b"CRONHERD_ATTEMPT="
 KILL = 9
 LOOK_MS = 10
 LOOKS = 500
 """Five seconds: a process that is not gone by then hangs in the kernel."""
+GIVE_UP_US = 1_000_000
+"""The same for strays, well before anybody may take the run over."""
 
 
 def sweep(run_ids: Collection[str]) -> bool:
     """SIGKILL whatever belongs to these runs until nothing does; False when something stays."""
-    marks = {MARK + run_id.encode("ascii", "replace") for run_id in run_ids}
+    marks = {_mark(run_id) for run_id in run_ids}
     for _ in range(LOOKS if marks else 0):
-        found = list(_carriers(marks))
+        found = [pid for pid, _ in _carriers(marks)]
         if not found:
             return True
         for pid in found:
@@ -30,11 +35,52 @@ def sweep(run_ids: Collection[str]) -> bool:
     return not marks
 
 
-def _carriers(marks: set[bytes]) -> Iterator[int]:
-    """Living processes with one of the marks; a zombie's environment is empty."""
+class Strays:
+    """What is left of attempts that were fenced: looked for turn by turn, without waiting.
+
+    Another attempt of the same run, here or of another node on this host, is left alone.
+    """
+
+    __slots__ = ("_wanted", "next_us")
+
+    def __init__(self) -> None:
+        self._wanted: dict[bytes, tuple[bytes, int]] = {}
+        """mark of a run -> (mark of its attempt, until when it is looked for)."""
+        self.next_us: int | None = None
+        """When to look again, if anything is looked for."""
+
+    def want(self, run_id: str, attempt: int, boot_us: int) -> None:
+        """Kill what carries both marks until nothing does."""
+        self._wanted[_mark(run_id)] = (ATTEMPT + b"%d" % attempt, boot_us + GIVE_UP_US)
+        self.next_us = boot_us
+
+    def look(self, boot_us: int) -> None:
+        """Kill what is found, and look again soon; what is dying is found as well."""
+        if self.next_us is None or boot_us < self.next_us:
+            return
+        wanted = self._wanted
+        left: dict[bytes, tuple[bytes, int]] = {}
+        for pid, marks in _carriers(wanted):
+            run = next(mark for mark in marks if mark in wanted)
+            attempt, give_up_us = wanted[run]
+            if attempt in marks and boot_us < give_up_us:
+                left[run] = wanted[run]
+                _kill(pid)
+        self._wanted = left
+        self.next_us = boot_us + 1_000 * LOOK_MS if left else None
+
+
+def _mark(run_id: str) -> bytes:
+    return MARK + run_id.encode("ascii", "replace")
+
+
+def _carriers(marks: Collection[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Living processes with one of the marks, and all they carry; a zombie carries nothing."""
     for name in os.listdir("/proc"):
-        if name.isdigit() and not marks.isdisjoint(_environment(name)):
-            yield int(name)
+        if name.isdigit():
+            carried = _environment(name)
+            if any(mark in marks for mark in carried):
+                yield int(name), carried
 
 
 def _environment(name: str) -> list[bytes]:

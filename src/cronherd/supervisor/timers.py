@@ -1,4 +1,7 @@
-"""What is to be done later, for a loop that sleeps until the next instant."""
+"""What is to be done later, for a loop that sleeps until the next instant.
+
+And until when a run may live whose node cannot renew its lease.
+"""
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cronherd.supervisor.child import Child
+    from cronherd.supervisor.order import Order
 
 Action = Callable[["Child", int], None]
 
@@ -48,3 +52,43 @@ class Timers:
             if not child.done:
                 action(child, now_us)
                 heap = self._heap
+
+
+class Fence:
+    """Until when runs may live without another renewal, by CLOCK_BOOTTIME.
+
+    One instant for all of them: a renewal moves it and touches no timer. A run's own timer, when
+    it is due, asks here whether its instant has moved meanwhile.
+    """
+
+    __slots__ = ("_renewed_us", "held")
+
+    def __init__(self) -> None:
+        self._renewed_us: int | None = None
+        self.held = False
+        """The fleet holds: nothing is fenced."""
+
+    def renew(self, began_us: int | None, now_us: int) -> bool:
+        """Take a renewal or a hold. True: instants may be nearer than the timers, set them anew."""
+        if began_us is None:
+            self.held = True
+            return False
+        anew = self.held or self._renewed_us is None
+        self.held = False
+        began_us = min(began_us, now_us)  # No renewal began later than now.
+        self._renewed_us = max(began_us, self._renewed_us or began_us)
+        return anew
+
+    def kill_us(self, run: "Child | Order", fence_us: int) -> int:
+        """From this instant on nothing of the run may live."""
+        since_us = run.arrived_us if self._renewed_us is None else self._renewed_us
+        return since_us + fence_us
+
+    def term_us(self, run: "Child | Order", fence_us: int) -> int:
+        """When it is asked to end.
+
+        A grace as long as the fence would have it end at once, however often the node renews: it
+        gets half of the fence.
+        """
+        lead_us = run.grace_us if run.grace_us < fence_us else fence_us // 2
+        return self.kill_us(run, fence_us) - lead_us

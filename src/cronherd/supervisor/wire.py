@@ -5,8 +5,9 @@ raw bytes those messages refer to, in order, by the size in their last field.
 
 To the supervisor:
     ["hello", {"wire", "min_wire"}]  ["cancel", run_id, attempt]  ["ack", position]  ["shutdown"]
+    ["renewed", boot_us or null]
     ["start", run_id, attempt, token, argv, cwd, env, timeout_us, grace_us, head_bytes,
-              tail_bytes, valid_until_boot_us, stdin size]
+              tail_bytes, valid_until_boot_us, fence_us, stdin size]
 From it:
     ["hello", {"wire", "min_wire", "incarnation", "pid", "replay_until"}]
     ["refused", code, sentence]
@@ -23,8 +24,8 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any
 
-VERSION = 1
-MIN_VERSION = 1
+VERSION = 2
+MIN_VERSION = 2
 
 HEADER = Struct("!II")
 JSON_LIMIT = 16 << 20

@@ -52,6 +52,12 @@ class Conflict(CronherdError):
     default_code = "conflict"
 
 
+class StatementRefused(CronherdError):
+    """The database refused what is in a statement; other rows may be stored all the same."""
+
+    default_code = "statement_failed"
+
+
 class Unavailable(CronherdError):
     """Something that is needed cannot be reached or written at the moment."""
 

@@ -12,11 +12,20 @@ class EventKind(StrEnum):
     JOB_ENABLED = "job_enabled"
     JOB_DISABLED = "job_disabled"
     JOB_DELETED = "job_deleted"
+    JOB_PAUSED = "job_paused"
+    JOB_RESUMED = "job_resumed"
     JOB_POISONED = "job_poisoned"
     RUN_REQUESTED = "run_requested"
     RUN_CANCELLED = "run_cancelled"
     NODE_STARTED = "node_started"
     NODE_STOPPED = "node_stopped"
+    NODE_DRAINED = "node_drained"
+    NODE_RESUMED = "node_resumed"
+    NODE_REMOVED = "node_removed"
+    NODE_JUDGED = "node_judged"
+    HOLD_BEGAN = "hold_began"
+    HOLD_ENDED = "hold_ended"
+    RUN_CORRECTED = "run_corrected"
     RUNS_RECOVERED = "runs_recovered"
     STALE_REPORT = "stale_report"
 
@@ -27,11 +36,20 @@ EVENT_WORDS = {
     EventKind.JOB_ENABLED: "somebody enabled a job",
     EventKind.JOB_DISABLED: "somebody disabled a job",
     EventKind.JOB_DELETED: "somebody deleted a job",
+    EventKind.JOB_PAUSED: "somebody paused a job",
+    EventKind.JOB_RESUMED: "somebody resumed a paused job",
     EventKind.JOB_POISONED: "a job could not be planned and was pushed ahead; it is not lost",
     EventKind.RUN_REQUESTED: "somebody asked for a run",
     EventKind.RUN_CANCELLED: "somebody cancelled a run",
     EventKind.NODE_STARTED: "an agent started on a node",
     EventKind.NODE_STOPPED: "an agent stopped cleanly",
+    EventKind.NODE_DRAINED: "somebody drained a node: it starts nothing more",
+    EventKind.NODE_RESUMED: "somebody let a drained node start runs again",
+    EventKind.NODE_REMOVED: "somebody removed a node and confirmed that it is dead",
+    EventKind.NODE_JUDGED: "a silent node was taken over: its runs were lost or started again",
+    EventKind.HOLD_BEGAN: "somebody held the fleet: nothing fires, nobody is judged",
+    EventKind.HOLD_ENDED: "somebody ended the fleet's hold",
+    EventKind.RUN_CORRECTED: "the node of a run called lost came back with its true end",
     EventKind.RUNS_RECOVERED: "a node settled the runs of its earlier life",
     EventKind.STALE_REPORT: "a report came for a run that belongs to somebody else by now",
 }

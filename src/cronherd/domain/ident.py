@@ -14,6 +14,12 @@ SHORTEST_PREFIX = 6
 _PREFIX = re.compile(r"[0-9a-f]{6,32}")
 
 
+class Stored(bytes):
+    """The sixteen bytes of an id: a type of its own, so that a driver tells them from output."""
+
+    __slots__ = ()
+
+
 def make_id(now_us: int, noise: bytes) -> str:
     """A new id in its shown form, from an instant and ten random bytes."""
     millis = now_us // 1_000
@@ -23,9 +29,9 @@ def make_id(now_us: int, noise: bytes) -> str:
     return stored[-SHORT:] + stored[:-SHORT]
 
 
-def to_stored(shown: str) -> bytes:
+def to_stored(shown: str) -> Stored:
     """The sixteen bytes that are stored for a shown id."""
-    return bytes.fromhex(shown[SHORT:] + shown[:SHORT])
+    return Stored.fromhex(shown[SHORT:] + shown[:SHORT])
 
 
 def from_stored(stored: bytes) -> str:

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One host. `incarnation` is its supervisor's life, `beat` counts renewals."""
+    """One host. `incarnation` is its supervisor's life, `beat` counts renewals.
+
+    `home` tells its state directory from a copy of it.
+    """
 
     id: str
     name: str
@@ -20,6 +23,8 @@ class Node:
     lease_us: int = 0
     started_us: int = 0
     live: int = 0
+    home: str = ""
+    drained: bool = False
 
     @property
     def place_labels(self) -> dict[str, str]:

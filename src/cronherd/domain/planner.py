@@ -20,7 +20,7 @@ CATCHUP_PER_PLAN = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """The due row of a job as it was read under its lock."""
+    """The due row of a job as it was read under its lock; slots before the pause's end skip."""
 
     job_id: str
     next_us: int
@@ -28,6 +28,7 @@ class Due:
     last_slot_us: int
     version: int
     seq: int
+    paused_until_us: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,7 +114,8 @@ class Plan:
 def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
     """What the due slots of a job become. `fits`: a live node matches the job's place."""
     slots, following_us = _due_slots(job, due, now_us)
-    chosen, skips = _choose(job, slots, now_us, following_us)
+    paused, slots_left = _paused(due, slots)
+    chosen, skips = _choose(job, slots_left, now_us, following_us)
     if len(chosen) > CATCHUP_PER_PLAN:
         following_us = chosen[CATCHUP_PER_PLAN][0]
         chosen = chosen[:CATCHUP_PER_PLAN]
@@ -128,7 +130,7 @@ def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
         last_slot_us=consumed_us,
         seq=seq,
         fires=tuple(fires),
-        skips=(*skips, *refused),
+        skips=(*paused, *skips, *refused),
     )
 
 
@@ -211,6 +213,14 @@ def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None]:
     most = job.catchup.most if late and job.catchup.mode is CatchupMode.ALL else 1
     keep = min(max(most, 1), SLOTS_PER_PLAN)
     return slots[:-keep], slots[-keep]
+
+
+def _paused(due: Due, slots: Sequence[int]) -> tuple[list[Skip], Sequence[int]]:
+    """The slots that a pause swallowed, as one range, and those after its end."""
+    if due.paused_until_us is None:
+        return [], slots
+    gone = [slot for slot in slots if slot < due.paused_until_us]
+    return _ranges((slot, Reason.PAUSED) for slot in gone), slots[len(gone) :]
 
 
 def _choose(

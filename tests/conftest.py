@@ -1,16 +1,28 @@
-"""What every test shares: the tier, and the last line that names the back ends exercised."""
+"""What every test shares: the tier, real servers, and the last line that names the back ends."""
 
+import os
 from collections import Counter
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
+from tests.servers.databases import Databases
+from tests.servers.engines import ServerMissing
+from tests.servers.handles import Keeper, PrivateServer, Servers, private_server
+
 TIERS = ("commit", "full")
 
-# Back ends in the order they are named. Servers join here when their fixtures exist: a fixture that
-# starts one says so with record_property("back_end", name), and the last line counts it.
-BACK_ENDS = {"sqlite": "SQLite"}
+# Back ends in the order they are named. A fixture that needs one says so with `needing_server`, and
+# the last line counts it.
+BACK_ENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 
 _EXERCISED = pytest.StashKey[Counter[str]]()
+_MISSED = pytest.StashKey[set[str]]()
+_KEEPER = pytest.StashKey[Keeper]()
+_ADDRESS = "cronherd_keeper"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,7 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_EXERCISED] = Counter()
+    config.stash[_MISSED] = set()
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.stash[_KEEPER] = Keeper()
     config.pluginmanager.register(_BackEnds(config), "cronherd-back-ends")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Workers of pytest-xdist share the servers of the process that started them."""
+    node.workerinput[_ADDRESS] = node.config.stash[_KEEPER].address
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -36,22 +57,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(long_form)
 
 
-def back_end_of(report: pytest.TestReport) -> str | None:
-    """The back end a passed test ran on; a store test that names none ran on embedded SQLite."""
-    named = dict(report.user_properties).get("back_end")
-    if named is not None:
-        return str(named)
-    return "sqlite" if report.nodeid.startswith("tests/store/") else None
+def back_ends_of(report: pytest.TestReport) -> set[str]:
+    """What a test ran on; a store test that names nothing ran on embedded SQLite."""
+    named = {str(value) for key, value in report.user_properties if key == "back_end"}
+    return named or ({"sqlite"} if report.nodeid.startswith("tests/store/") else set())
 
 
-def describe_back_ends(exercised: Counter[str]) -> str:
+def describe_back_ends(exercised: Counter[str], missed: AbstractSet[str] = frozenset()) -> str:
+    """The last line. `missed` are back ends whose server could not be had."""
     named = [
         f"{title} ({exercised[key]} tests)" for key, title in BACK_ENDS.items() if exercised[key]
     ]
-    unknown = sorted(set(exercised) - set(BACK_ENDS))
+    missing = [title for key, title in BACK_ENDS.items() if key in missed]
+    unknown = sorted({*exercised, *missed} - set(BACK_ENDS))
     if unknown:
         raise ValueError(f"add {', '.join(unknown)} to BACK_ENDS in tests/conftest.py")
-    return f"back ends exercised: {', '.join(named) or 'none'}"
+    line = f"back ends exercised: {', '.join(named) or 'none'}"
+    return f"{line}; not exercised: {', '.join(missing)}" if missing else line
 
 
 class _BackEnds:
@@ -61,14 +83,88 @@ class _BackEnds:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        back_end = back_end_of(report) if report.when == "call" and report.passed else None
-        if back_end is not None:
-            self._config.stash[_EXERCISED][back_end] += 1
+        if report.when == "teardown":
+            return
+        missed = {str(value) for key, value in report.user_properties if key == "back_end_missed"}
+        self._config.stash[_MISSED].update(missed)
+        if report.when == "call" and report.passed:
+            self._config.stash[_EXERCISED].update(back_ends_of(report))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say it here and not in the summary: pytest's own count comes after the summary."""
+    keeper = config.stash.get(_KEEPER, None)
+    if keeper is not None:
+        keeper.close()
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if hasattr(config, "workerinput") or reporter is None or config.option.collectonly:
         return
-    reporter.write_line(describe_back_ends(config.stash[_EXERCISED]))
+    missed = config.stash[_MISSED]
+    reporter.write_line(describe_back_ends(config.stash[_EXERCISED], missed))
+
+
+# ------------------------------------------------------------------ real servers
+
+
+Record = Callable[[str, object], None]
+
+
+@contextmanager
+def needing_server(back_end: str, record_property: Record) -> Iterator[None]:
+    """Without its server a test is skipped, and with CI=true it fails; the last line names both."""
+    record_property("back_end", back_end)
+    try:
+        yield
+    except ServerMissing as error:
+        record_property("back_end_missed", back_end)
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Servers:
+    """The session's servers, each started when it is first asked for."""
+    config = request.config
+    if hasattr(config, "workerinput"):
+        return Servers(config.workerinput[_ADDRESS])
+    return Servers(config.stash[_KEEPER].address)
+
+
+@pytest.fixture(scope="session")
+def _databases(servers: Servers) -> Iterator[Callable[[str], Databases]]:
+    made: dict[str, Databases] = {}
+
+    def of(kind: str) -> Databases:
+        if kind not in made:
+            made[kind] = Databases(kind, servers.url(kind))
+        return made[kind]
+
+    yield of
+    for each in made.values():
+        each.close()
+
+
+@pytest.fixture
+def empty_database(
+    _databases: Callable[[str], Databases], record_property: Record
+) -> Callable[[str], str]:
+    """empty_database("postgresql"): the URL of a new, empty database on the session's server."""
+
+    def make(kind: str) -> str:
+        with needing_server(kind, record_property):
+            return _databases(kind).fresh()
+
+    return make
+
+
+@pytest.fixture
+def own_server(record_property: Record) -> Iterator[Callable[[str], PrivateServer]]:
+    """own_server("mariadb"): a server of this test alone, to freeze, kill and start again."""
+    with ExitStack() as running:
+
+        def start(kind: str) -> PrivateServer:
+            with needing_server(kind, record_property):
+                return running.enter_context(private_server(kind))
+
+        yield start

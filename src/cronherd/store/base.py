@@ -1,4 +1,4 @@
-"""Two contracts: `Store`, the line from slot to recorded end, and `Catalog`, what people keep.
+"""The contract `Store`, the line from slot to recorded end; catalog.py has what people keep.
 
 Every verb is one transaction unless it says otherwise, and may be sent again after a lost answer
 without a second effect: ids and tokens are made by the caller. Instants are UTC microseconds.
@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cronherd.domain.event import Event
 from cronherd.domain.job import Job
 from cronherd.domain.judge import Verdict
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Due, Gate, Plan
-from cronherd.domain.run import Attempt, Cause, Exit, Outcome, Reason, Run, RunState
+from cronherd.domain.run import Cause, Exit, Outcome, Reason, Run, RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +31,22 @@ class Claim:
     cause: Cause
     slot_us: int | None
     started_us: int | None = None
+
+    def ended(self, seen: Exit, verdict: Verdict) -> "Ending":
+        """The end of this attempt; of an `after` job also when its next slot is."""
+        again = verdict.void or verdict.retry_us is not None
+        following_us = None
+        if self.job.chained and self.job.schedule and self.slot_us is not None and not again:
+            following_us = self.job.schedule.next_after(seen.ended_us)
+        return Ending(
+            run_id=self.run_id,
+            job_id=self.job_id,
+            token=self.token,
+            attempt=self.attempt,
+            exit=seen,
+            verdict=verdict,
+            next_slot_us=following_us,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,25 @@ class Look:
     ready: bool
     waiting: bool
     cancels: tuple[tuple[str, int], ...]
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """The answer to a beat: whether the row is still `ours`, and what the fleet wants of us."""
+
+    ours: bool
+    drained: bool = False
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """The other nodes as one look saw them; `hold`: nobody may be judged at the moment."""
+
+    now_us: int
+    hold: bool
+    nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +161,7 @@ class JobRow:
     last_slot_us: int | None
     live: int
     last: Run | None
+    paused_until_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,11 +329,27 @@ class Store(Protocol):
         ...
 
     def register_node(self, node: Node, lease_us: int) -> Node:
-        """Insert or take over the row of this node id. Raises Conflict for a name in use."""
+        """Insert or take over the row of this node id; returns it as it was before.
+
+        Raises Conflict for a name in use (node_name_taken), and for a live lease that belongs to
+        another boot or another place (node_cloned): the state directory was copied.
+        """
         ...
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> bool:
-        """Beat once and extend the lease; False when the row is no longer ours."""
+    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
+        """Beat once and extend the lease; not `ours` when the row was judged or taken over."""
+        ...
+
+    def peers(self, node_id: str) -> Peers:
+        """All nodes but this one, as they are now; locks nothing."""
+        ...
+
+    def take_over(self, node: Node, endings: Sequence[Ending], *, judged: bool) -> Recorded | None:
+        """End runs of a silent node, as it was watched: None when its beat moved meanwhile.
+
+        The node's row is locked first, so either its next renewal or this came first. `judged`:
+        it loses its incarnation, so that it steps down when it comes back.
+        """
         ...
 
     def release_node(self, node_id: str, incarnation: str) -> None:
@@ -310,81 +361,13 @@ class Store(Protocol):
         ...
 
 
-class Catalog(Protocol):
-    """What people keep and look at."""
+class Beats(Protocol):
+    """The lease and the hints, on a connection of their own that nothing else can delay."""
 
-    def save_jobs(self, writes: Sequence[JobWrite], actor: str) -> None:
-        """All or nothing. Locks job_due, then the jobs' waiting runs, which are held and end.
-
-        Raises Conflict when a version is no longer the one that was read or a name is taken.
-        """
+    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
+        """Beat once and extend the lease; not `ours` when the row was judged or taken over."""
         ...
 
-    def set_enabled(self, job_id: str, actor: str, *, enabled: bool) -> None:
-        """Disable: nothing starts afterwards. Enable: the gap becomes one ledger row."""
-        ...
-
-    def delete_job(self, job_id: str, actor: str) -> None:
-        """A tombstone: the same name revives the same job and its watermark."""
-        ...
-
-    def find_job(self, name: str, *, deleted: bool = False) -> JobRow:
-        """By name in any case, or by id. Raises NotFound with close names as its hint.
-
-        `deleted`: one that was deleted counts too, since its runs are kept.
-        """
-        ...
-
-    def jobs_by_key(self, keys: Sequence[str]) -> dict[str, JobRow]:
-        """Those of the named jobs that exist."""
-        ...
-
-    def jobs(self, after: str | None = None, limit: int = 500) -> list[JobRow]:
-        """In the order of their keys, after this key."""
-        ...
-
-    def next_jobs(self, limit: int) -> list[JobRow]:
-        """Those with a next slot, the nearest first."""
-        ...
-
-    def versions(self, job_id: str) -> list[tuple[int, Mapping[str, object], str, int]]:
-        """(version, spec, by, at_us), newest first."""
-        ...
-
-    def find_run(self, prefix: str) -> Run:
-        """By any unique prefix of its id, six digits or more. Raises NotFound."""
-        ...
-
-    def runs(self, which: RunFilter) -> list[Run]:
-        """Live and finished runs, newest first."""
-        ...
-
-    def attempts(self, run_id: str) -> list[Attempt]:
-        """The attempts of a run that have ended, in order."""
-        ...
-
-    def output(
-        self, run_id: str, attempt: int | None, after_seq: int, limit: int
-    ) -> list[OutputPiece]:
-        """Chunks in order after (attempt, seq); attempt None: of every attempt."""
-        ...
-
-    def ledger(self, job_id: str | None, limit: int) -> list[LedgerRow]:
-        """Newest first."""
-        ...
-
-    def events(self, limit: int, after_us: int = 0) -> list[Event]:
-        """Newest first."""
-        ...
-
-    def nodes(self) -> list[Node]:
-        """All registered nodes, by name."""
-        ...
-
-    def counts(self) -> Mapping[str, int]:
-        """Jobs (enabled, disabled), runs by state, for `status`."""
-        ...
-
-    def meta(self) -> Mapping[str, str]:
-        """Schema version, fleet time zone, the database's own incarnation."""
+    def wait_hint(self, timeout_s: float) -> bool | None:
+        """Wait for a word that something is ready; None where the database has none to give."""
         ...

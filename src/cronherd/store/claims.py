@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, short_of, to_stored
@@ -13,44 +11,49 @@ from cronherd.domain.planner import Admission, Refusal, admit, gate_key
 from cronherd.domain.run import Cause, Outcome, Reason, RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, Look, Requested
-from cronherd.store.database import Database, Row, fetch, many, marks, one
-from cronherd.store.endings import end_unstarted, make_room
+from cronherd.store.chains import rearm_after
+from cronherd.store.database import Connection, Database, Row, fetch, one
+from cronherd.store.definitions import JobCache
+from cronherd.store.endings import ask_to_end, end_unstarted, make_room
 from cronherd.store.events import EventRows
 from cronherd.store.firing import ADD_RUN, FENCE_SHIFT
-from cronherd.store.jobs import JobCache
+from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import Places
 
-READY_PLACES = "SELECT DISTINCT place FROM run WHERE state = 'ready'"
-TAKE = """
-UPDATE run SET state = 'claimed', epoch = epoch + 1, token = ?, node_id = ?, started_us = NULL
-WHERE id = ? AND state = 'ready'
+# The places of ready runs: one step of the index for each, however many runs there are.
+READY_PLACES = """
+WITH RECURSIVE found (place) AS (
+SELECT min(place) FROM run WHERE state = 'ready'
+UNION ALL
+SELECT (SELECT min(r.place) FROM run r WHERE r.state = 'ready' AND r.place > found.place)
+FROM found WHERE found.place IS NOT NULL
+) SELECT place FROM found WHERE place IS NOT NULL
 """
 FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us"
-BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ({{}}) ORDER BY prio, ready_us, id"
+BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ? ORDER BY prio, ready_us, id"
 BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND token = ? AND state = 'claimed'"
 BY_NODE = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND state IN ('claimed', 'running')"
 LOOK = """
-SELECT (SELECT min(next_us) FROM job_due WHERE next_us <= ?),
+SELECT now_us(), (SELECT min(next_us) FROM job_due WHERE next_us BETWEEN ? AND now_us() + ?),
 EXISTS (SELECT 1 FROM run WHERE state = 'ready'),
 EXISTS (SELECT 1 FROM run WHERE wait_key IS NOT NULL)
 OR EXISTS (SELECT 1 FROM run WHERE state = 'delayed')
 OR EXISTS (SELECT 1 FROM run WHERE deadline_us IS NOT NULL),
-(SELECT count(*) FROM run WHERE node_id = ? AND cancel = 1)
+(SELECT count(*) FROM run WHERE node_id = ? AND cancel),
+EXISTS (SELECT 1 FROM meta WHERE "key" = 'hold' AND value <> '')
 """
-CANCELS = "SELECT id, attempt FROM run WHERE node_id = ? AND cancel = 1"
+CANCELS = "SELECT id, attempt FROM run WHERE node_id = ? AND cancel"
 UPCOMING = """
-SELECT job_id, version, slot_us FROM job_due WHERE next_us > ? AND next_us <= ?
+SELECT job_id, version, slot_us FROM job_due WHERE next_us > now_us() AND next_us <= ?
 ORDER BY next_us, job_id LIMIT ?
 """
 REQUESTED = "SELECT run_id FROM request WHERE job_id = ? AND dedup = ?"
 ADD_REQUEST = "INSERT INTO request (job_id, dedup, run_id, at_us) VALUES (?, ?, ?, ?)"
-DUE_ROW = """
-SELECT d.version, d.seq, j.deleted_us FROM job_due d JOIN job j ON j.id = d.job_id
-WHERE d.job_id = ?
-"""
+DUE_ROW = "SELECT version, seq, job_id FROM job_due WHERE job_id = ? /*lock*/"
+DELETED = "SELECT deleted_us FROM job WHERE id = ?"
 SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
-RUN_STATE = "SELECT state FROM run WHERE id = ?"
-MARK_CANCEL = "UPDATE run SET cancel = 1 WHERE id = ?"
+RUN_JOB = "SELECT job_id FROM run WHERE id = ?"
+RUN_STATE = "SELECT state, slot_us FROM run WHERE id = ? /*lock*/"
 
 
 # What stands for a definition that cannot be read any more while its run is settled.
@@ -60,21 +63,23 @@ UNUSABLE = build_job({"name": "unusable", "command": "false"})
 class ClaimRows:
     """The live table, seen from a node that wants work."""
 
-    def __init__(self, db: Database, cache: JobCache, events: EventRows) -> None:
+    def __init__(self, db: Database, cache: JobCache, events: EventRows, bound: LowBound) -> None:
         self._db = db
         self._cache = cache
         self._events = events
+        self._bound = bound
 
     def look(self, node_id: str, horizon_us: int) -> Look:
         stored = to_stored(node_id)
-        with self._db.read() as connection:
-            now_us = self._db.dialect.now_us(connection)
-            next_us, ready, waiting, cancels = fetch(
-                connection, LOOK, (now_us + horizon_us, stored)
+        with self._db.glance() as connection:
+            now_us, next_us, ready, waiting, cancels, hold = fetch(
+                connection, LOOK, (self._bound.low_us(), horizon_us, stored)
             )[0]
             wanted = fetch(connection, CANCELS, (stored,)) if cancels else ()
+        self._bound.saw(next_us, now_us)
         return Look(
             now_us=now_us,
+            hold=bool(hold),
             next_us=next_us,
             ready=bool(ready),
             waiting=bool(waiting),
@@ -82,9 +87,8 @@ class ClaimRows:
         )
 
     def upcoming(self, until_us: int, limit: int) -> list[tuple[Job, int]]:
-        with self._db.read() as connection:
-            now_us = self._db.dialect.now_us(connection)
-            rows = fetch(connection, UPCOMING, (now_us, until_us, limit))
+        with self._db.glance() as connection:
+            rows = fetch(connection, UPCOMING, (until_us, limit))
             jobs = self._cache.get(connection, [(row[0], row[1]) for row in rows])
         pairs = ((jobs[job_id, version], slot_us) for job_id, version, slot_us in rows)
         return [(job, slot_us) for job, slot_us in pairs if isinstance(job, Job)]
@@ -96,18 +100,17 @@ class ClaimRows:
             places = [place for place in found if place_matches(place, labels)]
             if not places:
                 return []
-            ids = [row[0] for row in self._db.dialect.ready(connection, places, limit)]
-            many(connection, TAKE, [(token, to_stored(node.id), run_id) for run_id in ids])
-            return self._usable(connection, _by_ids(connection, ids))
+            taken = self._db.dialect.claim(connection, places, limit, token, to_stored(node.id))
+            return self._usable(connection, _by_ids(connection, [row[0] for row in taken]))
 
     def claimed_by(self, node_id: str, token: str) -> list[Claim]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return self._claims(
                 connection, fetch(connection, BY_TOKEN, (to_stored(node_id), token))
             )
 
     def held_by(self, node_id: str) -> list[Claim]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return self._claims(connection, fetch(connection, BY_NODE, (to_stored(node_id),)))
 
     def _usable(self, connection: Connection, rows: Sequence[Row]) -> list[Claim]:
@@ -132,9 +135,8 @@ class ClaimRows:
     ) -> Requested:
         stored = to_stored(job_id)
         with self._db.write() as connection:
-            locked = self._db.dialect.for_update
-            rows = fetch(connection, DUE_ROW + locked, (stored,))
-            if not rows or rows[0][2] is not None:
+            rows = fetch(connection, DUE_ROW, (stored,))
+            if not rows or fetch(connection, DELETED, (stored,))[0][0] is not None:
                 raise NotFound("that job no longer exists", code="no_such_job")
             before = fetch(connection, REQUESTED, (stored, dedup))
             if before:
@@ -164,33 +166,40 @@ class ClaimRows:
         seq += ready
         row = _requested_row(run_id, job_id, job, version, dedup, cause, admission, now_us)
         fence = (seq if ready else 0) << FENCE_SHIFT
-        one(connection, ADD_RUN, (*row[:14], fence, *row[14:]))
+        one(connection, ADD_RUN, (*row[:15], fence, *row[15:]))
         if admission.permit is not None:
             permits.take(connection, [(gate_key(job_id), admission.permit, row[0])])
         make_room(connection, [admission], now_us)
         one(connection, SET_SEQ, (seq, stored))
         one(connection, ADD_REQUEST, (stored, dedup, row[0], now_us))
         self._events.add(connection, EventKind.RUN_REQUESTED, job.name, cause.value, run_id)
+        if ready:
+            self._db.dialect.notify(connection)
 
     def cancel_run(self, run_id: str) -> RunState:
         stored = to_stored(run_id)
         with self._db.write() as connection:
-            rows = fetch(connection, RUN_STATE + self._db.dialect.for_update, (stored,))
+            jobs = fetch(connection, RUN_JOB, (stored,))
+            if not jobs:
+                return RunState.FINISHED
+            fetch(connection, DUE_ROW, jobs[0])
+            rows = fetch(connection, RUN_STATE, (stored,))
             if not rows:
                 return RunState.FINISHED
             state = RunState(rows[0][0])
             if state in {RunState.CLAIMED, RunState.RUNNING}:
-                one(connection, MARK_CANCEL, (stored,))
+                ask_to_end(connection, [stored])
             else:
                 now_us = self._db.dialect.now_us(connection)
                 text = "cancelled before it started"
                 end_unstarted(connection, [stored], Outcome.CANCELLED, text, now_us)
+                rearm_after(connection, self._cache, [jobs[0][0]], now_us)
             self._events.add(connection, EventKind.RUN_CANCELLED, run_id, "local")
         return state
 
 
 def _by_ids(connection: Connection, ids: Sequence[bytes]) -> Sequence[Row]:
-    return fetch(connection, BY_IDS.format(marks(len(ids))), ids) if ids else []
+    return fetch(connection, BY_IDS, (list(ids),)) if ids else []
 
 
 def _claim(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Claim:
@@ -261,10 +270,12 @@ def _requested_row(
         now_us,
         None if limit is None else now_us + limit,
         now_us,
+        1,
         0,
         None,
         None,
         None if admission.permit is None else gate_key(job_id),
         admission.permit,
         admission.wait_key,
+        False,
     )

@@ -1,52 +1,122 @@
 """Connections and transactions: where an error of a driver becomes a sentence.
 
-Every verb runs as one function inside `write` or `read`; on any error the whole of it is rolled
-back, and nothing is caught inside.
+Every verb runs as one function inside `write`, `read` or `glance`; on any error the whole of it is
+rolled back, and nothing is caught inside. Statements are written once, with `?` for a value and
+`IN ?` for a list; what differs between databases stands in them as a mark:
+
+    now_us()            the database's clock, UTC microseconds
+    /*by primary*/      after a table: lock by its primary key (MySQL, MariaDB)
+    /*lock*/            lock these rows
+    /*lock, skip*/      lock these rows, leave out those that somebody else has locked
+    /*unless there*/    after VALUES: a row that is there already stays as it is
 """
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from cronherd.domain.errors import CronherdError, StatementRefused, Unavailable
 
-from cronherd.domain.errors import CronherdError
+if TYPE_CHECKING:  # the library that keeps the schema loads only where a migration is
+    from sqlalchemy import Connection as SchemaConnection
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Row = Any  # a driver's row: a tuple by position
 Values = Sequence[object]
+Fact = tuple[Literal["ok", "warning", "error"], str, str]
+
+
+class Contended(Unavailable):
+    """Somebody else was in the way; nothing was changed, and the whole verb may be run again."""
+
+    default_code = "database_busy"
+
+
+class Duplicate(StatementRefused):
+    """A row with such a key is there already: somebody else was first."""
+
+
+class Connection(Protocol):
+    """One connection of a driver, for one thread at a time."""
+
+    def fetch(self, sql: str, values: Values = ()) -> Sequence[Row]: ...
+
+    def one(self, sql: str, values: Values = ()) -> int: ...
+
+    def many(self, sql: str, rows: Sequence[Values]) -> int: ...
+
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, as far as this side knows."""
+        ...
+
+    def broken(self) -> bool:
+        """Whether it is of no more use."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Dialect(Protocol):
     """What differs between databases: connections, the clock, and the hot statements."""
 
-    for_update: str
-    insert_ignore: str
+    name: str
+    """sqlite, postgresql or mysql."""
+    connections: int
+    """How many a process gets, that write as well as read."""
+    readers: int
+    """How many more there are that only read; 0: the others serve for that too."""
 
-    def connect_writer(self) -> Connection: ...
+    @property
+    def driver_error(self) -> type[Exception]:
+        """The base of what this database's driver raises."""
+        ...
 
-    def connect_reader(self) -> Connection: ...
+    def connect(self, *, writes: bool) -> Connection: ...
 
     def begin_write(self, connection: Connection) -> None: ...
 
+    def begin_read(self, connection: Connection) -> None:
+        """Begin a consistent view that locks nothing."""
+        ...
+
+    def commit(self, connection: Connection) -> None: ...
+
     def now_us(self, connection: Connection) -> int: ...
 
-    def due(self, connection: Connection, now_us: int, limit: int) -> Sequence[Row]:
-        """Due rows, oldest first, locked, those of others skipped."""
+    def due(self, connection: Connection, low_us: int, now_us: int, limit: int) -> Sequence[Row]:
+        """Due rows from `low_us` on, oldest first, locked, those of others skipped.
+
+        (job, next, slot, last slot, version, seq, paused until)
+        """
         ...
 
     def advance(self, connection: Connection, rows: Sequence[Values]) -> int:
         """Compare-and-set of due rows: (next, slot, last, seq, id, seen next, version)."""
         ...
 
-    def ready(self, connection: Connection, places: Sequence[str], limit: int) -> Sequence[Row]:
-        """Ready runs of these places in claim order, locked, those of others skipped."""
+    def claim(
+        self, connection: Connection, places: Sequence[str], limit: int, token: str, node: bytes
+    ) -> Sequence[Row]:
+        """Take ready runs of these places in claim order, those of others skipped; their ids."""
         ...
 
-    @property
-    def driver_error(self) -> type[Exception]:
-        """The base of what this database's driver raises."""
+    def notify(self, connection: Connection) -> None:
+        """Tell the other nodes with this commit that something is ready, where there is a way."""
+        ...
+
+    def wait_hint(self, connection: Connection, timeout_s: float) -> bool | None:
+        """Wait for such a word; None where there is no way to hear one."""
+        ...
+
+    def check(self, connection: Connection) -> list[Fact]:
+        """(level, what, sentence) for each setting of the server that matters."""
+        ...
+
+    def schema_session(self) -> "AbstractContextManager[SchemaConnection]":
+        """A transaction for a migration, while nobody else migrates."""
         ...
 
     def explain(self, error: Exception) -> CronherdError:
@@ -56,106 +126,163 @@ class Dialect(Protocol):
     def close(self) -> None: ...
 
 
-class Database:
-    """One writing connection behind a lock, and reading ones, each for one thread at a time."""
+class Pool:
+    """Connections of one kind: made when needed, at most so many, dropped when broken."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, connect: Callable[[], Connection], most: int) -> None:
+        self._connect = connect
+        self._places = threading.BoundedSemaphore(most)
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @contextmanager
+    def take(self) -> Iterator[Connection]:
+        """One of them, for as long as the block lasts."""
+        with self._places:
+            connection = self._idle.pop() if self._idle else self._connect()
+            try:
+                yield connection
+            finally:
+                if self._closed or connection.broken():
+                    connection.close()
+                else:
+                    self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close those nobody uses; the others when they come back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+
+class Database:
+    """Transactions over a dialect, with as many connections as it has, or at most so many."""
+
+    def __init__(self, dialect: Dialect, *, most: int | None = None) -> None:
         self.dialect = dialect
-        self._writer = dialect.connect_writer()
-        self._writing = threading.Lock()
-        self._readers: list[Connection] = []
-        self._idle = threading.Lock()
+        self._writers = Pool(lambda: dialect.connect(writes=True), most or dialect.connections)
+        self._readers = self._writers
+        if dialect.readers:
+            self._readers = Pool(lambda: dialect.connect(writes=False), dialect.readers)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction; committed at the end, rolled back on any error."""
-        with self._writing:
-            connection = self._writer
-            with _explained(self.dialect):
+        with _explained(self.dialect), self._writers.take() as connection:
+            try:
                 self.dialect.begin_write(connection)
-                try:
-                    yield connection
-                    one(connection, "COMMIT")
-                except BaseException:
-                    _roll_back(connection)
-                    raise
+                yield connection
+                self.dialect.commit(connection)
+            except BaseException:
+                _roll_back(connection)
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view that locks nothing."""
-        with self._idle:
-            connection = self._readers.pop() if self._readers else None
-        with _explained(self.dialect):
-            connection = connection or self.dialect.connect_reader()
+        with _explained(self.dialect), self._readers.take() as connection:
             try:
-                one(connection, "BEGIN")
+                self.dialect.begin_read(connection)
                 yield connection
             finally:
                 _roll_back(connection)
-                with self._idle:
-                    self._readers.append(connection)
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """Single statements, each its own view: cheaper than `read` where one is enough."""
+        with _explained(self.dialect), self._readers.take() as connection:
+            yield connection
 
     def now_us(self) -> int:
         """The database's clock."""
-        with self.read() as connection:
+        with self.glance() as connection:
             return self.dialect.now_us(connection)
 
     def close(self) -> None:
         """Close the readers first: whoever closes last may write to the file."""
-        with self._idle:
-            for connection in self._readers:
-                connection.close()
-            self._readers.clear()
-        with self._writing:
-            self._writer.close()
+        self._readers.close()
+        self._writers.close()
         self.dialect.close()
+
+
+# A deadlock or a lock that was waited for in vain: the verb is run again, a little later.
+_TRIES = 6
+_PAUSE_S = 0.01
+
+
+def again(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run the whole verb once more when others were in its way; it changed nothing before."""
+    paused = threading.Event()  # never set: waiting on it is the pause
+
+    @wraps(verb)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
+        for n in range(1, _TRIES):
+            try:
+                return verb(*args, **kwargs)
+            except Contended:
+                # Each waits for a time of its own, so that they do not meet again.
+                paused.wait(_PAUSE_S * n * (1 + threading.get_native_id() % 7 / 7))
+        return verb(*args, **kwargs)
+
+    return tried
 
 
 def many(connection: Connection, sql: str, rows: Sequence[Values]) -> int:
     """Run one statement for all rows; the number of rows it changed."""
-    if not rows:
-        return 0
-    cursor = _cursor(connection)
-    cursor.executemany(sql, rows)
-    return int(cursor.rowcount)
+    return connection.many(sql, rows) if rows else 0
 
 
 def one(connection: Connection, sql: str, values: Values = ()) -> int:
-    """Run one statement; the number of rows it changed."""
-    cursor = _cursor(connection)
-    cursor.execute(sql, values)
-    return int(cursor.rowcount)
+    """Run one statement; the number of rows it found to change."""
+    return connection.one(sql, values)
 
 
 def fetch(connection: Connection, sql: str, values: Values = ()) -> Sequence[Row]:
     """All rows of a query."""
-    cursor = _cursor(connection)
-    cursor.execute(sql, values)
-    return cast("Sequence[Row]", cursor.fetchall())
+    return connection.fetch(sql, values)
 
 
-def marks(count: int) -> str:
-    """The placeholders of an IN list."""
-    return ",".join("?" * count)
+def spread(sql: str, values: Values) -> tuple[str, Values]:
+    """Write out the lists of a statement for a driver that knows none: IN ? -> IN (?,?,?)."""
+    lengths = tuple(len(value) if isinstance(value, list) else -1 for value in values)
+    if all(length < 0 for length in lengths):
+        return sql, values
+    flat: list[object] = []
+    for value in values:
+        if isinstance(value, list):
+            flat.extend(value)
+        else:
+            flat.append(value)
+    return _spread(sql, lengths), flat
 
 
-def _cursor(connection: Connection) -> Any:
-    """Straight to the driver: the library's own way there costs ten times the statement."""
-    driver: Any = connection.connection.driver_connection
-    return driver.cursor()
+@lru_cache(maxsize=2_000)
+def _spread(sql: str, lengths: tuple[int, ...]) -> str:
+    pieces = sql.split("?")
+    marks = ("?" if length < 0 else f"({','.join('?' * length)})" for length in lengths)
+    return "".join(piece + mark for piece, mark in zip(pieces, [*marks, ""], strict=True))
+
+
+def written(sql: str, marks: Mapping[str, str]) -> str:
+    """A statement with its marks replaced by what one database says for them."""
+    for mark, words in marks.items():
+        sql = sql.replace(mark, words)
+    return sql
 
 
 @contextmanager
 def _explained(dialect: Dialect) -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
-        raise dialect.explain(error.orig or error) from error
     except dialect.driver_error as error:
         raise dialect.explain(error) from error
 
 
 def _roll_back(connection: Connection) -> None:
-    driver: Any = connection.connection.driver_connection
-    if driver is not None and driver.in_transaction:
-        one(connection, "ROLLBACK")
+    """Give up what is open. A connection that cannot even do that is dropped by its pool."""
+    if connection.broken() or not connection.in_transaction():
+        return
+    try:
+        connection.one("ROLLBACK")
+    except Exception:  # noqa: BLE001 - the first error is the one to tell
+        connection.close()

@@ -2,34 +2,47 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from cronherd.domain.ident import to_stored
 from cronherd.domain.planner import Admission, Skip
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
-from cronherd.store.database import fetch, many, marks
+from cronherd.store.database import Connection, fetch, one
 from cronherd.store.events import add_skips
 
 TO_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
 started_us, ended_us, attempt, fence, token, node_id, error_text, dropped)
 SELECT id, short, job_id, dedup, slot_us, cause, version, ?, created_us, NULL, ?,
-attempt, fence, NULL, NULL, ?, 0 FROM run WHERE id = ?
+attempt, fence, NULL, NULL, ?, 0 FROM run WHERE id IN ?
 """
-DROP = "DELETE FROM run WHERE id = ?"
-CANCEL = "UPDATE run SET cancel = 1 WHERE id = ?"
-STATES = "SELECT id, job_id, slot_us, state FROM run WHERE id IN ({})"
+DROP = "DELETE FROM run WHERE id IN ?"
+CANCEL = "UPDATE run SET cancel = TRUE WHERE id IN ?"
+STATES = """
+SELECT id, job_id, slot_us, state FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
+"""
 
 
 def end_unstarted(
     connection: Connection, run_ids: Sequence[bytes], outcome: Outcome, text: str, now_us: int
 ) -> None:
     """Move these live runs, whose rows are locked, to history and free what they hold."""
+    if not run_ids:
+        return
     permits.free(connection, run_ids)
-    rows = [(outcome.value, now_us, text, run_id) for run_id in run_ids]
-    many(connection, TO_HISTORY, rows)
-    many(connection, DROP, [(run_id,) for run_id in run_ids])
+    one(connection, TO_HISTORY, (outcome.value, now_us, text, list(run_ids)))
+    drop(connection, run_ids)
+
+
+def drop(connection: Connection, run_ids: Sequence[bytes]) -> None:
+    """These rows are told elsewhere by now."""
+    if run_ids:
+        one(connection, DROP, (list(run_ids),))
+
+
+def ask_to_end(connection: Connection, run_ids: Sequence[bytes]) -> None:
+    """Their nodes learn it with the next look."""
+    if run_ids:
+        one(connection, CANCEL, (list(run_ids),))
 
 
 def make_room(connection: Connection, admissions: Sequence[Admission], now_us: int) -> None:
@@ -42,15 +55,15 @@ def make_room(connection: Connection, admissions: Sequence[Admission], now_us: i
     ids = sorted(waiters | holders)
     if not ids:
         return
-    rows = fetch(connection, STATES.format(marks(len(ids))), ids)
+    rows = fetch(connection, STATES, (ids,))
     started = [row[0] for row in rows if row[3] in {"claimed", "running"}]
     parked = [row for row in rows if row[0] in waiters and row[3] == "waiting"]
     slots = [(row[0], row[1], row[2]) for row in parked if row[2] is not None]
     gone = {run_id for run_id, _, _ in slots}
     ended = [row[0] for row in rows if row[0] not in gone and row[0] not in started]
-    many(connection, CANCEL, [(run_id,) for run_id in started if run_id in holders])
+    ask_to_end(connection, [run_id for run_id in started if run_id in holders])
     end_unstarted(connection, ended, Outcome.CANCELLED, "replaced by a newer run", now_us)
-    many(connection, DROP, [(run_id,) for run_id in sorted(gone)])
+    drop(connection, sorted(gone))
     skips = [
         (job_id, Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.REPLACED))
         for _, job_id, slot_us in slots

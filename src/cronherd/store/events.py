@@ -2,28 +2,29 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from cronherd.domain.event import Event, EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Reason
 from cronherd.store.base import LedgerRow
-from cronherd.store.database import Database, Values, fetch, many, one
+from cronherd.store.database import Connection, Database, Values, fetch, many, one
 
-ADD_EVENT = "INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, ?, ?, ?, ?, ?)"
+ADD_EVENT = """
+INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, now_us(), ?, ?, ?, ?)
+"""
 EVENTS = """
 SELECT at_us, kind, subject, actor, text FROM event WHERE at_us > ?
 ORDER BY at_us DESC, id DESC LIMIT ?
 """
 ADD_LEDGER = """
-INSERT INTO ledger (job_id, from_us, to_us, count, reason, ref, at_us) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO ledger (job_id, from_us, to_us, "count", reason, ref, at_us)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 LEDGER = """
-SELECT l.job_id, j.name, l.from_us, l.to_us, l.count, l.reason, l.ref
+SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref
 FROM ledger l JOIN job j ON j.id = l.job_id {} ORDER BY l.at_us DESC, l.from_us DESC LIMIT ?
 """
-META = "SELECT key, value FROM meta"
+META = 'SELECT "key", value FROM meta'
 
 SUBJECT_LENGTH = 120
 TEXT_LENGTH = 1000
@@ -45,9 +46,8 @@ class EventRows:
         text: str = "",
     ) -> None:
         """One fact, in the transaction of what it tells of."""
-        now_us = self._db.dialect.now_us(connection)
         stored = to_stored(self.new_id())
-        values = (stored, now_us, kind.value, subject[:SUBJECT_LENGTH], actor[:SUBJECT_LENGTH])
+        values = (stored, kind.value, subject[:SUBJECT_LENGTH], actor[:SUBJECT_LENGTH])
         one(connection, ADD_EVENT, (*values, text[:TEXT_LENGTH]))
 
     def events(self, limit: int, after_us: int = 0) -> list[Event]:

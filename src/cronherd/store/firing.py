@@ -1,9 +1,8 @@
 """Fire: one transaction from due rows to runs, permits and ledger rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-
-from sqlalchemy import Connection
+from dataclasses import replace
 
 from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
@@ -13,16 +12,18 @@ from cronherd.domain.planner import Due, Fire, Gate, Plan, gate_key
 from cronherd.domain.run import RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, FireBatch, Offer
-from cronherd.store.database import Database, Values, fetch, many, one
+from cronherd.store.database import Connection, Database, Values, fetch, many, one
+from cronherd.store.definitions import JobCache
+from cronherd.store.duerows import let_go
 from cronherd.store.endings import make_room
 from cronherd.store.events import EventRows, add_skips
-from cronherd.store.jobs import JobCache
+from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import Places
 
 ADD_RUN = """
 INSERT INTO run (id, short, job_id, dedup, slot_us, cause, version, state, place, prio, ready_us,
 deadline_us, created_us, attempt, epoch, fence, token, node_id, excl_key, excl_n, wait_key, cancel)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, 0)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ANY_READY = "SELECT 1 FROM run WHERE state = 'ready' LIMIT 1"
 PUSH_AHEAD = "UPDATE job_due SET next_us = ? WHERE job_id = ? AND next_us = ?"
@@ -38,13 +39,22 @@ class SqlFireBatch:
     """Due rows under their locks. Implements the contract's FireBatch."""
 
     def __init__(
-        self, db: Database, connection: Connection, cache: JobCache, events: EventRows, limit: int
+        self,
+        db: Database,
+        connection: Connection,
+        cache: JobCache,
+        events: EventRows,
+        bound: LowBound,
+        limit: int,
     ) -> None:
         self._db = db
         self._connection = connection
         self._events = events
-        self.now_us = db.dialect.now_us(connection)
-        rows = db.dialect.due(connection, self.now_us, limit)
+        now_us = db.dialect.now_us(connection)
+        rows = db.dialect.due(connection, bound.low_us(), now_us, limit)
+        bound.saw(rows[0][1] if rows else None, now_us)
+        # Read once more: the locks may have been waited for, and nothing may fire early.
+        self.now_us = db.dialect.now_us(connection) if rows else now_us
         self.due = [
             Due(
                 job_id=from_stored(job_id),
@@ -53,8 +63,9 @@ class SqlFireBatch:
                 last_slot_us=last_us,
                 version=version,
                 seq=seq,
+                paused_until_us=paused_us,
             )
-            for job_id, next_us, slot_us, last_us, version, seq in rows
+            for job_id, next_us, slot_us, last_us, version, seq, paused_us in rows
         ]
         found = cache.get(connection, [(row[0], row[4]) for row in rows])
         self.jobs: dict[str, Job] = {}
@@ -66,10 +77,16 @@ class SqlFireBatch:
                 self.broken[from_stored(stored)] = job
         # A statement of its own, after the locks: a fresh look at who holds what.
         self._gates = permits.read_gates(connection, self.jobs, self.now_us) if rows else {}
+        self._leave_behind(permits.busy(connection, self._gates, self.jobs))
         self._places = Places(connection, self.now_us) if rows else None
         homeless = [job_id for job_id, job in self.jobs.items() if not self.fits(job.place)]
         if homeless:
             permits.read_parked(connection, self._gates, homeless)
+
+    def _leave_behind(self, busy: Collection[str]) -> None:
+        """Jobs one of whose runs somebody has locked stay due and are looked at again at once."""
+        if busy:
+            self.due = [due for due in self.due if due.job_id not in busy]
 
     def gate(self, job_id: str) -> Gate:
         return self._gates[job_id]
@@ -91,6 +108,11 @@ class SqlFireBatch:
         add_skips(self._connection, skips, self.now_us)
         answers = [fire.admission for plan in plans for fire in plan.fires]
         make_room(self._connection, answers, self.now_us)
+        for plan in plans:
+            if plan.due.paused_until_us is not None:
+                let_go(self._connection, to_stored(plan.due.job_id), self.now_us)
+        if sum(answer.state is RunState.READY for answer in answers) > len(claims):
+            self._db.dialect.notify(self._connection)
         return claims
 
     def _advance(self, plans: Sequence[Plan]) -> None:
@@ -106,10 +128,11 @@ class SqlFireBatch:
             raise Conflict("a due row was fired by somebody else", code="fired_twice")
 
     def _room(self, offer: Offer | None) -> Offer | None:
-        """The offer, unless a run is ready already: it was first, and claims it in its turn."""
-        if offer is None or fetch(self._connection, ANY_READY):
+        """At most a fair share of the batch; nothing when a run is ready: that one was first."""
+        if offer is None or self._places is None or fetch(self._connection, ANY_READY):
             return None
-        return offer
+        share = -(-len(self.due) // max(1, self._places.alive))
+        return replace(offer, most=min(offer.most, share))
 
     def _insert_runs(self, plans: Sequence[Plan], offer: Offer | None) -> list[Claim]:
         rows: list[Values] = []
@@ -158,6 +181,7 @@ def run_row(
         now_us,
         None if limit is None else fire.slot_us + limit,
         now_us,
+        1,
         1 if offer else 0,
         fire.seq << FENCE_SHIFT,
         offer.token if offer else None,
@@ -165,6 +189,7 @@ def run_row(
         None if admission.permit is None else gate_key(due.job_id),
         admission.permit,
         admission.wait_key,
+        False,
     )
 
 
@@ -183,7 +208,9 @@ def _claim(run_id: str, due: Due, job: Job, fire: Fire, offer: Offer) -> Claim:
 
 
 @contextmanager
-def fire(db: Database, cache: JobCache, events: EventRows, limit: int) -> Iterator[FireBatch]:
+def fire(
+    db: Database, cache: JobCache, events: EventRows, bound: LowBound, limit: int
+) -> Iterator[FireBatch]:
     """The one transaction of a batch."""
     with db.write() as connection:
-        yield SqlFireBatch(db, connection, cache, events, limit)
+        yield SqlFireBatch(db, connection, cache, events, bound, limit)

@@ -7,21 +7,20 @@ the whole history for each page.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
-
 from cronherd.domain.errors import Invalid, NotFound
 from cronherd.domain.ident import SHORT, from_stored, prefix_range, to_stored
 from cronherd.domain.job import Job, build_job, name_key
 from cronherd.domain.run import Attempt, Cause, Outcome, Run, RunState
 from cronherd.store.base import JobRow, OutputPiece, RunFilter
-from cronherd.store.database import Database, Row, fetch, marks
-from cronherd.store.jobs import JobCache, no_such_job
+from cronherd.store.database import Connection, Database, Row, fetch
+from cronherd.store.definitions import JobCache
+from cronherd.store.jobs import no_such_job
 
 JOBS = """
 SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
 (SELECT count(*) FROM run r WHERE r.job_id = j.id),
-(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name
-FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
+(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name,
+d.paused_until_us FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 """
 ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
@@ -32,13 +31,13 @@ ORDER BY r.id DESC LIMIT ?
 """
 PAST = """
 SELECT h.id, h.job_id, j.name, h.cause, 'finished', h.outcome, h.slot_us, h.created_us,
-h.started_us, h.ended_us, h.attempt, h.fence, n.name, h.exit_code, h.signal, h.error_text, NULL, 0,
-h.dropped, NULL
+h.started_us, h.ended_us, h.attempt, h.fence, n.name, h.exit_code, h."signal", h.error_text,
+NULL, FALSE, h.dropped, NULL
 FROM run_history h JOIN job j ON j.id = h.job_id LEFT JOIN node n ON n.id = h.node_id WHERE {}
 ORDER BY h.id DESC LIMIT ?
 """
 ATTEMPTS = """
-SELECT a.n, n.name, a.started_us, a.ended_us, a.exit_code, a.signal, a.killed_by, a.error,
+SELECT a.n, n.name, a.started_us, a.ended_us, a.exit_code, a."signal", a.killed_by, a.error,
 a.error_text, a.cpu_us, a.peak_rss_bytes, a.dropped
 FROM attempt a LEFT JOIN node n ON n.id = a.node_id WHERE a.run_id = ? ORDER BY a.n
 """
@@ -47,8 +46,8 @@ SELECT attempt, seq, stream, at_us, dropped, bytes FROM output
 WHERE run_id = ? AND {} AND seq > ? ORDER BY attempt, seq LIMIT ?
 """
 COUNTS = """
-SELECT 'jobs_enabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = 1
-UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = 0
+SELECT 'jobs_enabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled
+UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND NOT enabled
 UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
 UNION ALL SELECT 'runs_' || outcome, count(*) FROM run_history GROUP BY outcome
 """
@@ -64,7 +63,7 @@ class HistoryRows:
     def find_job(self, name: str, *, deleted: bool = False) -> JobRow:
         with self._db.read() as connection:
             alive = "" if deleted else ALIVE
-            rows = self._jobs(connection, f"{alive}j.key = ?", (_key(name),))
+            rows = self._jobs(connection, f'{alive}j."key" = ?', (_key(name),))
             if not rows and len(name) == 32 and _is_hex(name):
                 rows = self._jobs(connection, f"{alive}j.id = ?", (to_stored(name),))
             if not rows:
@@ -81,18 +80,18 @@ class HistoryRows:
 
     def jobs(self, after: str | None = None, limit: int = 500) -> list[JobRow]:
         with self._db.read() as connection:
-            order = f"{ALIVE}j.key > ? ORDER BY j.key LIMIT ?"
+            order = f'{ALIVE}j."key" > ? ORDER BY j."key" LIMIT ?'
             return self._jobs(connection, order, (after or "", limit))
 
     def next_jobs(self, limit: int) -> list[JobRow]:
         with self._db.read() as connection:
-            order = f"{ALIVE}d.next_us IS NOT NULL ORDER BY d.next_us, j.key LIMIT ?"
+            order = f'{ALIVE}d.next_us IS NOT NULL ORDER BY d.next_us, j."key" LIMIT ?'
             return self._jobs(connection, order, (limit,))
 
     def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
         if not keys:
             return []
-        return self._jobs(connection, f"{ALIVE}j.key IN ({marks(len(keys))})", keys)
+        return self._jobs(connection, f'{ALIVE}j."key" IN ?', (list(keys),))
 
     def _jobs(self, connection: Connection, where: str, values: Sequence[object]) -> list[JobRow]:
         rows = fetch(connection, JOBS.format(where), values)
@@ -104,8 +103,8 @@ class HistoryRows:
     def _past(self, connection: Connection, ids: Sequence[bytes]) -> list[Run]:
         if not ids:
             return []
-        sql = PAST.format(f"h.id IN ({marks(len(ids))})")
-        return [_run(row, 0) for row in fetch(connection, sql, (*ids, len(ids)))]
+        sql = PAST.format("h.id IN ?")
+        return [_run(row, 0) for row in fetch(connection, sql, (list(ids), len(ids)))]
 
     def find_run(self, prefix: str) -> Run:
         prefix = prefix.strip().lower()
@@ -134,6 +133,8 @@ class HistoryRows:
         return found[0]
 
     def runs(self, which: RunFilter) -> list[Run]:
+        if which.before:
+            which = replace(which, before=self.find_run(which.before).id)
         with self._db.read() as connection:
             now_us = self._db.dialect.now_us(connection)
             found: list[Run] = []
@@ -153,7 +154,7 @@ class HistoryRows:
             values.append(to_stored(which.job_id))
         if which.before:
             terms.append(f"{name}.id < ?")
-            values.append(to_stored(self.find_run(which.before).id))
+            values.append(to_stored(which.before))
         if which.outcome:
             terms.append(f"{name}.outcome = '{which.outcome.value}'")
         if which.state and name == "r":
@@ -226,6 +227,7 @@ def _job_row(
         last_slot_us=row[7],
         live=row[8],
         last=last.get(from_stored(row[9])) if row[9] is not None else None,
+        paused_until_us=row[11],
     )
 
 

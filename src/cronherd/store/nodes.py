@@ -1,35 +1,56 @@
-"""Nodes: registration, leases, and who is alive."""
+"""Nodes: registration, leases, who is alive, and what people want of them."""
 
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection
-
-from cronherd.domain.errors import Conflict
+from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
+from cronherd.domain.instant import format_instant
 from cronherd.domain.job import place_matches
 from cronherd.domain.node import Node
-from cronherd.store.database import Database, Row, fetch, one
+from cronherd.store.base import Peers, Renewal
+from cronherd.store.database import Connection, Database, Row, fetch, one
 from cronherd.store.events import EventRows
 
 FIELDS = """id, name, boot_id, incarnation, beat, lease_us, labels, capacity, version, tzdata,
-started_us"""
-NODES = f"SELECT {FIELDS}, (SELECT count(*) FROM run r WHERE r.node_id = node.id) FROM node"
-BY_ID = "SELECT boot_id, incarnation, beat FROM node WHERE id = ?"
-BY_NAME = "SELECT id, lease_us FROM node WHERE name = ? AND id <> ?"
+started_us, home, drained"""
+NODES = f"""
+SELECT {FIELDS}, (SELECT count(*) FROM run r WHERE r.node_id = node.id) FROM node
+WHERE removed_us IS NULL
+"""
+# Runs are looked for only where a lease has run out: the many who live cost nothing more.
+PEERS = f"""
+SELECT {FIELDS}, CASE WHEN lease_us <= now_us() AND
+EXISTS (SELECT 1 FROM run r WHERE r.node_id = node.id) THEN 1 ELSE 0 END, now_us()
+FROM node WHERE id <> ? AND removed_us IS NULL
+"""
+BY_ID = f"SELECT {FIELDS}, 0 FROM node WHERE id = ? /*lock*/"
+BY_NAME = "SELECT id, lease_us FROM node WHERE name = ? AND id <> ? /*lock*/"
 RENAME_OLD = "UPDATE node SET name = ? WHERE id = ?"
 ADD = """
 INSERT INTO node (boot_id, incarnation, lease_us, labels, capacity, version, tzdata, started_us,
-name, beat, drained, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?)
+name, home, beat, drained, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, FALSE, ?)
 """
 TAKE_OVER = """
 UPDATE node SET boot_id = ?, incarnation = ?, lease_us = ?, labels = ?, capacity = ?,
-version = ?, tzdata = ?, started_us = ?, name = ?, beat = beat + 1 WHERE id = ?
+version = ?, tzdata = ?, started_us = ?, name = ?, home = ?, removed_us = NULL, beat = beat + 1
+WHERE id = ?
 """
-RENEW = "UPDATE node SET lease_us = ?, beat = beat + 1 WHERE id = ? AND incarnation = ?"
-RELEASE = "UPDATE node SET lease_us = ? WHERE id = ? AND incarnation = ?"
-ALIVE = "SELECT name, labels FROM node WHERE lease_us > ? AND drained = 0"
+RENEW = """
+UPDATE node SET lease_us = now_us() + ?, beat = beat + 1 WHERE id = ? AND incarnation = ?
+"""
+RENEWED = """
+SELECT drained, EXISTS (SELECT 1 FROM meta WHERE "key" = 'hold' AND value <> '')
+FROM node WHERE id = ?
+"""
+# 0 tells an end that was announced from silence.
+RELEASE = "UPDATE node SET lease_us = 0 WHERE id = ? AND incarnation = ?"
+NAME = "SELECT name FROM node WHERE id = ? AND removed_us IS NULL /*lock*/"
+DRAIN = "UPDATE node SET drained = ? WHERE id = ?"
+ALIVE = "SELECT name, labels FROM node WHERE lease_us > ? AND NOT drained"
+HOLD = "SELECT value FROM meta WHERE \"key\" = 'hold' /*lock*/"
+SET_HOLD = "UPDATE meta SET value = ? WHERE \"key\" = 'hold'"
 
 
 class NodeRows:
@@ -43,8 +64,10 @@ class NodeRows:
         """Insert or take over the row; returns it as it was before (boot, incarnation)."""
         with self._db.write() as connection:
             now_us = self._db.dialect.now_us(connection)
-            self._free_name(connection, node, now_us)
             rows = fetch(connection, BY_ID, (to_stored(node.id),))
+            before = _node(rows[0]) if rows else None
+            _refuse_copy(node, before, now_us)
+            self._free_name(connection, node, now_us)
             values = (
                 node.boot_id,
                 node.incarnation,
@@ -55,18 +78,13 @@ class NodeRows:
                 node.tzdata,
                 now_us,
                 node.name,
+                node.home,
                 to_stored(node.id),
             )
             one(connection, TAKE_OVER if rows else ADD, values)
             self._events.add(connection, EventKind.NODE_STARTED, node.name, f"node:{node.name}")
-        boot_id, incarnation, beat = rows[0] if rows else ("", "", 0)
-        return Node(
-            id=node.id,
-            name=node.name,
-            incarnation=incarnation,
-            boot_id=boot_id,
-            capacity=node.capacity,
-            beat=beat,
+        return before or Node(
+            id=node.id, name=node.name, incarnation="", boot_id="", capacity=node.capacity
         )
 
     def _free_name(self, connection: Connection, node: Node, now_us: int) -> None:
@@ -81,29 +99,57 @@ class NodeRows:
             old = f"{node.name[:80]} (until {from_stored(stored)[:8]})"
             one(connection, RENAME_OLD, (old, stored))
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> bool:
+    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
+        stored = to_stored(node_id)
         with self._db.write() as connection:
-            until_us = self._db.dialect.now_us(connection) + lease_us
-            return one(connection, RENEW, (until_us, to_stored(node_id), incarnation)) == 1
+            if one(connection, RENEW, (lease_us, stored, incarnation)) != 1:
+                return Renewal(ours=False)
+            drained, hold = fetch(connection, RENEWED, (stored,))[0]
+        return Renewal(ours=True, drained=bool(drained), hold=bool(hold))
 
     def release_node(self, node_id: str, incarnation: str) -> None:
+        stored = to_stored(node_id)
         with self._db.write() as connection:
-            now_us = self._db.dialect.now_us(connection)
-            if one(connection, RELEASE, (now_us, to_stored(node_id), incarnation)):
-                name = fetch(
-                    connection, "SELECT name FROM node WHERE id = ?", (to_stored(node_id),)
-                )
-                self._events.add(
-                    connection, EventKind.NODE_STOPPED, name[0][0], f"node:{name[0][0]}"
-                )
+            if one(connection, RELEASE, (stored, incarnation)):
+                name = fetch(connection, NAME, (stored,))[0][0]
+                self._events.add(connection, EventKind.NODE_STOPPED, name, f"node:{name}")
 
     def nodes(self) -> list[Node]:
         with self._db.read() as connection:
             return sorted(map(_node, fetch(connection, NODES)), key=lambda node: node.name)
 
+    def peers(self, node_id: str) -> Peers:
+        with self._db.glance() as connection:
+            rows = fetch(connection, PEERS, (to_stored(node_id),))
+            held = fetch(connection, HOLD.replace("/*lock*/", "")) if rows else ()
+        return Peers(
+            now_us=rows[0][-1] if rows else 0,
+            hold=bool(held and held[0][0]),
+            nodes=tuple(map(_node, rows)),
+        )
+
+    def set_drained(self, node_id: str, actor: str, *, drained: bool) -> None:
+        with self._db.write() as connection:
+            names = fetch(connection, NAME, (to_stored(node_id),))
+            if not names:
+                raise NotFound("that node is no longer registered", code="no_such_node")
+            one(connection, DRAIN, (drained, to_stored(node_id)))
+            kind = EventKind.NODE_DRAINED if drained else EventKind.NODE_RESUMED
+            self._events.add(connection, kind, names[0][0], actor)
+
+    def set_hold(self, actor: str, *, hold: bool) -> None:
+        with self._db.write() as connection:
+            before = fetch(connection, HOLD)[0][0]
+            if bool(before) == hold:
+                return
+            since = format_instant(self._db.dialect.now_us(connection))
+            one(connection, SET_HOLD, (f"{since} by {actor}"[:400] if hold else "",))
+            kind = EventKind.HOLD_BEGAN if hold else EventKind.HOLD_ENDED
+            self._events.add(connection, kind, "fleet", actor)
+
 
 class Places:
-    """Which places live nodes serve, as of one transaction."""
+    """Which places live nodes serve, as of one transaction, and how many of them there are."""
 
     def __init__(self, connection: Connection, now_us: int) -> None:
         self._labels: list[Mapping[str, str]] = [
@@ -112,6 +158,11 @@ class Places:
         ]
         self._known: dict[str, bool] = {}
 
+    @property
+    def alive(self) -> int:
+        """How many nodes may take runs."""
+        return len(self._labels)
+
     def served(self, place: str) -> bool:
         """Whether any live node matches; with no place, any at all will do later."""
         if not place:
@@ -119,6 +170,22 @@ class Places:
         if place not in self._known:
             self._known[place] = any(place_matches(place, labels) for labels in self._labels)
         return self._known[place]
+
+
+def _refuse_copy(node: Node, before: Node | None, now_us: int) -> None:
+    """A live lease of this id that comes from elsewhere: two state directories with one id.
+
+    A host that was restarted faster than its lease runs out looks the same, and need only wait.
+    """
+    if before is None or not before.alive(now_us) or not before.incarnation:
+        return
+    if before.boot_id == node.boot_id and before.home in {"", node.home}:
+        return
+    raise Conflict(
+        f"the node '{before.name}' is alive elsewhere with the id of this state directory",
+        code="node_cloned",
+        hint="it is a copy: remove its file 'node' (or use another --state), and start again",
+    )
 
 
 def _node(row: Row) -> Node:
@@ -134,5 +201,7 @@ def _node(row: Row) -> Node:
         version=row[8],
         tzdata=row[9],
         started_us=row[10],
-        live=row[11],
+        home=row[11],
+        drained=bool(row[12]),
+        live=row[13],
     )

@@ -4,49 +4,66 @@ A finish only frees; a run may have parked while the finish was not yet committe
 a transaction of its own after each freeing one, and every node sweeps all keys about once a second.
 """
 
-from collections.abc import Sequence
-
-from sqlalchemy import Connection
+from collections.abc import Mapping, Sequence
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored
+from cronherd.domain.instant import SECOND_US
 from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.planner import Gate, gate_key
 from cronherd.domain.run import Outcome
 from cronherd.store import permits
-from cronherd.store.database import Database, Row, Values, fetch, many, marks, one
+from cronherd.store.chains import rearm_after, unarmed
+from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one
+from cronherd.store.definitions import JobCache
+from cronherd.store.duerows import lock_due
 from cronherd.store.endings import end_unstarted
 from cronherd.store.events import EventRows
 from cronherd.store.firing import FENCE_SHIFT
-from cronherd.store.jobs import JobCache
 from cronherd.store.nodes import Places
 
-WAITERS = """
-SELECT id, job_id, version, excl_key FROM run WHERE wait_key = ? ORDER BY prio, ready_us, id LIMIT ?
+WAITERS = "SELECT id, job_id FROM run WHERE wait_key = ? ORDER BY prio, ready_us, id LIMIT ?"
+LOCK_DUE = """
+SELECT job_id, seq FROM job_due /*by primary*/ WHERE job_id IN ? ORDER BY job_id /*lock*/
 """
-LOCK_DUE = "SELECT job_id, seq FROM job_due WHERE job_id IN ({}) ORDER BY job_id"
+LOCK_WAITERS = """
+SELECT id, job_id, version FROM run /*by primary*/
+WHERE id IN ? AND wait_key = ? ORDER BY id /*lock, skip*/
+"""
 LET_IN = """
 UPDATE run SET state = 'ready', wait_key = NULL, excl_key = ?, excl_n = ?, fence = ?, ready_us = ?
 WHERE id = ? AND wait_key = ?
 """
 PARK = "UPDATE run SET wait_key = ? WHERE id = ? AND wait_key = ?"
 SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
-DELAYED = "UPDATE run SET state = 'ready' WHERE state = 'delayed' AND ready_us <= ?"
-KEYS = "SELECT DISTINCT wait_key FROM run WHERE wait_key IS NOT NULL LIMIT 1000"
+DELAYED = "SELECT id FROM run WHERE state = 'delayed' AND ready_us <= ? LIMIT 1000"
+LOCK_STATE = """
+SELECT id FROM run /*by primary*/ WHERE id IN ? AND state IN ? ORDER BY id /*lock, skip*/
+"""
+WAKE = "UPDATE run SET state = 'ready' WHERE id IN ?"
 EXPIRED = """
-SELECT id FROM run WHERE state IN ('waiting', 'ready') AND attempt = 1 AND deadline_us < ?
+SELECT id, job_id FROM run WHERE deadline_us < ? AND state IN ('waiting', 'ready') AND attempt = 1
 LIMIT 1000
 """
-# An `after` job without a due instant and without a live run has lost its chain.
-UNARMED = """
-SELECT d.job_id, d.version, j.name, d.last_slot_us FROM job_due d JOIN job j ON j.id = d.job_id
-WHERE d.next_us IS NULL AND j.enabled = 1 AND j.deleted_us IS NULL
-AND j.spec LIKE '%"after%'
-AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = d.job_id AND r.slot_us IS NOT NULL) LIMIT 100
+# The keys that are waited for: one step of the index for each, however many wait.
+KEYS = """
+WITH RECURSIVE found (k) AS (
+SELECT min(wait_key) FROM run WHERE wait_key IS NOT NULL
+UNION ALL
+SELECT (SELECT min(r.wait_key) FROM run r WHERE r.wait_key > found.k)
+FROM found WHERE found.k IS NOT NULL
+) SELECT k FROM found WHERE k IS NOT NULL LIMIT 1000
 """
-ARM = "UPDATE job_due SET slot_us = ?, next_us = ? WHERE job_id = ? AND next_us IS NULL"
+UNCLAIMED = """
+SELECT id, place FROM run WHERE state = 'ready' AND ready_us < ? AND place <> '' LIMIT 1000
+"""
+SEND_BACK = """
+UPDATE run SET state = 'waiting', wait_key = ?, excl_key = NULL, excl_n = NULL WHERE id = ?
+"""
 
 BATCH = 100  # waiters of one key in one transaction
+# A run that nobody claims for so long waits for a node that fits, and holds nothing meanwhile.
+UNCLAIMED_US = 30 * SECOND_US
 
 
 class PromotionRows:
@@ -62,17 +79,25 @@ class PromotionRows:
         return sum(self._promote(key) for key in keys)
 
     def _promote(self, key: str) -> int:
+        with self._db.glance() as connection:
+            found = fetch(connection, WAITERS, (key, BATCH))
+        if not found:
+            return 0
+        order = {row[0]: n for n, row in enumerate(found)}
         with self._db.write() as connection:
-            waiters = fetch(connection, WAITERS, (key, BATCH))
+            ids = sorted({row[1] for row in found})
+            seqs = dict(tuple(row) for row in fetch(connection, LOCK_DUE, (ids,)))
+            waiters = fetch(connection, LOCK_WAITERS, (sorted(order), key))
             if not waiters:
                 return 0
-            ids = sorted({row[1] for row in waiters})
-            lock = LOCK_DUE.format(marks(len(ids))) + self._db.dialect.for_update
-            seqs = dict(tuple(row) for row in fetch(connection, lock, ids))
             now_us = self._db.dialect.now_us(connection)
             if key.startswith("@") and not Places(connection, now_us).served(key[1:]):
                 return 0
-            return self._let_in(connection, key, waiters, seqs, now_us)
+            waiters = sorted(waiters, key=lambda row: order[row[0]])
+            let_in = self._let_in(connection, key, waiters, seqs, now_us)
+            if let_in:
+                self._db.dialect.notify(connection)
+            return let_in
 
     def _let_in(
         self,
@@ -88,7 +113,7 @@ class PromotionRows:
         let_in: list[Values] = []
         parked: list[Values] = []
         held: list[Values] = []
-        for run_id, job_id, _, _ in waiters:
+        for run_id, job_id, _ in waiters:
             shown = from_stored(job_id)
             job = usable.get(shown)
             if job is None:
@@ -105,34 +130,64 @@ class PromotionRows:
                 held.append((gate_key(shown), permit, run_id))
         permits.take(connection, held)
         many(connection, PARK, parked)
-        many(connection, SET_SEQ, [(seq, job_id) for job_id, seq in seqs.items()])
+        if let_in:
+            drawn = {row[1] for row in waiters}
+            many(connection, SET_SEQ, [(seqs[job_id], job_id) for job_id in sorted(drawn)])
         return many(connection, LET_IN, let_in)
 
     def sweep(self) -> list[str]:
         """Delayed runs become ready, expired ones end, lost chains are re-armed."""
-        with self._db.write() as connection:
+        with self._db.glance() as connection:
             now_us = self._db.dialect.now_us(connection)
-            one(connection, DELAYED, (now_us,))
-            self._expire(connection, now_us)
-            self._rearm(connection, now_us)
+            delayed = [row[0] for row in fetch(connection, DELAYED, (now_us,))]
+            expired = dict(tuple(row) for row in fetch(connection, EXPIRED, (now_us,)))
+            chains = unarmed(connection)
+            unclaimed = dict(
+                tuple(row) for row in fetch(connection, UNCLAIMED, (now_us - UNCLAIMED_US,))
+            )
+        if delayed or expired or chains:
+            with self._db.write() as connection:
+                lock_due(connection, [*expired.values(), *chains])
+                self._wake(connection, delayed)
+                self._expire(connection, expired, now_us)
+                self._rearm(connection, [*expired.values(), *chains], now_us)
+        if unclaimed:
+            with self._db.write() as connection:
+                self._send_back(connection, unclaimed)
+        with self._db.glance() as connection:
             return [row[0] for row in fetch(connection, KEYS)]
 
-    def _expire(self, connection: Connection, now_us: int) -> None:
-        ids = [row[0] for row in fetch(connection, EXPIRED, (now_us,))]
+    def _wake(self, connection: Connection, delayed: Sequence[bytes]) -> None:
+        ids = _locked(connection, delayed, "delayed")
+        if ids:
+            one(connection, WAKE, (ids,))
+            self._db.dialect.notify(connection)
+
+    def _expire(self, connection: Connection, expired: Mapping[bytes, bytes], now_us: int) -> None:
+        ids = _locked(connection, list(expired), "waiting", "ready")
         text = "its start_deadline passed before it could start"
         end_unstarted(connection, ids, Outcome.NOT_STARTED, text, now_us)
 
-    def _rearm(self, connection: Connection, now_us: int) -> None:
-        rows = fetch(connection, UNARMED)
-        jobs = self._cache.get(connection, [(row[0], row[1]) for row in rows])
-        for stored, version, name, last_us in rows:
-            job = jobs[stored, version]
-            if isinstance(job, Job) and job.chained and job.schedule is not None:
-                slot_us = max(job.schedule.next_after(now_us) or now_us, last_us + 1)
-                one(connection, ARM, (slot_us, slot_us, stored))
-                self._events.add(
-                    connection, EventKind.JOB_CHANGED, name, "sweep", "its chain was re-armed"
-                )
+    def _rearm(self, connection: Connection, job_ids: Sequence[bytes], now_us: int) -> None:
+        for name in rearm_after(connection, self._cache, job_ids, now_us):
+            text = "its chain was re-armed"
+            self._events.add(connection, EventKind.JOB_CHANGED, name, "sweep", text)
+
+    def _send_back(self, connection: Connection, unclaimed: Mapping[bytes, str]) -> None:
+        """Ready runs for which no live node fits any more let go of what they hold."""
+        places = Places(connection, self._db.dialect.now_us(connection))
+        homeless = [run_id for run_id, place in unclaimed.items() if not places.served(place)]
+        ids = _locked(connection, homeless, "ready")
+        permits.free(connection, ids)
+        many(connection, SEND_BACK, [(f"@{unclaimed[run_id]}", run_id) for run_id in ids])
+
+
+def _locked(connection: Connection, run_ids: Sequence[bytes], *states: str) -> list[bytes]:
+    """Those of these runs that are still in such a state and that nobody else holds."""
+    if not run_ids:
+        return []
+    rows = fetch(connection, LOCK_STATE, (sorted(run_ids), list(states)))
+    return [row[0] for row in rows]
 
 
 def _permit(job: Job, gate: Gate, *, own: bool) -> int | None:

@@ -3,14 +3,12 @@
 The watermark of a job stays, so a slot that was forgotten here never fires again.
 """
 
-from sqlalchemy import Connection
-
 from cronherd.domain.instant import DAY_US
 from cronherd.domain.job import Job
 from cronherd.domain.policy import Retention
 from cronherd.store.base import Pruned
-from cronherd.store.database import Database, fetch, many, one
-from cronherd.store.jobs import JobCache
+from cronherd.store.database import Connection, Database, fetch, one
+from cronherd.store.definitions import JobCache
 
 # A re-sent click is answered with the same run for this long.
 REQUEST_AGE_US = 7 * DAY_US
@@ -18,16 +16,16 @@ EVENT_AGE_US = 400 * DAY_US
 
 JOBS = """
 SELECT h.job_id, j.version, count(*), min(h.ended_us) FROM run_history h
-JOIN job j ON j.id = h.job_id GROUP BY h.job_id
+JOIN job j ON j.id = h.job_id GROUP BY h.job_id, j.version
 """
 OLD_RUNS = """
 SELECT id FROM run_history WHERE job_id = ? AND ended_us < ?
 AND id < (SELECT id FROM run_history WHERE job_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)
 ORDER BY id LIMIT ?
 """
-DROP_OUTPUT = "DELETE FROM output WHERE run_id = ?"
-DROP_ATTEMPTS = "DELETE FROM attempt WHERE run_id = ?"
-DROP_RUN = "DELETE FROM run_history WHERE id = ?"
+DROP_OUTPUT = "DELETE FROM output WHERE run_id IN ?"
+DROP_ATTEMPTS = "DELETE FROM attempt WHERE run_id IN ?"
+DROP_RUN = "DELETE FROM run_history WHERE id IN ?"
 DROP_LEDGER = "DELETE FROM ledger WHERE at_us < ?"
 DROP_REQUESTS = "DELETE FROM request WHERE at_us < ?"
 DROP_EVENTS = "DELETE FROM event WHERE at_us < ?"
@@ -45,7 +43,8 @@ class PruningRows:
         ids = self._old_runs(now_us, limit)
         with self._db.write() as connection:
             for sql in (DROP_OUTPUT, DROP_ATTEMPTS, DROP_RUN):
-                many(connection, sql, [(run_id,) for run_id in ids])
+                if ids:
+                    one(connection, sql, (ids,))
             return Pruned(
                 runs=len(ids),
                 ledger=one(connection, DROP_LEDGER, (now_us - ledger_age_us,)),

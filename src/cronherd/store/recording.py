@@ -1,65 +1,69 @@
 """Recording: what supervisors tell becomes rows, WHERE token = mine."""
 
 from collections.abc import Mapping, Sequence
-
-from sqlalchemy import Connection
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
+from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome, RunState, require_transition
 from cronherd.store import permits
 from cronherd.store.base import Chunk, Ending, Recorded, Start
-from cronherd.store.database import Database, Row, Values, fetch, many, marks
-from cronherd.store.endings import end_unstarted
+from cronherd.store.corrections import ERROR_LENGTH, CorrectionRows
+from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one
+from cronherd.store.duerows import hold, lock_due
+from cronherd.store.endings import drop, end_unstarted
 from cronherd.store.events import EventRows
-from cronherd.store.jobs import hold
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
-fence, node_id, excl_key, cancel, (SELECT j.enabled FROM job j WHERE j.id = run.job_id),
-(SELECT j.deleted_us FROM job j WHERE j.id = run.job_id) FROM run WHERE id IN ({}) ORDER BY id
+fence, node_id, excl_key, cancel FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
 """
-PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ({})"
-LOCK_DUE = "SELECT job_id FROM job_due WHERE job_id IN ({}) ORDER BY job_id"
+PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ?"
+# Read after the locks: whoever disabled, paused or deleted a job held its runs' rows as well.
+WISHES = """
+SELECT j.id, j.enabled, j.deleted_us, d.paused_until_us FROM job j
+JOIN job_due d ON d.job_id = j.id WHERE j.id IN ?
+"""
 STARTED = "UPDATE run SET state = 'running', started_us = ? WHERE id = ? AND token = ?"
 ADD_OUTPUT = """
- INTO output (run_id, attempt, stream, seq, at_us, dropped, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO output (run_id, attempt, stream, seq, at_us, dropped, bytes)
+VALUES (?, ?, ?, ?, ?, ?, ?) /*unless there*/
 """
 ADD_ATTEMPT = """
- INTO attempt (run_id, n, node_id, token, started_us, ended_us, exit_code, signal, killed_by,
-error, error_text, cpu_us, peak_rss_bytes, dropped)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attempt (run_id, n, node_id, token, started_us, ended_us, exit_code, "signal",
+killed_by, error, error_text, cpu_us, peak_rss_bytes, dropped)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /*unless there*/
 """
 ADD_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
-started_us, ended_us, attempt, fence, token, node_id, exit_code, signal, error_text, dropped)
+started_us, ended_us, attempt, fence, token, node_id, exit_code, "signal", error_text, dropped)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-DROP_RUN = "DELETE FROM run WHERE id = ?"
 RETRY = """
 UPDATE run SET state = 'delayed', ready_us = ?, attempt = attempt + 1, token = NULL,
-node_id = NULL, started_us = NULL, cancel = 0 WHERE id = ?
+node_id = NULL, started_us = NULL, cancel = FALSE WHERE id = ?
 """
 GIVE_BACK = """
-UPDATE run SET state = 'ready', token = NULL, node_id = NULL, started_us = NULL WHERE id = ?
+UPDATE run SET state = 'ready', token = NULL, node_id = NULL, started_us = NULL WHERE id IN ?
 """
-REARM = """
-UPDATE job_due SET slot_us = max(?1, last_slot_us + 1), next_us = max(?1, last_slot_us + 1, ?2)
-WHERE job_id = ?3 AND next_us IS NULL
-AND EXISTS (SELECT 1 FROM job WHERE id = ?3 AND enabled = 1 AND deleted_us IS NULL
-AND (job.version = ?4 OR spec LIKE '%"after%'))
+CHAINS = """
+SELECT d.job_id, d.last_slot_us, d.paused_until_us, j.version FROM job_due d
+JOIN job j ON j.id = d.job_id WHERE d.job_id IN ? AND d.next_us IS NULL
+AND j.enabled AND j.deleted_us IS NULL AND j.spec LIKE '%"after%'
 """
-WAITED_FOR = "SELECT DISTINCT wait_key FROM run WHERE wait_key IN ({})"
-
-ERROR_LENGTH = 400
+REARM = "UPDATE job_due SET slot_us = ?, next_us = ? WHERE job_id = ? AND next_us IS NULL"
+WAITED_FOR = "SELECT DISTINCT wait_key FROM run WHERE wait_key IN ?"
 
 
 class RecordRows:
     """Starts, output and ends of attempts."""
 
-    def __init__(self, db: Database, events: EventRows) -> None:
+    def __init__(self, db: Database, events: EventRows, corrections: CorrectionRows) -> None:
         self._db = db
         self._events = events
+        self._corrections = corrections
 
     def record(
         self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
@@ -72,51 +76,56 @@ class RecordRows:
         if not told:
             return answer
         with self._db.write() as connection:
-            self._lock_chained(connection, endings)
-            live = self._mine(connection, told, answer)
-            self._add_output(connection, chunks, live)
+            lock_chained(connection, endings)
+            live, past = self._mine(connection, told, answer)
+            self._add_output(connection, chunks, live, past)
             self._add_starts(connection, starts, endings, live)
-            self._end(connection, endings, live, answer)
+            self.end(connection, endings, live, answer)
+        late = [e for e in endings if (to_stored(e.run_id), e.token) in past]
+        if late:
+            self._corrections.correct(late)
         return answer
-
-    def _lock_chained(self, connection: Connection, endings: Sequence[Ending]) -> None:
-        """Lock order: an ending that re-arms its job takes the due row before the run."""
-        ids = sorted({to_stored(e.job_id) for e in endings if e.next_slot_us is not None})
-        if ids and self._db.dialect.for_update:
-            fetch(connection, LOCK_DUE.format(marks(len(ids))) + self._db.dialect.for_update, ids)
 
     def _mine(
         self, connection: Connection, told: Mapping[bytes, set[str]], answer: Recorded
-    ) -> dict[bytes, Row]:
-        """Live rows that still carry a token told; the rest was stored before, or is stale."""
-        sql = LIVE.format(marks(len(told))) + self._db.dialect.for_update
-        rows = {row[0]: row for row in fetch(connection, sql, list(told))}
-        live = {run_id: row for run_id, row in rows.items() if row[1] in told[run_id]}
+    ) -> tuple[dict[bytes, Row], set[tuple[bytes, str]]]:
+        """Live rows that still carry a token told, and ended attempts that were stored before.
+
+        What is neither is stale: somebody else owns the run by now.
+        """
+        live = lock_live(connection, told)
         others = {run_id for run_id in told if told[run_id] != {_token(live, run_id)}}
+        past: set[tuple[bytes, str]] = set()
         if others:
-            past = fetch(connection, PAST.format(marks(len(others))), sorted(others))
-            known = {(run_id, token) for run_id, token in past}
-            known |= {(run_id, row[1]) for run_id, row in live.items()}
+            past = {tuple(row) for row in fetch(connection, PAST, (sorted(others),))}
+            known = past | {(run_id, row[1]) for run_id, row in live.items()}
             for run_id in sorted(others):
                 if any((run_id, token) not in known for token in told[run_id]):
                     self._note_stale(connection, from_stored(run_id), answer)
-        return live
+        return live, past
 
     def _note_stale(self, connection: Connection, run_id: str, answer: Recorded) -> None:
         answer.stale.append(run_id)
         self._events.add(connection, EventKind.STALE_REPORT, run_id, "finisher")
 
     def _add_output(
-        self, connection: Connection, chunks: Sequence[Chunk], live: Mapping[bytes, Row]
+        self,
+        connection: Connection,
+        chunks: Sequence[Chunk],
+        live: Mapping[bytes, Row],
+        past: AbstractSet[tuple[bytes, str]],
     ) -> None:
-        """A piece that is there already was sent again after a lost answer."""
+        """A piece that is there already was sent again after a lost answer.
+
+        The attempt may have ended without its last words: they still belong to it.
+        """
         rows: list[Values] = []
         for piece in chunks:
             run_id = to_stored(piece.run_id)
-            if piece.token == _token(live, run_id):
+            if piece.token == _token(live, run_id) or (run_id, piece.token) in past:
                 where = (run_id, piece.attempt, piece.stream, piece.seq)
                 rows.append((*where, piece.at_us, piece.dropped, piece.chunk))
-        many(connection, self._db.dialect.insert_ignore + ADD_OUTPUT, rows)
+        many(connection, ADD_OUTPUT, rows)
 
     def _add_starts(
         self,
@@ -137,13 +146,14 @@ class RecordRows:
                 rows.append((start.at_us, run_id, start.token))
         many(connection, STARTED, rows)
 
-    def _end(
+    def end(
         self,
         connection: Connection,
         endings: Sequence[Ending],
         live: Mapping[bytes, Row],
         answer: Recorded,
     ) -> None:
+        """Attempts that ended, by their rows under lock: to history, or back for the next try."""
         told = {
             run_id: ending
             for ending in endings
@@ -152,45 +162,90 @@ class RecordRows:
         mine = [(ending, live[run_id]) for run_id, ending in told.items()]
         if not mine:
             return
+        wishes = _wishes(connection, [row for ending, row in mine if not _final(ending)])
         given_back = [row[0] for ending, row in mine if ending.verdict.void]
         tried = [(ending, row) for ending, row in mine if not ending.verdict.void]
-        final = [(e, row) for e, row in tried if e.verdict.retry_us is None or _unwanted(row)]
+        final = [(e, row) for e, row in tried if _final(e) or _unwanted(row, wishes)]
         gone = [row[0] for _, row in final]
         ended = set(gone)
         back = [(ending, row) for ending, row in mine if row[0] not in ended]
         again = [(e.verdict.retry_us, row[0]) for e, row in back if not e.verdict.void]
-        insert = self._db.dialect.insert_ignore
-        many(connection, GIVE_BACK, [(run_id,) for run_id in given_back])
-        many(connection, insert + ADD_ATTEMPT, [_attempt(*pair) for pair in tried])
+        if given_back:
+            one(connection, GIVE_BACK, (given_back,))
+        many(connection, ADD_ATTEMPT, [_attempt(*pair) for pair in tried])
         many(connection, RETRY, again)
-        self._keep_back(connection, [row for _, row in back])
+        self._keep_back(connection, [row for _, row in back], wishes)
         many(connection, ADD_HISTORY, [_history(*pair) for pair in final])
         keys = {row[14] for _, row in final if row[14]}
         if keys:
             permits.free(connection, gone)
-        many(connection, DROP_RUN, [(run_id,) for run_id in gone])
+        drop(connection, gone)
         self._rearm(connection, final)
         answer.ready = bool(given_back)
         answer.freed = _waited_for(connection, sorted(keys))
 
-    def _keep_back(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """What was cancelled, deleted or disabled meanwhile does not start once more."""
+    def _keep_back(
+        self, connection: Connection, rows: Sequence[Row], wishes: Mapping[bytes, "_Wish"]
+    ) -> None:
+        """What was cancelled, deleted, paused or disabled meanwhile does not start once more."""
+        if not rows:
+            return
         now_us = self._db.dialect.now_us(connection)
-        unwanted = [row[0] for row in rows if _unwanted(row)]
+        unwanted = [row[0] for row in rows if _unwanted(row, wishes)]
         text = "cancelled before it started"
         end_unstarted(connection, unwanted, Outcome.CANCELLED, text, now_us)
-        disabled = [row[0] for row in rows if not row[16] and row[6] is not None]
-        hold(connection, [run_id for run_id in disabled if run_id not in unwanted])
+        stopped = [row[0] for row in rows if row[6] is not None and wishes[row[4]].stops(now_us)]
+        hold(connection, [run_id for run_id in stopped if run_id not in unwanted])
 
     def _rearm(self, connection: Connection, final: Sequence[tuple[Ending, Row]]) -> None:
         """The next slot of an `after` job counts from this end."""
+        ends = {row[4]: ending.next_slot_us for ending, row in final}
+        chained = sorted(job_id for job_id, slot_us in ends.items() if slot_us is not None)
+        if not chained:
+            return
         now_us = self._db.dialect.now_us(connection)
-        rows = [
-            (ending.next_slot_us, now_us, row[4], row[8])
-            for ending, row in final
-            if ending.next_slot_us is not None
-        ]
+        rows: list[Values] = []
+        for job_id, last_us, paused_us, _ in fetch(connection, CHAINS, (chained,)):
+            slot_us = max(ends[job_id] or 0, last_us + 1)
+            if (paused_us or 0) < FOREVER_US:
+                rows.append((slot_us, max(slot_us, now_us, paused_us or 0), job_id))
         many(connection, REARM, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What people want of a job at the moment."""
+
+    enabled: bool
+    deleted: bool
+    paused_until_us: int
+
+    def stops(self, now_us: int) -> bool:
+        """Whether nothing of it is to start."""
+        return not self.enabled or self.paused_until_us > now_us
+
+
+def lock_chained(connection: Connection, endings: Sequence[Ending]) -> None:
+    """Lock order: an ending that re-arms its job takes the due row before the run."""
+    lock_due(connection, [to_stored(e.job_id) for e in endings if e.next_slot_us is not None])
+
+
+def lock_live(connection: Connection, told: Mapping[bytes, set[str]]) -> dict[bytes, Row]:
+    """The live rows of these runs that carry one of the tokens told, locked."""
+    rows = fetch(connection, LIVE, (sorted(told),))
+    return {row[0]: row for row in rows if row[1] in told[row[0]]}
+
+
+def _wishes(connection: Connection, rows: Sequence[Row]) -> dict[bytes, _Wish]:
+    if not rows:
+        return {}
+    found = fetch(connection, WISHES, (sorted({row[4] for row in rows}),))
+    return {row[0]: _Wish(bool(row[1]), row[2] is not None, row[3] or 0) for row in found}
+
+
+def _final(ending: Ending) -> bool:
+    """Whether this end is the run's end, if nobody cancelled it."""
+    return not ending.verdict.void and ending.verdict.retry_us is None
 
 
 def _token(live: Mapping[bytes, Row], run_id: bytes) -> str | None:
@@ -198,15 +253,15 @@ def _token(live: Mapping[bytes, Row], run_id: bytes) -> str | None:
     return str(live[run_id][1]) if run_id in live else None
 
 
-def _unwanted(row: Row) -> bool:
+def _unwanted(row: Row, wishes: Mapping[bytes, _Wish]) -> bool:
     """Whether somebody cancelled this run or deleted its job."""
-    return bool(row[15]) or row[17] is not None
+    return bool(row[15]) or wishes[row[4]].deleted
 
 
 def _waited_for(connection: Connection, keys: Sequence[str]) -> list[str]:
     if not keys:
         return []
-    return [row[0] for row in fetch(connection, WAITED_FOR.format(marks(len(keys))), keys)]
+    return [row[0] for row in fetch(connection, WAITED_FOR, (list(keys),))]
 
 
 def _attempt(ending: Ending, row: Row) -> tuple[object, ...]:

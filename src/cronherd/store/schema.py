@@ -24,10 +24,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = 1
-# The oldest program that may still work on this schema.
-MIN_PROGRAM = 1
-
 KEY_LENGTH = 128
 NAME_LENGTH = 120
 
@@ -61,6 +57,11 @@ def _text() -> TypeEngine[str]:
 
 def _bytes() -> TypeEngine[bytes]:
     return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+def _hash() -> TypeEngine[bytes]:
+    """A SHA-256."""
+    return LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 
 
 def _where(condition: str, name: str, *columns: str) -> Index:
@@ -291,6 +292,8 @@ node = Table(
     Column("version", _key(32), nullable=False),
     Column("tzdata", _key(32), nullable=False),
     Column("started_us", BigInteger, nullable=False),
+    Column("home", _key(64), nullable=False, server_default=""),
+    Column("removed_us", BigInteger),
     **_HOT,
 )
 
@@ -327,7 +330,7 @@ token = Table(
     Column("account_id", _id(), nullable=False),
     Column("name", _name(), nullable=False),
     Column("scope", _key(64), nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
+    Column("hash", _hash(), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger),
     Index("token_account", "account_id"),
@@ -337,7 +340,7 @@ token = Table(
 session = Table(
     "session",
     metadata,
-    Column("hash", LargeBinary(32), primary_key=True),
+    Column("hash", _hash(), primary_key=True),
     Column("account_id", _id(), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger, nullable=False),

@@ -5,15 +5,20 @@ from contextlib import AbstractContextManager
 
 from cronherd.store.base import FireBatch
 from cronherd.store.claims import ClaimRows
-from cronherd.store.database import Database
+from cronherd.store.controls import ControlRows
+from cronherd.store.corrections import CorrectionRows
+from cronherd.store.database import Database, again
+from cronherd.store.definitions import JobCache
 from cronherd.store.events import EventRows
 from cronherd.store.firing import fire
 from cronherd.store.history import HistoryRows
-from cronherd.store.jobs import JobCache, JobRows
+from cronherd.store.jobs import JobRows
+from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import NodeRows
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.recording import RecordRows
+from cronherd.store.takeover import TakeoverRows
 
 
 class SqlStore:
@@ -23,21 +28,31 @@ class SqlStore:
         self.db = db
         self._cache = cache = JobCache()
         self._events = events = EventRows(db, new_id)
-        jobs, nodes = JobRows(db, events), NodeRows(db, events)
-        claims, records = ClaimRows(db, cache, events), RecordRows(db, events)
+        self._bound = bound = LowBound()
+        jobs, controls, nodes = JobRows(db, events), ControlRows(db, events), NodeRows(db, events)
+        claims = ClaimRows(db, cache, events, bound)
+        records = RecordRows(db, events, CorrectionRows(db, events))
+        takeovers = TakeoverRows(db, events, records)
         moves, pruning = PromotionRows(db, cache, events), PruningRows(db, cache)
         history = HistoryRows(db, cache)
         self.now_us = db.now_us
-        self.look, self.upcoming, self.claim = claims.look, claims.upcoming, claims.claim
+        self.look, self.upcoming, self.claim = claims.look, claims.upcoming, again(claims.claim)
         self.claimed_by, self.held_by = claims.claimed_by, claims.held_by
-        self.request_run, self.cancel_run = claims.request_run, claims.cancel_run
-        self.record = records.record
-        self.promote, self.sweep = moves.promote, moves.sweep
-        self.register_node, self.renew = nodes.register_node, nodes.renew
-        self.release_node, self.nodes = nodes.release_node, nodes.nodes
-        self.prune = pruning.prune
-        self.save_jobs, self.set_enabled = jobs.save_jobs, jobs.set_enabled
-        self.delete_job, self.versions = jobs.delete_job, jobs.versions
+        self.request_run = again(claims.request_run)
+        self.cancel_run = again(claims.cancel_run)
+        self.record = again(records.record)
+        self.promote, self.sweep = again(moves.promote), again(moves.sweep)
+        self.register_node = again(nodes.register_node)
+        self.renew, self.release_node = again(nodes.renew), again(nodes.release_node)
+        self.nodes, self.peers = nodes.nodes, nodes.peers
+        self.set_drained, self.set_hold = again(nodes.set_drained), again(nodes.set_hold)
+        self.take_over = again(takeovers.take_over)
+        self.remove_node = again(takeovers.remove_node)
+        self.prune = again(pruning.prune)
+        self.save_jobs, self.versions = again(jobs.save_jobs), jobs.versions
+        self.set_enabled = again(controls.set_enabled)
+        self.pause_job, self.resume_job = again(controls.pause_job), again(controls.resume_job)
+        self.delete_job = again(controls.delete_job)
         self.find_job, self.jobs = history.find_job, history.jobs
         self.next_jobs = history.next_jobs
         self.jobs_by_key, self.counts = history.jobs_by_key, history.counts
@@ -46,7 +61,7 @@ class SqlStore:
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
 
     def fire(self, limit: int) -> AbstractContextManager[FireBatch]:
-        return fire(self.db, self._cache, self._events, limit)
+        return fire(self.db, self._cache, self._events, self._bound, limit)
 
     def close(self) -> None:
         """Give the database back."""

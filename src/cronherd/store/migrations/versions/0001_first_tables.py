@@ -38,6 +38,10 @@ def _bytes() -> TypeEngine[bytes]:
     return sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 
 
+def _hash() -> TypeEngine[bytes]:
+    return sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
+
+
 def upgrade() -> None:
     """Create everything."""
     _jobs()
@@ -331,7 +335,7 @@ def _people() -> None:
         sa.Column("account_id", _id(), nullable=False),
         sa.Column("name", _name(120), nullable=False),
         sa.Column("scope", _key(64), nullable=False),
-        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("hash", _hash(), nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -340,7 +344,7 @@ def _people() -> None:
     op.create_index("token_account", "token", ["account_id"], unique=False)
     op.create_table(
         "session",
-        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("hash", _hash(), nullable=False),
         sa.Column("account_id", _id(), nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=False),

@@ -1,0 +1,52 @@
+"""`after` jobs: their next slot comes with the end of the run they have.
+
+Every ending of such a run re-arms its job in the same transaction, under the lock of its due row.
+"""
+
+from collections.abc import Sequence
+
+from cronherd.domain.job import Job
+from cronherd.domain.policy import FOREVER_US
+from cronherd.store.database import Connection, fetch, one
+from cronherd.store.definitions import JobCache
+
+# A chain whose run ended without a process, or without anybody who knew the next slot.
+UNARMED = """
+SELECT d.job_id, d.version, j.name, d.last_slot_us, d.paused_until_us
+FROM job_due d JOIN job j ON j.id = d.job_id
+WHERE d.next_us IS NULL AND j.enabled AND j.deleted_us IS NULL AND j.spec LIKE '%"after%'
+AND (d.paused_until_us IS NULL OR d.paused_until_us < ?)
+AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = d.job_id AND r.slot_us IS NOT NULL) {}
+"""
+UNARMED_AMONG = UNARMED.format("AND d.job_id IN ?")
+UNARMED_ANY = UNARMED.format("LIMIT 100")
+ARM = "UPDATE job_due SET slot_us = ?, next_us = ? WHERE job_id = ? AND next_us IS NULL"
+
+
+def rearm_after(
+    connection: Connection, cache: JobCache, job_ids: Sequence[bytes], now_us: int
+) -> list[str]:
+    """Of these jobs, whose due rows are locked, those whose chain has no run go on from now."""
+    if not job_ids:
+        return []
+    return _arm(connection, cache, UNARMED_AMONG, (FOREVER_US, list(job_ids)), now_us)
+
+
+def unarmed(connection: Connection) -> list[bytes]:
+    """Jobs whose chain nobody re-armed; read without a lock."""
+    return [row[0] for row in fetch(connection, UNARMED_ANY, (FOREVER_US,))]
+
+
+def _arm(
+    connection: Connection, cache: JobCache, sql: str, values: Sequence[object], now_us: int
+) -> list[str]:
+    rows = fetch(connection, sql, values)
+    jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
+    armed: list[str] = []
+    for stored, version, name, last_us, paused_us in rows:
+        job = jobs[stored, version]
+        if isinstance(job, Job) and job.chained and job.schedule is not None:
+            slot_us = max(job.schedule.next_after(now_us) or now_us, last_us + 1)
+            one(connection, ARM, (slot_us, max(slot_us, paused_us or 0), stored))
+            armed.append(name)
+    return armed

@@ -1,0 +1,146 @@
+"""The due row of one job: the lock that every change of the job takes, and what it guards."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cronherd.domain.ident import from_stored
+from cronherd.domain.job import Job
+from cronherd.domain.planner import Skip, gate_key, missed_between
+from cronherd.domain.policy import FOREVER_US
+from cronherd.domain.run import Reason
+from cronherd.store import permits
+from cronherd.store.database import Connection, fetch, one
+from cronherd.store.events import add_skips
+
+LOCK_DUE = "SELECT job_id FROM job_due /*by primary*/ WHERE job_id IN ? ORDER BY job_id /*lock*/"
+# Read after the due row is locked, in a statement of its own: as it is now.
+BY_ID = """
+SELECT j.id, j.version, j.enabled, j.deleted_us, d.last_slot_us, d.next_us, d.slot_us, j.spec,
+d.paused_until_us FROM job j JOIN job_due d ON d.job_id = j.id WHERE j.id = ?
+"""
+SET_DUE = """
+UPDATE job_due SET next_us = ?, slot_us = ?, last_slot_us = ?, version = ? WHERE job_id = ?
+"""
+# The next slot of an `after` job comes with the end of the run it has.
+UNARM = """
+UPDATE job_due SET next_us = NULL WHERE job_id = ?
+AND EXISTS (SELECT 1 FROM run WHERE run.job_id = job_due.job_id AND slot_us IS NOT NULL)
+"""
+WATERMARK = "UPDATE job_due SET last_slot_us = ? WHERE job_id = ? AND last_slot_us < ?"
+LIVE_IDS = "SELECT id FROM run WHERE job_id = ?"
+LOCK_RUNS = "SELECT id, state FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/"
+HOLD = """
+UPDATE run SET state = 'held', wait_key = NULL, excl_key = NULL, excl_n = NULL WHERE id IN ?
+"""
+LET_GO = """
+UPDATE run SET state = 'waiting', wait_key = ?, ready_us = ? WHERE job_id = ? AND state = 'held'
+"""
+
+
+class DueRow(NamedTuple):
+    """A job and its due row, as they are under the lock."""
+
+    id: bytes
+    version: int
+    enabled: bool
+    deleted_us: int | None
+    last_us: int
+    next_us: int | None
+    slot_us: int
+    spec: str
+    paused_us: int | None
+
+    def paused(self, now_us: int) -> bool:
+        """Whether nothing of it is to start until later."""
+        return self.paused_us is not None and self.paused_us > now_us
+
+
+def lock_due(connection: Connection, job_ids: Sequence[bytes]) -> None:
+    """Hold the due rows of these jobs, in their order."""
+    if job_ids:
+        fetch(connection, LOCK_DUE, (sorted(set(job_ids)),))
+
+
+def locked_row(connection: Connection, job_id: bytes) -> DueRow | None:
+    """The job as it is once its due row is ours."""
+    lock_due(connection, [job_id])
+    return read_row(connection, job_id)
+
+
+def read_row(connection: Connection, job_id: bytes) -> DueRow | None:
+    """The same of a job whose due row is ours already."""
+    rows = fetch(connection, BY_ID, (job_id,))
+    return DueRow(*rows[0]) if rows else None
+
+
+def first_slot(job: Job, after_us: int, *, enabled: bool) -> tuple[int | None, int]:
+    """(next, slot) of a job whose watermark is `after_us`."""
+    slot_us = job.schedule.next_after(after_us) if job.schedule else None
+    if slot_us is None:
+        return None, after_us
+    return (slot_us if enabled else None), slot_us
+
+
+def not_before(next_us: int | None, paused_us: int | None) -> int | None:
+    """When a job that is paused until then is looked at next."""
+    if next_us is None or paused_us is None:
+        return next_us
+    return None if paused_us >= FOREVER_US else max(next_us, paused_us)
+
+
+def set_due(connection: Connection, job: Job, values: Sequence[object]) -> None:
+    """(next, slot, last slot, version, job id)."""
+    one(connection, SET_DUE, values)
+    if job.chained:
+        one(connection, UNARM, (values[-1],))
+
+
+def account_gap(connection: Connection, row: DueRow, job: Job, now_us: int, reason: Reason) -> int:
+    """Slots due and not yet planned: the pause's first, then the reason's. The new watermark."""
+    last_us = row.last_us
+    if row.paused_us is not None:
+        until_us = min(now_us, row.paused_us - 1)
+        skip = missed_between(job, last_us, until_us, Reason.PAUSED)
+        last_us = _account(connection, row.id, skip, last_us, now_us)
+    skip = missed_between(job, last_us, now_us, reason)
+    return _account(connection, row.id, skip, last_us, now_us)
+
+
+def _account(
+    connection: Connection, job_id: bytes, skip: Skip | None, last_us: int, now_us: int
+) -> int:
+    if skip is None:
+        return last_us
+    add_skips(connection, [(job_id, skip)], now_us)
+    one(connection, WATERMARK, (skip.to_us, job_id, skip.to_us))
+    return max(last_us, skip.to_us)
+
+
+def lock_runs(connection: Connection, job_id: bytes) -> tuple[list[bytes], list[str]]:
+    """Lock the job's live runs: those that have not started, and the names of those that have.
+
+    All of them: a running one may be about to be sent back for its next try.
+    """
+    ids = sorted(row[0] for row in fetch(connection, LIVE_IDS, (job_id,)))
+    rows = fetch(connection, LOCK_RUNS, (ids,)) if ids else ()
+    started = [from_stored(row[0]) for row in rows if row[1] in {"claimed", "running"}]
+    return [row[0] for row in rows if row[1] not in {"claimed", "running"}], started
+
+
+def stop(connection: Connection, job_id: bytes) -> list[str]:
+    """Nothing more of this job starts; the runs that were first."""
+    waiting, started = lock_runs(connection, job_id)
+    hold(connection, waiting)
+    return started
+
+
+def hold(connection: Connection, run_ids: Sequence[bytes]) -> None:
+    """Keep these runs, whose rows are locked, from starting, and free what they hold."""
+    if run_ids:
+        permits.free(connection, run_ids)
+        one(connection, HOLD, (list(run_ids),))
+
+
+def let_go(connection: Connection, job_id: bytes, now_us: int) -> None:
+    """Held runs enter again by the door for those who wait: promotion lets them in."""
+    one(connection, LET_GO, (gate_key(from_stored(job_id)), now_us, job_id))

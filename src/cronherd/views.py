@@ -10,26 +10,30 @@ from cronherd.domain.event import Event
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
 from cronherd.domain.node import Node
+from cronherd.domain.policy import FOREVER_US, UNKNOWN_AFTER_US
 from cronherd.domain.run import Attempt, Run
 from cronherd.store.base import JobRow, LedgerRow, OutputPiece
 
 API_VERSION = "v1"
 Json = dict[str, Any]
+# What a running run is called while its node is silent: shown, and no states of their own.
+SILENT_STATES = ("suspected", "unknown")
 
 
-def job_view(row: JobRow) -> Json:
+def job_view(row: JobRow, now_us: int) -> Json:
     """A job as a list shows it."""
     return {
         "id": row.id,
         "name": row.job.name,
         "description": str(row.job.spec.get("description", "")),
         "enabled": row.enabled,
+        **pause_view(row, now_us),
         "schedule": row.job.schedule.text if row.job.schedule else None,
         "timezone": row.job.timezone,
         "command": _command(row.job),
         "source": row.source,
         "version": row.version,
-        "next_at": format_instant(row.next_us),
+        "next_at": format_instant(upcoming_us(row)),
         "live_runs": row.live,
         "last_run": run_view(row.last) if row.last else None,
         "created_at": format_instant(row.created_us),
@@ -37,9 +41,31 @@ def job_view(row: JobRow) -> Json:
     }
 
 
-def job_details(row: JobRow) -> Json:
+def job_details(row: JobRow, now_us: int) -> Json:
     """A job with its whole definition in the words of a file."""
-    return {**job_view(row), "definition": definition_of(row)}
+    return {**job_view(row, now_us), "definition": definition_of(row)}
+
+
+def is_paused(row: JobRow, now_us: int) -> bool:
+    """Whether a pause holds the job at this instant."""
+    return row.paused_until_us is not None and row.paused_until_us > now_us
+
+
+def pause_view(row: JobRow, now_us: int) -> Json:
+    """`paused_until` is null for a pause that lasts until the job is resumed."""
+    paused = is_paused(row, now_us)
+    until_us = row.paused_until_us if paused and row.paused_until_us != FOREVER_US else None
+    return {"paused": paused, "paused_until": format_instant(until_us)}
+
+
+def upcoming_us(row: JobRow) -> int | None:
+    """The next slot that starts a run: none that a pause swallows, and not the pause's end."""
+    until_us = row.paused_until_us
+    if row.next_us is None or until_us is None or until_us < row.next_us:
+        return row.next_us
+    if until_us == FOREVER_US or row.job.schedule is None or row.job.chained:
+        return None
+    return row.job.schedule.next_after(until_us - 1)
 
 
 def definition_of(row: JobRow) -> Json:
@@ -49,14 +75,17 @@ def definition_of(row: JobRow) -> Json:
     return spec if row.enabled else {**spec, "enabled": False}
 
 
-def run_view(run: Run) -> Json:
-    """A run; `state` is `finished` exactly when `outcome` is set."""
+def run_view(run: Run, lease_us: int | None = None, now_us: int = 0) -> Json:
+    """A run; `state` is `finished` exactly when `outcome` is set.
+
+    `lease_us` is when the lease of a silent node ran out, None or 0 when nobody knows.
+    """
     return {
         "id": run.id,
         "job": run.job_name,
         "job_id": run.job_id,
         "cause": run.cause.value,
-        "state": "suspected" if run.suspected else run.state.value,
+        "state": _state(run, lease_us, now_us),
         "outcome": run.outcome.value if run.outcome else None,
         "scheduled_at": format_instant(run.scheduled_us),
         "created_at": format_instant(run.created_us),
@@ -67,6 +96,7 @@ def run_view(run: Run) -> Json:
         "attempt": run.attempt,
         "fence": run.fence,
         "node": run.node,
+        "silent_since": format_instant(lease_us or None) if run.suspected else None,
         "exit_code": run.exit_code,
         "signal": run.signal,
         "error": run.error_text,
@@ -131,18 +161,37 @@ def event_view(event: Event) -> Json:
 
 def node_view(node: Node, now_us: int) -> Json:
     """A host of the fleet."""
+    state = node_state(node, now_us)
     return {
         "id": node.id,
         "name": node.name,
+        "state": state,
         "alive": node.alive(now_us),
+        "drained": node.drained,
+        "silent_since": format_instant(node.lease_us) if state == "silent" else None,
         "labels": dict(node.labels),
         "capacity": node.capacity,
         "live_runs": node.live,
         "version": node.version,
         "tzdata": node.tzdata,
+        "boot_id": node.boot_id,
+        "beats": node.beat,
         "started_at": format_instant(node.started_us),
-        "lease_until": format_instant(node.lease_us),
+        "lease_until": format_instant(node.lease_us or None),
     }
+
+
+def node_state(node: Node, now_us: int) -> str:
+    """Is it alive, drained, silent or stopped? Only a clean stop leaves no lease at all."""
+    if node.alive(now_us):
+        return "drained" if node.drained else "alive"
+    return "silent" if node.lease_us else "stopped"
+
+
+def hold_view(meta: Mapping[str, str]) -> Json | None:
+    """Who holds the fleet and since when; None while nobody does."""
+    since, _, by = meta.get("hold", "").partition(" by ")
+    return {"since": since, "by": by} if since else None
 
 
 def page(items: list[Json], following: str | None) -> Json:
@@ -158,6 +207,12 @@ def changed(old: Mapping[str, object], new: Mapping[str, object]) -> list[Json]:
         for key in keys
         if old.get(key) != new.get(key)
     ]
+
+
+def _state(run: Run, lease_us: int | None, now_us: int) -> str:
+    if not run.suspected:
+        return run.state.value
+    return "unknown" if lease_us and now_us - lease_us > UNKNOWN_AFTER_US else "suspected"
 
 
 def _command(job: Job) -> str | list[str]:

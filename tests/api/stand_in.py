@@ -20,6 +20,7 @@ class StandIn:
     def __init__(self) -> None:
         self.jobs: dict[str, Json] = {}
         self.runs: dict[str, Json] = {}
+        self.nodes: dict[str, Json] = {"db-1": {"name": "db-1", "alive": True}}
         self.requests: dict[tuple[str, str], str] = {}
         self.pieces: dict[str, list[Json]] = {}
         self.heard: list[tuple[object, ...]] = []
@@ -95,13 +96,34 @@ class StandIn:
         self.heard.append(("set_enabled", name, actor, enabled))
         job = self._job(name)
         job["enabled"] = enabled
+        return {**job, "started_before": []}
+
+    def pause_job(
+        self,
+        name: str,
+        actor: str,
+        *,
+        until: str | None = None,
+        length: str | float | None = None,
+    ) -> Json:
+        job = self._job(name)
+        self.heard.append(("pause_job", name, actor, until, length))
+        job["paused"] = True
+        return {**job, "started_before": list(self.runs)}
+
+    def resume_job(self, name: str, actor: str) -> Json:
+        job = self._job(name)
+        if not job.get("paused"):
+            raise Conflict(f"the job '{name}' is not paused", code="not_paused")
+        self.heard.append(("resume_job", name, actor))
+        job["paused"] = False
         return job
 
     def delete_job(self, name: str, actor: str) -> Json:
         job = self._job(name)
         del self.jobs[job["name"].lower()]
         self.heard.append(("delete_job", name, actor))
-        return {"deleted": job["name"], "id": job["id"]}
+        return {"deleted": job["name"], "id": job["id"], "started_before": []}
 
     def apply_jobs(
         self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
@@ -197,7 +219,34 @@ class StandIn:
         return {"api_version": "v1", "version": "0", "counts": {"enabled": len(self.jobs)}}
 
     def list_nodes(self) -> Json:
-        return page([{"name": "db-1", "alive": True}])
+        return page(list(self.nodes.values()))
+
+    def _node(self, name: str) -> Json:
+        if name.lower() not in self.nodes:
+            raise NotFound(
+                f"there is no node '{name}'", code="no_such_node", hint="see 'node list'"
+            )
+        return self.nodes[name.lower()]
+
+    def set_drained(self, name: str, actor: str, *, drained: bool) -> Json:
+        node = self._node(name)
+        self.heard.append(("set_drained", name, actor, drained))
+        node["drained"] = drained
+        return node
+
+    def remove_node(self, name: str, actor: str, *, confirm_dead: bool) -> Json:
+        node = self._node(name)
+        if node["alive"]:
+            raise Conflict("the node is alive", code="node_alive", hint="stop it first")
+        if not confirm_dead:
+            raise Conflict("the node holds a run", code="node_holds_runs")
+        self.heard.append(("remove_node", name, actor, confirm_dead))
+        del self.nodes[name.lower()]
+        return {"removed": node["name"], "lost": [], "started_again": []}
+
+    def set_hold(self, actor: str, *, hold: bool) -> Json:
+        self.heard.append(("set_hold", actor, hold))
+        return {"api_version": "v1", "hold": {"since": "x", "by": actor} if hold else None}
 
     def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
         name = self._job(job)["name"] if job else None

@@ -3,6 +3,7 @@
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -21,8 +22,8 @@ NIGHTLY = {"name": "nightly", "command": "true"}
 def words_of(kind: type) -> dict[str, inspect.Signature]:
     return {
         name: inspect.signature(member)
-        for name, member in vars(kind).items()
-        if inspect.isfunction(member) and not name.startswith("_")
+        for name, member in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_")
     }
 
 
@@ -117,9 +118,38 @@ def test_it_enables_and_disables(client: Client):
     assert client.set_enabled("nightly", "me", enabled=True)["enabled"] is True
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"until": "2027-01-01 06:00"}, {"length": "2h"}, {"length": 90}, {"length": 1.5}],
+)
+def test_it_pauses_and_resumes(client: Client, service: StandIn, given: dict[str, Any]):
+    client.create_job(NIGHTLY, "me")
+    run = client.run_job("nightly", "me")["run"]["id"]
+    assert client.pause_job("nightly", "me", **given)["started_before"] == [run]
+    assert client.resume_job("nightly", "me")["paused"] is False
+    assert service.heard[-2:] == [
+        ("pause_job", "nightly", "local", given.get("until"), given.get("length")),
+        ("resume_job", "nightly", "local"),
+    ]
+    with pytest.raises(Conflict) as caught:
+        client.resume_job("nightly", "me")
+    assert caught.value.code == "not_paused"
+
+
+def test_it_pauses_without_a_body(client: Client, send: Send, service: StandIn):
+    client.create_job(NIGHTLY, "me")
+    reply = send("POST", "/jobs/nightly/pause")
+    assert (reply.status, reply.headers["ETag"]) == (200, '"1"')
+    assert service.heard[-1] == ("pause_job", "nightly", "local", None, None)
+
+
 def test_it_deletes_a_job(client: Client):
     client.create_job(NIGHTLY, "me")
-    assert client.delete_job("NIGHTLY", "me") == {"deleted": "nightly", "id": "id0"}
+    assert client.delete_job("NIGHTLY", "me") == {
+        "deleted": "nightly",
+        "id": "id0",
+        "started_before": [],
+    }
     with pytest.raises(NotFound, match="there is no job 'nightly'"):
         client.show_job("nightly")
 
@@ -215,6 +245,34 @@ def test_it_shows_output_after_a_piece(client: Client, service: StandIn):
     assert client.run_output(run, attempt=2)["items"] == []
 
 
+# ------------------------------------------------------------------ nodes
+
+
+def test_it_drains_resumes_and_removes_a_node(client: Client, service: StandIn):
+    assert client.set_drained("DB-1", "me", drained=True)["drained"] is True
+    assert client.set_drained("db-1", "me", drained=False)["drained"] is False
+    assert service.heard == [
+        ("set_drained", "DB-1", "local", True),
+        ("set_drained", "db-1", "local", False),
+    ]
+    for alive, code in ((True, "node_alive"), (False, "node_holds_runs")):
+        service.nodes["db-1"]["alive"] = alive
+        with pytest.raises(Conflict) as caught:
+            client.remove_node("db-1", "me", confirm_dead=False)
+        assert caught.value.code == code
+    assert client.remove_node("db-1", "me", confirm_dead=True)["removed"] == "db-1"
+    assert service.heard[-1] == ("remove_node", "db-1", "local", True)
+    with pytest.raises(NotFound) as lost:
+        client.set_drained("db-1", "me", drained=True)
+    assert (lost.value.code, lost.value.hint) == ("no_such_node", "see 'node list'")
+
+
+def test_it_holds_the_fleet_and_lets_it_go_on(client: Client, service: StandIn):
+    assert client.set_hold("me", hold=True)["hold"] == {"since": "x", "by": "local"}
+    assert client.set_hold("me", hold=False)["hold"] is None
+    assert service.heard == [("set_hold", "local", True), ("set_hold", "local", False)]
+
+
 # ------------------------------------------------------------------ the whole
 
 
@@ -232,7 +290,7 @@ def test_it_tells_about_the_fleet(client: Client):
 def test_it_describes_every_route(send: Send):
     described = send("GET", "/openapi.json").document
     operations = [one for path in described["paths"].values() for one in path.values()]
-    assert len(operations) == len({one["operationId"] for one in operations}) == 20
+    assert len(operations) == len({one["operationId"] for one in operations}) == 27
     for one in operations:
         assert one["summary"]
         assert one["tags"]
@@ -255,6 +313,8 @@ def test_it_finds_a_job_by_any_name(client: Client, name: str):
     assert client.run_job(name, "me")["run"]["job"] == name
     assert len(client.list_runs(job=name)["items"]) == 1
     assert client.next_slots(name, 1)["job"] == name
+    assert client.pause_job(name, "me")["name"] == name
+    assert client.resume_job(name, "me")["name"] == name
     assert client.delete_job(name, "me")["deleted"] == name
 
 

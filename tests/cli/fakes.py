@@ -34,6 +34,7 @@ def make_run(number: int = 1, **given: object) -> Json:
         "attempt": 1,
         "fence": 1,
         "node": "web-1",
+        "silent_since": None,
         "exit_code": 0,
         "signal": None,
         "error": "",
@@ -84,6 +85,9 @@ class FakeFleet:
         self.started: Json = make_run()
         self.calls: list[str] = []
         self.nodes = {"web-1": True}
+        self.drained: set[str] = set()
+        self.first: list[str] = []
+        self.hold: Json | None = None
         self.broken: BaseException | None = None
 
     def _add(self, definition: object, source: str) -> Json:
@@ -95,6 +99,8 @@ class FakeFleet:
             "name": job.name,
             "description": str(job.spec.get("description", "")),
             "enabled": bool(job.spec.get("enabled", old["enabled"] if old else True)),
+            "paused": False,
+            "paused_until": None,
             "schedule": job.schedule.text if job.schedule else None,
             "timezone": job.timezone,
             "command": job.command if isinstance(job.command, str) else list(job.command),
@@ -142,12 +148,33 @@ class FakeFleet:
 
     def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
         self._find(name)["enabled"] = enabled
+        return {**self.show_job(name), "started_before": self.first}
+
+    def pause_job(
+        self,
+        name: str,
+        actor: str,
+        *,
+        until: str | None = None,
+        length: str | float | None = None,
+    ) -> Json:
+        job = self._find(name)
+        self.calls.append(f"pause {job['name']} {until} {length}")
+        job["paused"] = True
+        job["paused_until"] = "2026-11-22T05:00:00Z" if until or length else None
+        return {**self.show_job(name), "started_before": self.first}
+
+    def resume_job(self, name: str, actor: str) -> Json:
+        job = self._find(name)
+        if not job["paused"]:
+            raise Conflict(f"the job '{job['name']}' is not paused", code="not_paused")
+        job |= {"paused": False, "paused_until": None}
         return self.show_job(name)
 
     def delete_job(self, name: str, actor: str) -> Json:
         job = self._find(name)
         del self.jobs[job["name"].lower()]
-        return {"deleted": job["name"], "id": job["id"]}
+        return {"deleted": job["name"], "id": job["id"], "started_before": self.first}
 
     def apply_jobs(
         self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
@@ -220,7 +247,9 @@ class FakeFleet:
             "schedule": job["schedule"],
             "timezone": job["timezone"],
             "enabled": job["enabled"],
-            "slots": [job["next_at"]][:count],
+            "paused": job["paused"],
+            "paused_until": job["paused_until"],
+            "slots": [] if job["paused"] else [job["next_at"]][:count],
         }
 
     def timers(self, limit: int = 500) -> Json:
@@ -231,6 +260,8 @@ class FakeFleet:
                 "job": job["name"],
                 "node": None,
                 "timezone": job["timezone"],
+                "paused": job["paused"],
+                "paused_until": job["paused_until"],
                 "last_outcome": None,
             }
             for job in self.jobs.values()
@@ -246,6 +277,8 @@ class FakeFleet:
             "now": format_instant(NOW_US),
             "timezone": "UTC",
             "schema": "1",
+            "database": None,
+            "hold": self.hold,
             "counts": {"jobs": len(self.jobs)},
             "nodes": self.list_nodes()["items"],
             "missed": [],
@@ -257,18 +290,41 @@ class FakeFleet:
         return {"api_version": "v1", "items": items, "next": None}
 
     def _node(self, name: str, *, alive: bool) -> Json:
+        drained = name in self.drained
+        state = ("drained" if drained else "alive") if alive else "silent"
         return {
             "id": f"id-{name}",
             "name": name,
+            "state": state,
             "alive": alive,
+            "drained": drained,
+            "silent_since": None if alive else "2026-11-21T09:55:00Z",
             "labels": {"zone": "eu"},
             "capacity": 32,
-            "live_runs": 0,
+            "live_runs": len(self.first),
             "version": "0.1.0",
             "tzdata": "2026a",
+            "boot_id": "b1",
+            "beats": 7,
             "started_at": "2026-11-21T09:00:00Z",
-            "lease_until": "2026-11-21T10:00:10Z",
+            "lease_until": "2026-11-21T10:00:10Z" if alive else "2026-11-21T09:55:00Z",
         }
+
+    def set_drained(self, name: str, actor: str, *, drained: bool) -> Json:
+        if name not in self.nodes:
+            raise NotFound(f"there is no node '{name}'", code="no_such_node")
+        (self.drained.add if drained else self.drained.discard)(name)
+        return self._node(name, alive=self.nodes[name])
+
+    def remove_node(self, name: str, actor: str, *, confirm_dead: bool) -> Json:
+        self.calls.append(f"remove {name}{' for dead' if confirm_dead else ''}")
+        del self.nodes[name]
+        lost, again = self.first[:1], self.first[1:]
+        return {"removed": name, "id": f"id-{name}", "lost": lost, "started_again": again}
+
+    def set_hold(self, actor: str, *, hold: bool) -> Json:
+        self.hold = {"since": "2026-11-21T09:59:00Z", "by": "ann"} if hold else None
+        return {"api_version": "v1", "hold": self.hold}
 
     def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
         return {"api_version": "v1", "items": [], "next": None}

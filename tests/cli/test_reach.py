@@ -64,6 +64,16 @@ def test_a_database_beside_a_running_agent_is_said_to_be_passed_over(cronherd: S
 
 
 @pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql", "mariadb"])
+def test_a_server_beside_a_running_agent_is_not_called_a_file(cronherd: Shell, scheme: str):
+    said = cronherd("job", "list", "-o", "name", "--database", f"{scheme}://cron:pw@db/cronherd")
+    assert said.out.startswith("by-socket")
+    assert "the agent of this host is asked, whatever its database" in said.err
+    assert "name another --state" in said.err
+    assert "pw" not in said.err
+
+
+@pytest.mark.usefixtures("agent")
 def test_it_is_said_by_commands_that_need_no_fleet_too(cronherd: Shell):
     said = cronherd("next", "@daily", "-n", "1", "--database", "sqlite:///other.db")
     assert said.err.count("--database is for its start") == 1
@@ -98,6 +108,8 @@ def test_a_url_comes_before_everything(cronherd: Shell, environ: dict[str, str])
     said = cronherd("job", "list", "-o", "name")
     assert said.code == 1
     assert "no cronherd answers at http://127.0.0.1:1" in said.err
+    said = cronherd("job", "list", "--database", "sqlite:///a.db")
+    assert said.err.startswith("cronherd: the cronherd at the URL is asked; --database is passed")
 
 
 def test_without_an_agent_the_database_is_opened(cronherd: Shell, fleet: FakeFleet):

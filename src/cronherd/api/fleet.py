@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from cronherd.api.base import Answer, Limit, TheFleet
+from cronherd.api.base import Actor, Answer, Limit, TheFleet
 
 routes = APIRouter(tags=["fleet"])
 
@@ -30,3 +30,17 @@ def list_ledger(fleet: TheFleet, job: str | None = None, limit: Limit = 50) -> A
 @routes.get("/events", summary="Events, newest first", operation_id="list_events")
 def list_events(fleet: TheFleet, limit: Limit = 50) -> Answer:
     return Answer(fleet.list_events(limit))
+
+
+@routes.post(
+    "/maintenance/on",
+    summary="Hold the fleet: nothing fires, no silent node is judged",
+    operation_id="start_maintenance",
+)
+def start_maintenance(fleet: TheFleet, actor: Actor) -> Answer:
+    return Answer(fleet.set_hold(actor, hold=True))
+
+
+@routes.post("/maintenance/off", summary="Let a held fleet go on", operation_id="end_maintenance")
+def end_maintenance(fleet: TheFleet, actor: Actor) -> Answer:
+    return Answer(fleet.set_hold(actor, hold=False))

@@ -32,6 +32,22 @@ _TAKES_REQUEST = {
         }
     }
 }
+_TAKES_PAUSE = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "until": {"type": ["string", "null"]},
+                        "for": {"type": ["string", "number", "null"]},
+                    },
+                    "additionalProperties": False,
+                }
+            }
+        }
+    }
+}
 _TAKES_JOBS = {
     "requestBody": {
         "required": True,
@@ -112,6 +128,33 @@ def enable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
 @routes.post("/jobs/{name}/disable", summary="Disable a job", operation_id="disable_job")
 def disable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return job_answer(fleet.set_enabled(name, actor, enabled=False))
+
+
+@routes.post(
+    "/jobs/{name}/pause",
+    summary="Pause a job",
+    description="Until an instant (without an offset: in the job's zone), for a duration, or with "
+    "neither until it is resumed. `started_before` names the runs that were first.",
+    operation_id="pause_job",
+    openapi_extra=_TAKES_PAUSE,
+)
+def pause_job(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
+    only(body, "until", "for")
+    until = None if body.get("until") is None else member(body, "until", str, "")
+    return job_answer(fleet.pause_job(name, actor, until=until, length=_length(body)))
+
+
+def _length(body: Mapping) -> str | float | None:
+    """A duration: text, or a number of seconds."""
+    length = body.get("for")
+    if length is None or (isinstance(length, str | int | float) and not isinstance(length, bool)):
+        return length
+    raise Invalid("must be text or a number of seconds", where="for")
+
+
+@routes.post("/jobs/{name}/resume", summary="Resume a paused job", operation_id="resume_job")
+def resume_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
+    return job_answer(fleet.resume_job(name, actor))
 
 
 @routes.post(

@@ -1,12 +1,45 @@
 """/nodes: the hosts of the fleet."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from cronherd.api.base import Answer, TheFleet
+from fastapi import APIRouter, Query
+
+from cronherd.api.base import Actor, Answer, TheFleet
 
 routes = APIRouter(tags=["nodes"])
+
+_DEAD = "You swear that nothing of it runs any more: its runs end as lost, or start again"
 
 
 @routes.get("/nodes", summary="List nodes by name", operation_id="list_nodes")
 def list_nodes(fleet: TheFleet) -> Answer:
     return Answer(fleet.list_nodes())
+
+
+@routes.post(
+    "/nodes/{name}/drain",
+    summary="Let a node end what it runs and start nothing more",
+    operation_id="drain_node",
+)
+def drain_node(fleet: TheFleet, actor: Actor, name: str) -> Answer:
+    return Answer(fleet.set_drained(name, actor, drained=True))
+
+
+@routes.post(
+    "/nodes/{name}/resume", summary="Let a drained node start runs", operation_id="resume_node"
+)
+def resume_node(fleet: TheFleet, actor: Actor, name: str) -> Answer:
+    return Answer(fleet.set_drained(name, actor, drained=False))
+
+
+@routes.delete(
+    "/nodes/{name}", summary="Forget a node that is not alive", operation_id="remove_node"
+)
+def remove_node(
+    *,
+    fleet: TheFleet,
+    actor: Actor,
+    name: str,
+    confirm_dead: Annotated[bool, Query(description=_DEAD)] = False,
+) -> Answer:
+    return Answer(fleet.remove_node(name, actor, confirm_dead=confirm_dead))

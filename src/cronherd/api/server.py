@@ -14,7 +14,7 @@ from threading import Thread
 import uvicorn
 from starlette.types import ASGIApp
 
-from cronherd.client import SOCKET_PATH_BYTES, connect_to
+from cronherd.client.line import SOCKET_PATH_BYTES, connect_to
 from cronherd.domain.errors import Conflict, CronherdError, Unavailable
 
 BACKLOG = 128

@@ -7,6 +7,7 @@ from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Group, yes_option
 from cronherd.cli.job_create import create_command
 from cronherd.cli.job_edit import edit_command
+from cronherd.cli.job_pause import pause_command, pause_text, resume_command
 from cronherd.cli.job_run import run_command
 from cronherd.cli.output import (
     Json,
@@ -22,7 +23,7 @@ from cronherd.cli.output import (
 from cronherd.cli.session import Session
 from cronherd.cli.table import NAME_LEAST, Column, Table, coloured, dim_no
 from cronherd.cli.times import NOTHING, Times, times_of
-from cronherd.cli.words import command_text, in_order, result_of, run_table, when_of
+from cronherd.cli.words import command_text, in_order, result_of, run_table, started_before, when_of
 
 
 @click.group("job", cls=Group, aliases={"ls": "list", "rm": "delete", "view": "show"})
@@ -32,6 +33,8 @@ def job_command() -> None:
 
 job_command.add_command(create_command)
 job_command.add_command(edit_command)
+job_command.add_command(pause_command)
+job_command.add_command(resume_command)
 job_command.add_command(run_command)
 
 
@@ -66,7 +69,7 @@ def job_table(jobs: list[Json], times: Times) -> Table:
     rows = [
         (
             job["name"],
-            "yes" if job["enabled"] else "no",
+            _enabled(job),
             job["schedule"] or NOTHING,
             times.at(job["next_at"]),
             times.passed(when_of(job["last_run"])),
@@ -78,6 +81,12 @@ def job_table(jobs: list[Json], times: Times) -> Table:
         for job in jobs
     ]
     return Table(columns, rows)
+
+
+def _enabled(job: Json) -> str:
+    if job["enabled"] and job["paused"]:
+        return "paused"
+    return "yes" if job["enabled"] else "no"
 
 
 @job_command.command("show")
@@ -97,6 +106,7 @@ def show_job(session: Session, document: Json) -> None:
     facts = {
         "name": document["name"],
         "enabled": "yes" if document["enabled"] else "no",
+        **({"paused": pause_text(document, times)} if document["paused"] else {}),
         "next": f"{times.at(document['next_at'])} ({times.left(document['next_at'])})"
         if document["next_at"]
         else NOTHING,
@@ -146,7 +156,9 @@ def _switch(session: Session, names: tuple[str, ...], *, enabled: bool) -> None:
         found = [fleet.show_job(name) for name in names]  # all of them, or nothing is done
         documents = [fleet.set_enabled(job["id"], session.actor, enabled=enabled) for job in found]
     word = "enabled" if enabled else "disabled"
-    put_each(session, documents, "name", lambda job: f"'{job['name']}' is {word}")
+    put_each(
+        session, documents, "name", lambda job: f"'{job['name']}' is {word}{started_before(job)}"
+    )
 
 
 @job_command.command("delete")
@@ -160,4 +172,9 @@ def delete_command(session: Session, *, names: tuple[str, ...], yes: bool) -> No
         listed = ", ".join(f"'{job['name']}'" for job in found)
         confirm(f"Delete {listed}?", yes=yes)
         documents = [fleet.delete_job(job["id"], session.actor) for job in found]
-    put_each(session, documents, "deleted", lambda job: f"'{job['deleted']}' is deleted")
+    put_each(
+        session,
+        documents,
+        "deleted",
+        lambda job: f"'{job['deleted']}' is deleted{started_before(job)}",
+    )

@@ -1,6 +1,8 @@
 """The way to a fleet: a URL, else the socket of this host, else the database itself.
 
-Never around a running agent on SQLite: the machine room refuses that, and then the socket is used.
+A database server is spoken to directly when no agent runs here, whatever runs elsewhere. An SQLite
+file is never opened around a running agent: the machine room refuses that, and then the socket is
+used.
 """
 
 import socket
@@ -30,7 +32,7 @@ def reach_fleet(session: Session) -> Iterator["Fleet"]:
         try:
             opened = session.host.open_fleet(session.config, session.place)
             fleet = stack.enter_context(opened)
-        except Conflict:  # an agent has it: it is the one to ask
+        except Conflict:  # an agent has the file: it is the one to ask
             by_socket = running_fleet(session)
             if by_socket is None:
                 raise
@@ -46,11 +48,26 @@ def running_fleet(session: Session) -> "Fleet | None":
     from cronherd.client import Client  # noqa: PLC0415 - http.client: only when it is used
 
     if session.settings.database is not None:
-        # Two processes on one SQLite file can destroy it, so the one that runs is asked.
-        talk("cronherd: a cronherd that runs already is asked; --database is for its start")
+        talk(f"cronherd: {_passed_over(session.settings.database, by_url=bool(url))}")
     if url:
         return Client.over_url(url, session.environ.get("CRONHERD_TOKEN") or None)
     return Client.over_socket(session.place.socket)
+
+
+def _passed_over(database: str, *, by_url: bool) -> str:
+    """What is said when --database was given and somebody else is asked.
+
+    Two processes on one SQLite file can destroy it. A server takes many, but the agent of this
+    host may be of another fleet than the one whose database was named.
+    """
+    if by_url:
+        return "the cronherd at the URL is asked; --database is passed over"
+    if database.partition(":")[0].lower() == "sqlite":
+        return "a cronherd that runs already is asked; --database is for its start"
+    return (
+        "the agent of this host is asked, whatever its database; "
+        "to ask the one of --database itself, name another --state"
+    )
 
 
 def answers(path: Path) -> bool:

@@ -27,7 +27,9 @@ def run_command() -> None:
 @run_command.command("list")
 @click.argument("job", required=False)
 @click.option("--job", "named", metavar="JOB", help="Only of this job.")
-@click.option("--state", "run_state", metavar="STATE", help="Such as running or waiting.")
+@click.option(
+    "--state", "run_state", metavar="STATE", help="Such as running, waiting or suspected."
+)
 @click.option("--outcome", metavar="OUTCOME", help="Such as failed or succeeded.")
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="How many.")
 @click.pass_obj
@@ -75,6 +77,7 @@ def show_command(session: Session, *, run_id: str) -> None:
         "took": took(document),
         "node": document["node"] or NOTHING,
         "error": document["error"],
+        "silent": _silence(document, times),
         "waits for": document["waits_for"],
     }
     for key, value in facts.items():
@@ -84,6 +87,15 @@ def show_command(session: Session, *, run_id: str) -> None:
         say("")
         put_table(session, _attempt_table(document["attempts"], times))
     talk(f"its output: cronherd run logs {short(document['id'])}")
+
+
+def _silence(run: Json, times: Times) -> str:
+    """Why a run is called suspected or unknown."""
+    if run["state"] not in {"suspected", "unknown"}:
+        return ""
+    since = run["silent_since"]
+    told = f" since {times.at(since)}" if since else ""
+    return f"its node is silent{told}, so how it goes is not known"
 
 
 def _attempt_table(attempts: list[Json], times: Times) -> Table:

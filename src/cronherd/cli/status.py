@@ -1,13 +1,16 @@
 """`cronherd status`: what one wants to know first."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
+from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Command
 from cronherd.cli.job import missed_table, show_job
+from cronherd.cli.maintenance import hold_text
 from cronherd.cli.node import node_table
-from cronherd.cli.output import Json, put_document, put_table, say, talk
+from cronherd.cli.output import Json, has_colour, put_document, put_table, say, talk
 from cronherd.cli.session import Session
 from cronherd.cli.timers import timer_table
 from cronherd.cli.times import Times, times_of
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from cronherd.client import Fleet
 
 _FEW = 5
+_STATES = ("alive", "drained", "silent", "stopped")
 
 
 @click.command("status", cls=Command)
@@ -50,9 +54,16 @@ def _show(
     session: Session, document: Json, failures: list[Json], timers: list[Json], times: Times
 ) -> None:
     nodes = document["nodes"]
-    alive = sum(1 for node in nodes if node["alive"])
-    say(f"cronherd {document['version']}, {times.at(document['now'])}, zone {document['timezone']}")
-    say(f"nodes: {alive} of {len(nodes)} alive")
+    facts = [f"cronherd {document['version']}", times.at(document["now"])]
+    facts.append(f"zone {document['timezone']}")
+    if document.get("database"):
+        facts.append(f"database {document['database']}")
+    say(printable(", ".join(facts)))
+    if held := hold_text(document["hold"], times):
+        loud = click.style(printable(f"MAINTENANCE is {held}"), fg="red", bold=True)
+        say(loud, color=has_colour(session))
+        talk("end it with: cronherd maintenance off")
+    say(f"nodes: {_node_states(nodes)}")
     counts = document["counts"]
     if counts:
         say(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))
@@ -70,6 +81,13 @@ def _show(
         put_table(session, timer_table(timers, times))
     else:
         talk("no job has a next time: make one with `cronherd job create`")
+
+
+def _node_states(nodes: list[Json]) -> str:
+    """`3 alive, 1 drained, 1 silent`; alive ones even when there are none."""
+    found = Counter(node["state"] for node in nodes)
+    words = [state for state in _STATES if found[state] or state == "alive"]
+    return ", ".join(f"{found[state]} {state}" for state in words)
 
 
 def _section(title: str) -> None:

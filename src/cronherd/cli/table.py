@@ -98,10 +98,14 @@ _COLOURS = {
     "not started": "red",
     "cancelled": "yellow",
     "suspected": "yellow",
+    "unknown": "red",
     "running": "cyan",
     "claimed": "cyan",
     "alive": "green",
     "silent": "red",
+    "drained": "yellow",
+    "stopped": "yellow",
+    "maintenance": "red",
     "ok": "green",
     "warning": "yellow",
     "error": "red",
@@ -110,9 +114,9 @@ _COLOURS = {
 
 def coloured(text: str) -> str:
     """The word with the colour of what it says; the word itself always stands there too."""
-    colour = _COLOURS.get(text.partition(" (")[0])
+    colour = _COLOURS.get(text.partition(" (")[0].partition(" since ")[0])
     return click.style(text, fg=colour) if colour else text
 
 
 def dim_no(text: str) -> str:
-    return click.style(text, dim=True) if text == "no" else text
+    return click.style(text, dim=True) if text in {"no", "paused"} else text

@@ -43,7 +43,7 @@ def timer_table(timers: list[Json], times: Times) -> Table:
     rows = [
         (
             times.at(timer["next_at"]),
-            times.left(timer["next_at"]),
+            "paused" if timer["paused"] and not timer["next_at"] else times.left(timer["next_at"]),
             times.at(timer["last_at"]),
             times.passed(timer["last_at"]),
             timer["job"],
@@ -141,6 +141,8 @@ def _of_expression(
         "schedule": schedule.text,
         "timezone": zone.key,
         "enabled": True,
+        "paused": False,
+        "paused_until": None,
         "slots": slots,
     }
 
@@ -148,7 +150,12 @@ def _of_expression(
 def _why_none(document: Json) -> str:
     if document["schedule"] is None:
         return "it has no schedule: it runs only when it is asked to"
-    return "it never fires again" if document["enabled"] else "the job is disabled"
+    if not document["enabled"]:
+        return "the job is disabled"
+    if document["paused"]:
+        end = "" if document["paused_until"] else " until it is resumed"
+        return f"the job is paused{end}"
+    return "it never fires again"
 
 
 def _slot_table(document: Json, times: Times) -> Table:

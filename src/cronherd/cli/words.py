@@ -13,6 +13,26 @@ def short(run_id: str) -> str:
     return run_id[:SHORT]
 
 
+_NAMED = 10  # runs in a sentence
+
+
+def named_runs(run_ids: Sequence[str]) -> str:
+    """`2 runs: abc12345 def67890`."""
+    more = f" and {len(run_ids) - _NAMED} more" if len(run_ids) > _NAMED else ""
+    ids = " ".join(short(run_id) for run_id in run_ids[:_NAMED])
+    return f"{len(run_ids)} run{'s' * (len(run_ids) != 1)}: {ids}{more}"
+
+
+def started_before(document: Json) -> str:
+    """The runs that were first when a job was switched off, as the end of a sentence."""
+    run_ids = document.get("started_before")
+    if not run_ids:
+        return ""
+    number, _, ids = named_runs(run_ids).partition(": ")
+    them = "them" if len(run_ids) > 1 else "it"
+    return f"; {number} had started before: {ids} (cancel {them} with 'cronherd run cancel')"
+
+
 def result_of(run: Json | None) -> str:
     """How a run ended, or where it is: `failed (exit 3)`, `timed out`, `running`."""
     if run is None:

@@ -1,0 +1,13 @@
+"""One function per thing a person wants, by noun; answers are the documents of views.py."""
+
+from cronherd.service.desk import Waiter
+from cronherd.service.fleet import FleetDesk
+from cronherd.service.jobs import JobDesk
+from cronherd.service.nodes import NodeDesk
+from cronherd.service.runs import RunDesk
+
+__all__ = ["Service", "Waiter"]
+
+
+class Service(JobDesk, RunDesk, NodeDesk, FleetDesk):
+    """What a person may ask of a fleet."""

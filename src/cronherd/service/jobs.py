@@ -1,0 +1,216 @@
+"""Jobs: what they are, and the switches that keep them from starting."""
+
+from collections.abc import Sequence
+
+from cronherd.definition.jobs import read_job
+from cronherd.domain.duration import parse_duration
+from cronherd.domain.errors import Conflict, Invalid, InvalidInput
+from cronherd.domain.instant import format_instant, load_zone, parse_instant
+from cronherd.domain.job import Job
+from cronherd.domain.policy import FOREVER_US
+from cronherd.service.desk import Desk, checked_limit
+from cronherd.store.base import JobRow, JobWrite, RunFilter
+from cronherd.views import (
+    API_VERSION,
+    Json,
+    changed,
+    definition_of,
+    is_paused,
+    job_details,
+    job_view,
+    ledger_view,
+    page,
+)
+
+APPLY_LIMIT = 20_000  # jobs in one transaction
+BY_HAND = "command"
+
+
+class JobDesk(Desk):
+    """What a person may ask of jobs."""
+
+    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
+        """Jobs in the order of their names; raises Invalid for a limit out of range."""
+        rows = self._catalog.jobs(after, checked_limit(limit))
+        following = rows[-1].job.key if len(rows) == limit else None
+        now_us = self._store.now_us()
+        return page([job_view(row, now_us) for row in rows], following)
+
+    def show_job(self, name: str) -> Json:
+        """One job with its definition, its last runs and its last missed slots."""
+        row = self._catalog.find_job(name)
+        runs = self._catalog.runs(RunFilter(job_id=row.id, limit=10))
+        missed = self._catalog.ledger(row.id, 5)
+        return {
+            **job_details(row, self._store.now_us()),
+            "runs": self._run_views(runs),
+            "missed": [ledger_view(entry) for entry in missed],
+        }
+
+    def create_job(self, definition: object, actor: str, source: str = BY_HAND) -> Json:
+        """A new job. Raises InvalidInput, or Conflict when the name is taken."""
+        job = self._read(definition)
+        write = JobWrite(
+            id=self._new_id(), job=job, enabled=_enabled(job, default=True), source=source
+        )
+        self._catalog.save_jobs([write], actor)
+        self._wake()
+        return self.show_job(job.name)
+
+    def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
+        """Replace a job's definition; `version` is the one the editor saw, None: whatever."""
+        row = self._catalog.find_job(name)
+        job = self._read(definition)
+        write = JobWrite(
+            id=row.id,
+            job=job,
+            enabled=_enabled(job, default=row.enabled),
+            source=row.source,
+            version=row.version if version is None else version,
+        )
+        self._catalog.save_jobs([write], actor)
+        self._wake()
+        return self.show_job(job.name)
+
+    # Switches: each answer names the runs that were first, in `started_before`
+
+    def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
+        """Enable or disable; the same again changes nothing."""
+        row = self._catalog.find_job(name)
+        first = self._catalog.set_enabled(row.id, actor, enabled=enabled)
+        if row.enabled != enabled:
+            self._wake()
+        return {**self.show_job(row.id), "started_before": list(first)}
+
+    def pause_job(
+        self,
+        name: str,
+        actor: str,
+        *,
+        until: str | None = None,
+        length: str | float | None = None,
+    ) -> Json:
+        """Start nothing until then, or for that long; with neither, until it is resumed.
+
+        An instant without an offset is in the job's zone. A paused job gets the new end.
+        """
+        row = self._catalog.find_job(name)
+        until_us = self._pause_end(row, until, length)
+        first = self._catalog.pause_job(row.id, until_us, actor)
+        self._wake()
+        return {**self.show_job(row.id), "started_before": list(first)}
+
+    def _pause_end(self, row: JobRow, until: str | None, length: str | float | None) -> int:
+        if until is not None and length is not None:
+            raise Invalid("give an end or a length, not both", code="bad_pause", where="until")
+        now_us = self._store.now_us()
+        if length is not None:
+            length_us = parse_duration(length)
+            if length_us == 0:
+                raise Invalid("a pause lasts longer than nothing", code="bad_pause", where="for")
+            return now_us + length_us
+        if until is None:
+            return FOREVER_US
+        until_us = parse_instant(until, load_zone(row.job.timezone))
+        if until_us <= now_us:
+            raise Invalid(
+                f"{format_instant(until_us)} has passed, it is {format_instant(now_us)}",
+                code="in_the_past",
+                hint=f"without an offset the zone of the job is meant: {row.job.timezone}",
+                where="until",
+            )
+        return until_us
+
+    def resume_job(self, name: str, actor: str) -> Json:
+        """End a pause. Raises Conflict for a job that is not paused."""
+        row = self._catalog.find_job(name)
+        if not is_paused(row, self._store.now_us()):
+            hint = "" if row.enabled else f"it is disabled: cronherd job enable {row.job.name}"
+            raise Conflict(f"the job '{row.job.name}' is not paused", code="not_paused", hint=hint)
+        self._catalog.resume_job(row.id, actor)
+        self._wake()
+        return self.show_job(row.id)
+
+    def delete_job(self, name: str, actor: str) -> Json:
+        """Delete a job; its runs stay. A running one runs to its end."""
+        row = self._catalog.find_job(name)
+        first = self._catalog.delete_job(row.id, actor)
+        return {"deleted": row.job.name, "id": row.id, "started_before": list(first)}
+
+    # Many at once
+
+    def apply_jobs(
+        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+    ) -> Json:
+        """Make the jobs of one source what these definitions say, all or nothing.
+
+        Answers with one change per definition: create, update (with what differs) or none.
+        """
+        if len(definitions) > APPLY_LIMIT:
+            raise Invalid(f"at most {APPLY_LIMIT} jobs at once", code="too_many")
+        jobs = self._read_all(definitions)
+        known = self._catalog.jobs_by_key([job.key for job in jobs])
+        changes, writes = [], []
+        for job in jobs:
+            change, write = self._change(job, known.get(job.key), source)
+            changes.append(change)
+            if write is not None:
+                writes.append(write)
+        if writes and not dry_run:
+            self._catalog.save_jobs(writes, actor)
+            self._wake()
+        return {"api_version": API_VERSION, "applied": not dry_run, "changes": changes}
+
+    def _change(self, job: Job, row: JobRow | None, source: str) -> tuple[Json, JobWrite | None]:
+        if row is None:
+            enabled = _enabled(job, default=True)
+            write = JobWrite(id=self._new_id(), job=job, enabled=enabled, source=source)
+            return {"name": job.name, "change": "create", "differences": []}, write
+        if row.source not in {source, BY_HAND}:
+            raise Conflict(
+                f"the job '{job.name}' belongs to {row.source}",
+                code="other_source",
+                hint="rename one of the two, or delete the other first",
+            )
+        enabled = _enabled(job, default=row.enabled)
+        new = {key: value for key, value in job.spec.items() if key != "enabled"}
+        differences = changed(
+            {**definition_of(row), "enabled": row.enabled}, {**new, "enabled": enabled}
+        )
+        if not differences and row.source == source:
+            return {"name": job.name, "change": "none", "differences": []}, None
+        write = JobWrite(id=row.id, job=job, enabled=enabled, source=source, version=row.version)
+        return {"name": job.name, "change": "update", "differences": differences}, write
+
+    def _read(self, definition: object) -> Job:
+        return read_job(
+            definition,
+            timezone=self._timezone,
+            now_us=self._store.now_us(),
+            defaults=self._defaults,
+        )
+
+    def _read_all(self, definitions: Sequence[object]) -> list[Job]:
+        jobs: dict[str, Job] = {}
+        errors: list[Invalid] = []
+        for number, definition in enumerate(definitions):
+            try:
+                job = self._read(definition)
+            except InvalidInput as error:
+                errors += [_at(number, fault) for fault in error.errors]
+                continue
+            if job.key in jobs:
+                errors.append(Invalid(f"two jobs are named '{job.name}'", code="duplicate_name"))
+            jobs[job.key] = job
+        if errors:
+            raise InvalidInput(errors)
+        return list(jobs.values())
+
+
+def _at(number: int, fault: Invalid) -> Invalid:
+    where = f"jobs[{number}].{fault.where}" if fault.where else f"jobs[{number}]"
+    return Invalid(fault.text, code=fault.code, hint=fault.hint, where=where)
+
+
+def _enabled(job: Job, *, default: bool) -> bool:
+    return bool(job.spec.get("enabled", default))

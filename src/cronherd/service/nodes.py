@@ -1,0 +1,130 @@
+"""Nodes, and the hold over all of them."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from cronherd.domain.errors import Conflict, NotFound
+from cronherd.domain.ident import SHORT, SHORTEST_PREFIX
+from cronherd.domain.instant import format_instant
+from cronherd.domain.judge import judge, lost_exit
+from cronherd.domain.node import Node
+from cronherd.service.desk import Desk
+from cronherd.store.base import Claim, Ending
+from cronherd.views import API_VERSION, Json, hold_view, node_view, page
+
+NAMED = 5  # runs in a sentence
+
+
+class NodeDesk(Desk):
+    """What a person may ask of nodes."""
+
+    def list_nodes(self) -> Json:
+        """The hosts of the fleet."""
+        now_us = self._store.now_us()
+        return page([node_view(node, now_us) for node in self._catalog.nodes()], None)
+
+    def set_drained(self, name: str, actor: str, *, drained: bool) -> Json:
+        """A drained node ends what it runs and starts nothing more; again changes nothing."""
+        node = self._find_node(name)
+        if node.drained != drained:
+            self._catalog.set_drained(node.id, actor, drained=drained)
+            self._wake()
+            node = self._find_node(node.id)
+        return node_view(node, self._store.now_us())
+
+    def remove_node(self, name: str, actor: str, *, confirm_dead: bool) -> Json:
+        """Forget a node that is not alive.
+
+        `confirm_dead`: a person swears that nothing of it runs any more, so its runs end as lost,
+        or get a new attempt where their job is delivered at least once.
+        """
+        node = self._find_node(name)
+        now_us = self._store.now_us()
+        if node.alive(now_us):
+            until = format_instant(node.lease_us)
+            raise Conflict(
+                f"the node '{node.name}' is alive, at least until {until}",
+                code="node_alive",
+                hint=f"stop its agent first, or write: cronherd node drain {node.name}",
+            )
+        held = self._store.held_by(node.id)
+        if held and not confirm_dead:
+            raise Conflict(
+                f"the node '{node.name}' is silent and holds {_runs(held)}",
+                code="node_holds_runs",
+                hint="when you are sure that nothing of it runs any more, repeat it with "
+                "--confirm-dead",
+            )
+        endings = [_lost(claim, node, now_us, actor) for claim in held]
+        recorded = self._catalog.remove_node(node, endings, actor)
+        if recorded.freed:
+            self._store.promote(recorded.freed)
+        self._wake()
+        return {
+            "removed": node.name,
+            "id": node.id,
+            "lost": [end.run_id for end in endings if end.verdict.retry_us is None],
+            "started_again": [end.run_id for end in endings if end.verdict.retry_us is not None],
+        }
+
+    def set_hold(self, actor: str, *, hold: bool) -> Json:
+        """Hold the whole fleet, or let it go on; the same again changes nothing."""
+        if (hold_view(self._catalog.meta()) is not None) != hold:
+            self._catalog.set_hold(actor, hold=hold)
+            self._wake()
+        return {"api_version": API_VERSION, "hold": hold_view(self._catalog.meta())}
+
+    def _find_node(self, name: str) -> Node:
+        """By name in any case, or by a unique prefix of its id. Raises NotFound."""
+        nodes = self._catalog.nodes()
+        wanted = name.strip().lower()
+        found = [node for node in nodes if node.name == name.strip()]
+        found = found or [node for node in nodes if node.name.lower() == wanted]
+        if not found and len(wanted) >= SHORTEST_PREFIX:
+            found = [node for node in nodes if node.id.startswith(wanted)]
+        if not found:
+            raise NotFound(
+                f"there is no node '{name[:120]}'",
+                code="no_such_node",
+                hint=_close_name(wanted, nodes),
+            )
+        if len(found) > 1:
+            ids = ", ".join(f"{node.id[: SHORT + 4]} ({node.name})" for node in found[:5])
+            raise NotFound(
+                f"{len(found)} nodes are meant by '{name[:120]}'", code="ambiguous_node", hint=ids
+            )
+        return found[0]
+
+
+def _close_name(wanted: str, nodes: Sequence[Node]) -> str:
+    names = {node.name.lower(): node.name for node in nodes}
+    close = get_close_matches(wanted, names, n=1)
+    return f"did you mean '{names[close[0]]}'?" if close else "'cronherd node list' shows them all"
+
+
+def _runs(held: Sequence[Claim]) -> str:
+    ids = [claim.run_id[:SHORT] for claim in held[:NAMED]]
+    more = f" and {len(held) - NAMED} more" if len(held) > NAMED else ""
+    return f"{len(held)} run{'s' * (len(held) != 1)}: {' '.join(ids)}{more}"
+
+
+def _lost(claim: Claim, node: Node, now_us: int, actor: str) -> Ending:
+    """The end of a run whose node a person declared dead."""
+    who = actor.removeprefix("local:")
+    ending = lost_exit(
+        claim.started_us, now_us, f"its node '{node.name}' was declared dead by {who}"
+    )
+    job = claim.job
+    verdict = judge(job, claim.attempt, ending, 0.0)  # a loss is tried again at once: no jitter
+    following_us = None
+    if job.chained and job.schedule is not None and claim.slot_us is not None:
+        following_us = job.schedule.next_after(now_us) if verdict.retry_us is None else None
+    return Ending(
+        run_id=claim.run_id,
+        job_id=claim.job_id,
+        token=claim.token,
+        attempt=claim.attempt,
+        exit=ending,
+        verdict=verdict,
+        next_slot_us=following_us,
+    )

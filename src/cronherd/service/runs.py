@@ -1,0 +1,124 @@
+"""Runs: asked for, looked at, ended, and what they wrote."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from cronherd.domain.errors import Conflict, Invalid
+from cronherd.domain.run import Cause, Outcome, RunState
+from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
+from cronherd.store.base import RunFilter
+from cronherd.views import API_VERSION, SILENT_STATES, Json, attempt_view, page, piece_view
+
+OUTPUT_PIECES = 64  # of at most 256 KiB each
+
+Word = TypeVar("Word", RunState, Outcome)
+
+
+class RunDesk(Desk):
+    """What a person may ask of runs."""
+
+    def run_job(
+        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+    ) -> Json:
+        """Ask for a run now; the same `request_id` again answers with the same run."""
+        row = self._catalog.find_job(name)
+        run_id = self._new_id()
+        dedup = f"m:{request_id or run_id}"
+        if len(dedup) > 64:
+            raise Invalid("a request id has at most 62 characters", code="bad_request_id")
+        cause = Cause.MANUAL if actor.startswith("local") else Cause.API
+        answer = self._store.request_run(row.id, run_id, dedup, cause, force=force)
+        self._wake()
+        run = self._catalog.find_run(answer.run_id)
+        return {"run": self._run_view(run), "repeated": answer.repeated}
+
+    def list_runs(
+        self,
+        job: str | None = None,
+        state: str | None = None,
+        outcome: str | None = None,
+        before: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> Json:
+        """Runs, newest first."""
+        which = RunFilter(
+            job_id=self._catalog.find_job(job, deleted=True).id if job else None,
+            state=_word(RunState, state, code="bad_state", also=SILENT_STATES),
+            outcome=_word(Outcome, outcome, code="bad_outcome"),
+            before=before,
+            limit=checked_limit(limit),
+        )
+        if state in SILENT_STATES:
+            silent = (run for run in self._running(which) if run["state"] == state)
+            items = list(islice(silent, limit))
+        else:
+            items = self._run_views(self._catalog.runs(which))
+        return page(items, items[-1]["id"] if len(items) == limit else None)
+
+    def show_run(self, prefix: str) -> Json:
+        """One run with its attempts."""
+        run = self._catalog.find_run(prefix)
+        attempts = self._catalog.attempts(run.id)
+        return {**self._run_view(run), "attempts": [attempt_view(attempt) for attempt in attempts]}
+
+    def cancel_run(self, prefix: str, actor: str) -> Json:
+        """Cancel: a run that has not started ends at once, a started one is killed."""
+        del actor  # the event of accounts comes with accounts
+        run = self._catalog.find_run(prefix)
+        if run.state is RunState.FINISHED:
+            raise Conflict(
+                f"the run {run.id[:8]} has already ended: {run.outcome}", code="already_ended"
+            )
+        self._store.cancel_run(run.id)
+        self._wake()
+        return self.show_run(run.id)
+
+    def run_output(
+        self, prefix: str, attempt: int | None = None, after: int = -1, limit: int = OUTPUT_PIECES
+    ) -> Json:
+        """Pieces of output after piece number `after` of an attempt, in order."""
+        run = self._catalog.find_run(prefix)
+        most = min(checked_limit(limit), OUTPUT_PIECES)
+        pieces = self._catalog.output(run.id, attempt, after, most)
+        return {
+            "api_version": API_VERSION,
+            "run": self._run_view(run),
+            "items": [piece_view(piece) for piece in pieces],
+        }
+
+    def follow_output(self, prefix: str) -> Iterator[Json]:
+        """Pieces as they come, until the run has ended; then the run itself, as `{"run": …}`.
+
+        An empty document says that there is nothing new: who serves it notices a reader's leave.
+        """
+        run_id = self._catalog.find_run(prefix).id
+        attempt, after = 1, -1
+        while True:
+            run = self._catalog.find_run(run_id)
+            pieces = self._catalog.output(run_id, attempt, after, OUTPUT_PIECES)
+            for piece in pieces:
+                after = piece.seq
+                yield piece_view(piece)
+            if pieces:
+                continue
+            if attempt < run.attempt:
+                attempt, after = attempt + 1, -1
+            elif run.state is RunState.FINISHED or not self._pause():
+                yield {"run": self._run_view(run)}
+                return
+            else:
+                yield {}
+
+
+def _word(
+    kind: type[Word], text: str | None, *, code: str, also: Sequence[str] = ()
+) -> Word | None:
+    if text is None or text in also:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        what = code.removeprefix("bad_")
+        known = ", ".join(kind) + "".join(f", {word}" for word in also)
+        raise Invalid(f"unknown {what} '{text[:40]}'", code=code, hint=known) from None

@@ -2,32 +2,27 @@
 
 import os
 import shutil
-import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from importlib.metadata import version as version_of
 from pathlib import Path
 
 from cronherd.cli.host import Finding, Place
 from cronherd.client import Client
 from cronherd.config.load import Config
+from cronherd.databases import Databases
 from cronherd.domain.errors import Conflict, CronherdError
 from cronherd.domain.instant import zone_names
 from cronherd.places import claim_state
-from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema
 
 # Below this a day of output may not fit.
 LITTLE_SPACE = 1 << 30
 ANSWER_S = 2.0
 
-Open = Callable[[Config, Place], AbstractContextManager[Database]]
 
-
-def look_around(config: Config, place: Place, open_database: Open) -> list[Finding]:
+def look_around(config: Config, place: Place, databases: Databases) -> list[Finding]:
     """One finding per thing looked at; nothing is changed but for directories that are made."""
-    findings = [_state(place.state), _space(place.state), _database(config, place, open_database)]
-    return [*findings, _sqlite(), _zones(config), _limits(), _pidfd()]
+    findings = [_state(place.state), _space(place.state), *_database(place, databases)]
+    return [*findings, _zones(config), _limits(), _pidfd()]
 
 
 def _state(state: Path) -> Finding:
@@ -47,15 +42,17 @@ def _space(state: Path) -> Finding:
     return Finding("ok" if free > LITTLE_SPACE else "warning", "disk", text)
 
 
-def _database(config: Config, place: Place, open_database: Open) -> Finding:
+def _database(place: Place, databases: Databases) -> list[Finding]:
     try:
-        with open_database(config, place) as db:
+        with databases.open() as db:
+            with db.glance() as connection:
+                found = [Finding(*fact) for fact in db.dialect.check(connection)]
             check_schema(db)
     except Conflict:
-        return _holder(place)
+        return [_holder(place)]
     except CronherdError as error:
-        return Finding("error", "database", str(error))
-    return Finding("ok", "database", "the schema is up to date")
+        return [Finding("error", "database", str(error))]
+    return [Finding("ok", "database", "the schema is up to date"), *found]
 
 
 def _holder(place: Place) -> Finding:
@@ -65,12 +62,6 @@ def _holder(place: Place) -> Finding:
     except CronherdError as error:
         return Finding("error", "database", f"a cronherd that does not answer holds it: {error}")
     return Finding("ok", "database", f"a running cronherd {told['version']} holds it and answers")
-
-
-def _sqlite() -> Finding:
-    version = sqlite3.sqlite_version
-    text = f"SQLite {version}: one connection writes and checkpoints, so all versions are safe"
-    return Finding("ok", "sqlite", text)
 
 
 def _zones(config: Config) -> Finding:

@@ -119,6 +119,12 @@ def node_id(state: Path, new_id: Callable[[], str]) -> str:
     return made
 
 
+def home_of(state: Path) -> str:
+    """What tells this directory from a copy of it: where its own file lies on which disk."""
+    seen = (state / NODE_ID).stat()
+    return f"{seen.st_dev}:{seen.st_ino}"
+
+
 def _systemd(environ: Mapping[str, str], name: str) -> Path | None:
     """A unit lists its directories with colons; the first is ours."""
     first = environ.get(name, "").split(":")[0]

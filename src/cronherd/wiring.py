@@ -16,6 +16,7 @@ from pathlib import Path
 from cronherd import __version__
 from cronherd.cli.host import Finding, Place
 from cronherd.config.load import Config
+from cronherd.databases import Databases, check_server
 from cronherd.definition.jobs import build_jobs
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import make_id
@@ -24,11 +25,11 @@ from cronherd.domain.policy import default_capacity
 from cronherd.engine.agent import Agent, Parts
 from cronherd.engine.clock import SystemClock
 from cronherd.engine.order import Account
-from cronherd.places import claim_state, node_id, open_lock, owns
+from cronherd.places import claim_state, home_of, node_id, open_lock, owns
 from cronherd.service import Service
+from cronherd.store.beats import SqlBeats
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema, upgrade_schema
-from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore
 from cronherd.supervisor.base import Supervisor, SupervisorGone
 from cronherd.supervisor.client import launch
@@ -53,11 +54,11 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     _log(config)
     if apply:  # before anything is made: a fault here has a place in a file
         build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
-    with _state(place) as lock, _database(config, place) as db:
+    with _state(place) as lock, _open(config, place) as (db, beats):
         _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
         store = SqlStore(db, new_id)
         signals = _Signals()
-        agent = _agent(config, place, store, lock, signals)
+        agent = _agent(config, place, store, beats, lock, signals)
         closing = threading.Event()
         service = _service(config, store, agent, closing)
         if apply:
@@ -77,10 +78,10 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
 def agent(config: Config, place: Place) -> int:
     """The agent alone: it neither creates a schema nor applies jobs."""
     _log(config)
-    with _state(place) as lock, _database(config, place) as db:
+    with _state(place) as lock, _open(config, place) as (db, beats):
         check_schema(db)
         signals = _Signals()
-        engine = _agent(config, place, SqlStore(db, new_id), lock, signals)
+        engine = _agent(config, place, SqlStore(db, new_id), beats, lock, signals)
         engine.start()
         _say(f"agent of node {config.node.name} is up")
         return _run(engine, config, signals)
@@ -89,11 +90,11 @@ def agent(config: Config, place: Place) -> int:
 def tick(config: Config, place: Place) -> int:
     """Run what is due, wait for it, end."""
     _log(config)
-    with _state(place) as lock, _database(config, place) as db:
+    with _state(place) as lock, _open(config, place) as (db, beats):
         check_schema(db)
         store = SqlStore(db, new_id)
         signals = _Signals()
-        engine = _agent(config, place, store, lock, signals)
+        engine = _agent(config, place, store, beats, lock, signals)
         began_us = store.now_us()
         engine.start()
         # What becomes due meanwhile belongs to the next tick.
@@ -106,32 +107,38 @@ def tick(config: Config, place: Place) -> int:
 
 def upgrade(config: Config, place: Place) -> str:
     """Bring the schema up to date."""
-    with _database(config, place) as db:
+    with Databases(config, place, CLOCK).open() as db:
         return upgrade_schema(db, timezone=config.timezone, incarnation=new_id())
 
 
 @contextmanager
 def open_fleet(config: Config, place: Place) -> Iterator[Service]:
     """The database itself, for a command while no agent runs here."""
-    path = database_path(config, place)
-    if not path.exists():
+    databases = Databases(config, place, CLOCK)
+    if not databases.is_server and not databases.path.exists():
         raise Unavailable(
-            f"no cronherd runs with {place.state}, and {path} does not exist",
+            f"no cronherd runs with {place.state}, and {databases.path} does not exist",
             code="no_answer",
             hint="start it with 'cronherd up'",
         )
-    with _database(config, place) as db:
+    with databases.open() as db:
         check_schema(db)
         store = SqlStore(db, new_id)
-        # Nothing runs here, so nothing grows: whoever follows has seen it all.
-        yield _service_of(config, store, wake=lambda: None, pause=lambda: False)
+        # A file that nobody runs with does not grow: whoever follows has seen it all.
+        never = threading.Event()
+        pause = (lambda: not CLOCK.wait(never, FOLLOW_PAUSE_S)) if databases.is_server else _over
+        yield _service_of(config, store, wake=lambda: None, pause=pause)
+
+
+def _over() -> bool:
+    return False
 
 
 def findings(config: Config, place: Place) -> list[Finding]:
     """What doctor looks at: places, database, zone data."""
     from cronherd.doctor import look_around  # noqa: PLC0415 - only for doctor
 
-    return look_around(config, place, _database)
+    return look_around(config, place, Databases(config, place, CLOCK))
 
 
 def new_id() -> str:
@@ -152,33 +159,28 @@ def _state(place: Place) -> Iterator[int]:
 
 
 @contextmanager
-def _database(config: Config, place: Place) -> Iterator[Database]:
-    path = database_path(config, place)
-    os.umask(0o077)  # what is made from here on is nobody else's to read
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(
-            f"cannot make the directory {path.parent}: {error.strerror}", code="not_writable"
-        ) from error
-    db = Database(SqliteDialect(path, CLOCK.now_us))
-    try:
-        yield db
-    finally:
-        db.close()
+def _open(config: Config, place: Place) -> Iterator[tuple[Database, SqlBeats]]:
+    """The database of an agent, and the connection for its lease."""
+    databases = Databases(config, place, CLOCK)
+    with databases.open() as db:
+        for warning in check_server(db):
+            log.warning("%s", warning)
+        with databases.open_beats(db, new_id) as beats:
+            yield db, beats
 
 
-def database_path(config: Config, place: Place) -> Path:
-    """The file of the embedded database; as everywhere, `sqlite:///rel` is seen from here."""
-    if config.database is None:
-        return place.state / "cronherd.db"
-    return Path(config.database.removeprefix("sqlite:///")).absolute()
-
-
-def _agent(config: Config, place: Place, store: SqlStore, lock: int, signals: "_Signals") -> Agent:
+def _agent(
+    config: Config,
+    place: Place,
+    store: SqlStore,
+    beats: SqlBeats,
+    lock: int,
+    signals: "_Signals",
+) -> Agent:
     account = pwd.getpwuid(os.geteuid())
     node = Node(
         id=node_id(place.state, new_id),
+        home=home_of(place.state),
         name=config.node.name,
         incarnation="",
         boot_id=BOOT_ID.read_text().strip(),
@@ -190,6 +192,7 @@ def _agent(config: Config, place: Place, store: SqlStore, lock: int, signals: "_
     return Agent(
         Parts(
             store=store,
+            beats=beats,
             clock=CLOCK,
             launch=lambda: _launch(place),
             node=node,

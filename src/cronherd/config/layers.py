@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cronherd.config.settings import Settings
+from cronherd.config.settings import Settings, mask
 from cronherd.definition.document import load_document, read_document
 from cronherd.definition.faults import Path as KeyPath
 from cronherd.definition.faults import closest, dotted, printable, spell
@@ -183,6 +183,11 @@ def add_flags(layers: Layers, overrides: Mapping[str, object]) -> list[Invalid]:
     errors = []
     for name, value in overrides.items():
         if value is None:
+            continue
+        if name == "database" and mask(str(value)) != value:
+            hint = "everybody on this host can read it there: use database_password_file"
+            text = "a password does not belong on the command line"
+            errors.append(Invalid(text, code="password_in_argv", hint=hint, where="--database"))
             continue
         path = tuple(name.split("."))
         origin = f"flag --{name.replace('.', '-').replace('_', '-')}"

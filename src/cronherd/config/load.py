@@ -19,6 +19,8 @@ from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.domain.instant import zone_names
 from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
 
+CREDENTIAL = "database-password"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -44,6 +46,7 @@ class Config:
     node: Node
     timezone: str
     database: str | None = None
+    database_password_file: Path | None = None
     drain_timeout_us: int = DRAIN_TIMEOUT_US
     ledger_age_us: int = LEDGER_AGE_US
     log_level: str = "info"
@@ -56,6 +59,7 @@ class Config:
         """Every setting, its value and its origin; passwords are masked."""
         values: dict[str, object] = {
             "database": mask(self.database) if self.database else None,
+            "database_password_file": str(self.database_password_file or "") or None,
             "timezone": self.timezone,
             "node.name": self.node.name,
             "node.labels": dict(self.node.labels),
@@ -93,10 +97,10 @@ def load_config(
     errors += add_flags(layers, overrides)
     if errors:
         raise bounded(errors)
-    return _freeze(layers, sources)
+    return _freeze(layers, sources, environ)
 
 
-def _freeze(layers: Layers, sources: tuple[Path, ...]) -> Config:
+def _freeze(layers: Layers, sources: tuple[Path, ...], environ: Mapping[str, str]) -> Config:
     errors: list[Invalid] = []
     jobs: tuple[RawJob, ...] = ()
     settings = Settings()
@@ -113,7 +117,7 @@ def _freeze(layers: Layers, sources: tuple[Path, ...]) -> Config:
             errors.append(fault.invalid(f"{spot}: {setting}" if spot else setting))
     if errors:
         raise bounded(errors)
-    return _config(settings, jobs, sources, _origins(layers))
+    return _config(settings, jobs, sources, _origins(layers), environ)
 
 
 def _config(
@@ -121,10 +125,12 @@ def _config(
     jobs: tuple[RawJob, ...],
     sources: tuple[Path, ...],
     origins: Mapping[str, str],
+    environ: Mapping[str, str],
 ) -> Config:
     node = settings.node or {}
     return Config(
         database=settings.database,
+        database_password_file=_password_file(settings, environ),
         node=Node(
             name=node.get("name") or _host_name(),
             labels=node.get("labels") or {},
@@ -139,6 +145,15 @@ def _config(
         sources=sources,
         origins=origins,
     )
+
+
+def _password_file(settings: Settings, environ: Mapping[str, str]) -> Path | None:
+    """The file that was named, else what systemd hands over as a credential."""
+    if settings.database_password_file:
+        return Path(settings.database_password_file)
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder) / CREDENTIAL
+    return path if folder.startswith("/") and path.exists() else None
 
 
 def _origins(layers: Layers) -> dict[str, str]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -31,7 +32,13 @@ MAX_CAPACITY = 10_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CPU_SHARES = ("cpu_full", "cpu_half", "cpu_quarter")
 
-_SERVERS = ("postgresql", "postgres", "mysql", "mariadb")
+_SERVERS = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+}
+_SERVER_HINT = "or postgresql://user@host/database, or mysql://user@host/database"
 _SQLITE_HINT = "write sqlite:///var/cronherd.db, or sqlite:////var/lib/cronherd/cronherd.db"
 _NODE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9])?")
 _SECRET = re.compile(r"(://[^:/@\s]*):[^/\s]*@")
@@ -45,21 +52,38 @@ def mask(text: str) -> str:
 def _read_database(value: object) -> str:
     url = read_text(value, most=4_000, lines=False)
     scheme, found, rest = url.partition("://")
-    if scheme.lower().partition("+")[0] in _SERVERS:
-        raise Invalid(
-            "this version keeps its state in SQLite only; database servers come next",
-            code="unsupported_database",
-            hint=_SQLITE_HINT,
-        )
+    scheme = scheme.lower()
+    if found and scheme in _SERVERS:
+        return _read_server(_SERVERS[scheme], url, rest)
     if not found or scheme != "sqlite":
-        raise Invalid(
-            f"'{printable(mask(url)[:80])}' is not a database", code="bad_url", hint=_SQLITE_HINT
-        )
+        hint = f"{_SQLITE_HINT}; {_SERVER_HINT}"
+        raise Invalid(f"'{printable(mask(url)[:80])}' is not a database", code="bad_url", hint=hint)
     if not rest.startswith("/") or rest in {"/", "//", "/:memory:"} or rest.endswith("/"):
         raise Invalid("the database needs a file", code="bad_url", hint=_SQLITE_HINT)
     if "?" in rest or "#" in rest:
         raise Invalid("the URL of an SQLite file has no options", code="bad_url", hint="drop the ?")
     return url
+
+
+def _read_server(scheme: str, url: str, rest: str) -> str:
+    """The URL of a server: one name for each kind, and a database that is named."""
+    plain = f"{scheme}://{rest}"
+    try:
+        parts = urlsplit(plain)
+        port = parts.port
+    except ValueError as error:
+        text = f"'{printable(mask(url)[:80])}' is not the URL of a server: {error}"
+        raise Invalid(text, code="bad_url", hint=_SERVER_HINT) from None
+    if port == 0 or not parts.path.strip("/") or "/" in parts.path.strip("/"):
+        raise Invalid("the URL of a server names one database", code="bad_url", hint=_SERVER_HINT)
+    if parts.fragment:
+        raise Invalid("a # in a password is written %23", code="bad_url", hint=_SERVER_HINT)
+    known = {"unix_socket", "ssl_ca"}
+    unknown = sorted(name for name, _ in parse_qsl(parts.query) if name not in known)
+    if scheme == "mysql" and unknown:
+        text = f"'{printable(unknown[0][:40])}' is not an option of a mysql:// URL"
+        raise Invalid(text, code="bad_url", hint=f"there are {', '.join(sorted(known))}")
+    return plain
 
 
 def read_node_name(value: object) -> str:
@@ -68,6 +92,13 @@ def read_node_name(value: object) -> str:
         return name
     hint = "letters, digits and _ . - in between, at most 120"
     raise Invalid(f"{spell(name)} cannot be a node's name", code="bad_name", hint=hint)
+
+
+def _read_path(value: object) -> str:
+    path = read_text(value, most=4_000, lines=False)
+    if path.startswith("/"):
+        return path
+    raise Invalid("the path must be absolute", code="bad_path", hint="begin it with /")
 
 
 def _read_capacity(value: object) -> int | str:
@@ -110,6 +141,11 @@ class Settings(Shape):
     database: Annotated[str | None, Kind(_read_database, {"type": "string"})] = Field(
         default=None,
         description="The URL of the fleet's database; a file in the state directory when absent.",
+    )
+    database_password_file: Annotated[str | None, Kind(_read_path, {"type": "string"})] = Field(
+        default=None,
+        description="A file whose first line is the password of the database's user; "
+        "$CREDENTIALS_DIRECTORY/database-password when absent and there.",
     )
     timezone: Annotated[str | None, ZONE] = Field(
         default=None,

@@ -32,6 +32,7 @@ class FakeSupervisor:
         self.replay_until = replay_until
         self.started: list[Start] = []
         self.cancelled: list[tuple[str, int]] = []
+        self.renewals: list[int | None] = []
         self.acked = 0
         self.spooled = 0
         self.refuses = ""
@@ -50,6 +51,9 @@ class FakeSupervisor:
 
     def cancel(self, run_id: str, attempt: int) -> None:
         self.cancelled.append((run_id, attempt))
+
+    def renewed(self, boot_us: int | None) -> None:
+        self.renewals.append(boot_us)
 
     def reports(self, timeout_s: float) -> tuple[list[Report], int]:
         if self._said:

@@ -1,8 +1,6 @@
 """An agent whose life was lost takes another one, however often that fails."""
 
 import threading
-from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +9,6 @@ import pytest
 from cronherd.engine import agent as agent_module
 from cronherd.engine.agent import Agent
 from cronherd.engine.clock import SystemClock
-from cronherd.engine.heartbeat import Heartbeat
-from tests.engine.stand_in import LEASE_US, Rig
 
 
 class FakeLife:
@@ -52,24 +48,3 @@ def test_a_life_that_cannot_begin_is_tried_again(monkeypatch: pytest.MonkeyPatch
     agent._over.set()
     assert again.wait(5)
     agent.stop()
-
-
-def test_a_renewal_that_finds_another_incarnation_ends_the_life(tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
-    judged: list[bool] = []
-    halted: list[bool] = []
-    heartbeat = Heartbeat(
-        rig.store,
-        rig.node,
-        judged=lambda: judged.append(True),
-        owned=lambda: not judged,
-        halt=lambda: halted.append(True),
-    )
-    heartbeat.tick()
-    assert not judged
-    rig.store.register_node(replace(rig.node, incarnation="another"), LEASE_US)
-    heartbeat.tick()
-    assert judged == [True]
-    assert not halted
-    heartbeat.tick()
-    assert halted == [True]

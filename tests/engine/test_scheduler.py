@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cronherd.domain import planner
-from cronherd.domain.errors import Unavailable
-from cronherd.domain.ident import make_id
+from cronherd.domain.errors import StatementRefused, Unavailable
+from cronherd.domain.ident import from_stored, make_id
 from cronherd.domain.job import Job, build_job
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Due
@@ -47,9 +47,13 @@ class Bench:
             self.live,
             dispatch=self._dispatch,
             looked=lambda look: None,
+            renew=self._renew,
             new_id=self.new_id,
             sleep_share=lambda: 1.0,
         )
+
+    def _renew(self) -> None:
+        self.store.renew(self.node.id, self.node.incarnation, LEASE_US)
 
     def new_id(self) -> str:
         self._ids += 1
@@ -175,3 +179,50 @@ def test_after_a_step_of_the_clock_it_renews_its_lease(bench: Bench) -> None:
     bench.clock.step(3_600)
     bench.scheduler.tick()
     assert bench.store.nodes()[0].alive(bench.clock.now_us())
+
+
+def test_while_the_fleet_holds_nothing_fires_and_afterwards_it_does(bench: Bench) -> None:
+    bench.add("job", "every 10s")
+    bench.store.set_hold("ann", hold=True)
+    bench.clock.advance(10)
+    assert bench.scheduler.tick() == 1.0
+    assert bench.claims == []
+    bench.store.set_hold("ann", hold=False)
+    bench.scheduler.tick()
+    assert len(bench.claims) == 1
+
+
+def test_rows_that_others_hold_are_looked_at_again_soon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.add("job", "every 10s")
+    bench.clock.advance(10)
+    monkeypatch.setattr(bench.store.db.dialect, "due", lambda *_: [])
+    assert bench.scheduler.tick() == scheduler_module.BUSY_S
+    monkeypatch.undo()
+    bench.scheduler.tick()
+    assert len(bench.claims) == 1
+
+
+def test_what_the_database_refuses_for_one_row_stops_only_that_row(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        bench.add(f"job-{number}", "every 10s")
+    bench.clock.advance(10)
+    fire = bench.store.fire
+
+    @contextmanager
+    def picky(limit: int) -> Iterator[FireBatch]:
+        with fire(limit) as batch:
+            yield batch
+            inserted = batch._connection.fetch("SELECT job_id FROM run")  # type: ignore[attr-defined]
+            poisoned = bench.store.find_job("job-4").id
+            if any(from_stored(row[0]) == poisoned for row in inserted):
+                raise StatementRefused("a value nobody can store")
+
+    monkeypatch.setattr(bench.store, "fire", picky)
+    bench.scheduler.tick()
+    names = {run.job_name for run in bench.store.runs(RunFilter(limit=100))}
+    assert names == {f"job-{number}" for number in range(10)} - {"job-4"}
+    assert "job_poisoned" in [event.kind.value for event in bench.store.events(30)]

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from cronherd.domain.errors import Conflict
+from cronherd.domain.instant import SECOND_US
 from cronherd.domain.node import Node
 from cronherd.domain.policy import LEASE_US
 from cronherd.engine.clock import Clock
@@ -17,12 +19,17 @@ from cronherd.engine.promoter import Promoter
 from cronherd.engine.pruner import Pruner
 from cronherd.engine.reaper import Reaper
 from cronherd.engine.scheduler import Scheduler
+from cronherd.engine.strays import Strays
+from cronherd.engine.watcher import Watcher
 from cronherd.engine.worker import Worker
-from cronherd.store.base import Look, Store
+from cronherd.store.base import Beats, Look, Renewal, Store
 from cronherd.supervisor.base import Supervisor, SupervisorGone
 
 log = logging.getLogger("cronherd")
 
+# A host that was restarted at once waits for the lease of its earlier boot to run out.
+CLONE_WAIT_S = LEASE_US / SECOND_US + 2
+CLONE_PAUSE_S = 1.0
 # After the last run ended its record is written within this, or the spool keeps it.
 LAST_WORDS_S = 5.0
 
@@ -32,6 +39,7 @@ class Parts:
     """What an agent is made of; wiring puts them together."""
 
     store: Store
+    beats: Beats
     clock: Clock
     launch: Callable[[], Supervisor]
     node: Node
@@ -161,12 +169,28 @@ class Life:
             self._live,
             dispatch=self._worker.dispatch,
             looked=self._looked,
+            renew=self._renew,
             new_id=parts.new_id,
             sleep_share=lambda: 0.8 + 0.2 * parts.chance(),
         )
         heartbeat = Heartbeat(
-            store, self._node, judged=self._judged, owned=parts.owned, halt=parts.halt
+            parts.beats,
+            clock,
+            lambda: (self._node.id, self._node.incarnation),
+            renewed=self._renewed,
+            judged=self._judged,
+            hinted=self.wake,
+            owned=parts.owned,
+            halt=parts.halt,
         )
+        watcher = Watcher(
+            store,
+            clock,
+            self._node.id,
+            chance=parts.chance,
+            freed=lambda: self._starters[1].wake(),
+        )
+        strays = Strays(store, clock, self._live, self._finisher, self._node.id)
         pruner = Pruner(store, parts.ledger_age_us)
         self._starters = [
             self._ticker("scheduler", self._scheduler.tick),
@@ -176,12 +200,14 @@ class Life:
             self._ticker("finisher", self._finisher.tick),
             self._ticker("promoter", self._promoter.tick),
             self._ticker("heartbeat", heartbeat.tick),
+            self._ticker("watcher", watcher.tick),
+            self._ticker("strays", strays.tick),
             self._ticker("pruner", pruner.tick),
         ]
 
     def begin(self) -> None:
         """Register, settle the past, start to tick."""
-        before = self._parts.store.register_node(self._node, LEASE_US)
+        before = self._register()
         reaper = Reaper(
             self._parts.store, self._parts.clock, self._live, self._supervisor, self._finisher
         )
@@ -193,6 +219,23 @@ class Life:
             )
         for ticker in (*self._keepers, *self._starters):
             ticker.start()
+
+    def _register(self) -> Node:
+        """Enter the fleet; the node as it was before. Raises Conflict when it is a copy."""
+        clock = self._parts.clock
+        until_us = clock.boot_us() + round(CLONE_WAIT_S * SECOND_US)
+        while True:
+            boot_us = clock.boot_us()
+            try:
+                before = self._parts.store.register_node(self._node, LEASE_US)
+            except Conflict as error:
+                if error.code != "node_cloned" or boot_us > until_us:
+                    raise
+                log.warning("%s; waiting whether its lease runs out", error.text)
+                clock.wait(self._gone, CLONE_PAUSE_S)
+            else:
+                self._supervisor.renewed(boot_us)
+                return before
 
     def wake(self) -> None:
         """Look now, both for due slots and for ready runs."""
@@ -206,7 +249,7 @@ class Life:
     def fire_until(self, until_us: int) -> bool:
         """Whether nothing is due up to then; if so, the scheduler ends."""
         look = self._parts.store.look(self._node.id, 0)
-        if look.next_us is not None and look.next_us <= until_us:
+        if look.next_us is not None and look.next_us <= until_us and not look.hold:
             return False
         self._starters[0].stop()
         return True
@@ -275,12 +318,31 @@ class Life:
         self._gone.set()
         self._lost()
 
+    def _renew(self) -> None:
+        """Out of turn; the supervisor is not told, and so fences early rather than late."""
+        self._parts.store.renew(self._node.id, self._node.incarnation, LEASE_US)
+
+    def _renewed(self, renewal: Renewal, boot_us: int) -> None:
+        """The supervisor counts from here until it fences; the fleet may want something of us."""
+        self._supervisor.renewed(None if renewal.hold else boot_us)
+        if renewal.drained != self._live.drained:
+            log.warning("this node was %s", "drained" if renewal.drained else "resumed")
+            self._live.drained = renewal.drained
+            self.wake()
+
     def _judged(self) -> None:
-        log.error("this node was judged dead while it lived: it takes a new life")
-        self._lost()
+        """Others took runs of ours over: those end here, the rest goes on in a new incarnation."""
+        log.error("this node was silent and was judged: it takes a new incarnation")
+        self._node = replace(self._node, incarnation=self._parts.new_id())
+        self._register()
+        held = {(claim.run_id, claim.token) for claim in self._parts.store.held_by(self._node.id)}
+        for claim in self._live.all():
+            if (claim.run_id, claim.token) not in held:
+                self._supervisor.cancel(claim.run_id, claim.attempt)
 
     def _ticker(self, name: str, tick: Tick) -> Ticker:
-        return Ticker(name, _unless_gone(tick, self._end_of_supervisor), self._parts.clock)
+        guarded = _unless_gone(tick, self._end_of_supervisor)
+        return Ticker(name, guarded, self._parts.clock, self._parts.chance)
 
 
 def _unless_gone(tick: Tick, lost: Callable[[], None]) -> Tick:

@@ -67,6 +67,11 @@ class Finisher:
         """How far the supervisor's spool has been stored."""
         return self._position
 
+    def knows(self, run_id: str, attempt: int) -> bool:
+        """Whether an end of this attempt was read that is not stored yet."""
+        endings = list(self._batch.endings)
+        return any((end.run_id, end.attempt) == (run_id, attempt) for end in endings)
+
     def end(self, claim: Claim, ending: Exit) -> None:
         """An end that this agent itself knows of: the command was never handed over."""
         self._local.put((claim, ending))
@@ -150,24 +155,9 @@ class Finisher:
             self._live.remove([(claim.run_id, claim.attempt)])
 
     def _judge(self, claim: Claim, ending: Exit) -> None:
-        job = claim.job
-        verdict = judge(job, claim.attempt, ending, self._chance())
-        again = verdict.void or verdict.retry_us is not None
-        following_us = None
-        if job.chained and job.schedule is not None and claim.slot_us is not None and not again:
-            following_us = job.schedule.next_after(ending.ended_us)
-        self._batch.names.append(job.name)
-        self._batch.endings.append(
-            Ending(
-                run_id=claim.run_id,
-                job_id=claim.job_id,
-                token=claim.token,
-                attempt=claim.attempt,
-                exit=ending,
-                verdict=verdict,
-                next_slot_us=following_us,
-            )
-        )
+        verdict = judge(claim.job, claim.attempt, ending, self._chance())
+        self._batch.names.append(claim.job.name)
+        self._batch.endings.append(claim.ended(ending, verdict))
 
 
 def _chunk(report: Output) -> Chunk:

@@ -18,6 +18,8 @@ class LiveRuns:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        # A drained node takes nothing more; what it holds goes on.
+        self.drained = False
         self._claims: dict[Key, Claim] = {}
         self._reserved = 0
         self._changed = threading.Condition()
@@ -40,6 +42,8 @@ class LiveRuns:
                 self._reserved -= room
 
     def _free(self) -> int:
+        if self.drained:
+            return 0
         return max(0, self.capacity - len(self._claims) - self._reserved)
 
     def add(self, claims: Iterable[Claim]) -> None:

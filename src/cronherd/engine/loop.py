@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from cronherd.domain.errors import CronherdError
@@ -23,8 +24,11 @@ class Tick(Protocol):
 class Ticker:
     """Calls `tick` again and again until it is stopped; `wake` cuts a sleep short."""
 
-    def __init__(self, name: str, tick: Tick, clock: Clock) -> None:
+    def __init__(
+        self, name: str, tick: Tick, clock: Clock, chance: Callable[[], float] = lambda: 1.0
+    ) -> None:
         self.name = name
+        self._chance = chance
         self._tick = tick
         self._clock = clock
         self._woken = threading.Event()
@@ -78,4 +82,5 @@ class Ticker:
     def _back_off(self, trouble: str) -> float:
         self._trouble = trouble
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
-        return self._backoff_s
+        # Not all at once: a database that comes back is not met by every loop of every node.
+        return self._backoff_s * (0.5 + 0.5 * self._chance())

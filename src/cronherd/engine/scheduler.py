@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from cronherd.domain.errors import StatementRefused
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Due, Plan, plan
 from cronherd.domain.policy import LEASE_US
@@ -20,7 +21,10 @@ log = logging.getLogger("cronherd")
 # Rows in one transaction: larger ones hold locks longer than they save. The first one is small,
 # so that the first runs of a burst start while the rest is still being fired.
 FIRST_BATCH = 64
+GROWTH = 8
 BATCH = 500
+# Rows that are due and that others hold at the moment are looked at again after this.
+BUSY_S = 0.01
 # How far ahead a look asks for due instants, and the longest sleep without a look.
 HORIZON_US = 5_000_000
 LONGEST_SLEEP_S = 1.0
@@ -44,6 +48,7 @@ class Scheduler:
         *,
         dispatch: Dispatch,
         looked: Callable[[Look], None],
+        renew: Callable[[], None],
         new_id: Callable[[], str],
         sleep_share: Callable[[], float],
     ) -> None:
@@ -53,10 +58,12 @@ class Scheduler:
         self._live = live
         self._dispatch = dispatch
         self._looked = looked
+        self._renew = renew
         self._new_id = new_id
         self._sleep_share = sleep_share
         self._unanswered: tuple[str, int] | None = None
         self._prepared_us = 0
+        self._limit = FIRST_BATCH
         self._due_boot_us: int | None = None
         self._looked_us = clock.boot_us()
         self._offset_us = store.now_us() - self._looked_us
@@ -64,6 +71,7 @@ class Scheduler:
     def tick(self) -> float:
         """Seconds to sleep: until the next due instant, at most about one."""
         if self._clock.boot_us() - self._looked_us > LEASE_US // 2:
+            # After a suspend our lease looks run out: a firing must not take us for silent.
             self._renew()
         if self._unanswered is not None:
             self._ask_again(*self._unanswered)
@@ -71,13 +79,15 @@ class Scheduler:
             # The instant it slept for: fire first, look later.
             self._fire_all()
         look, boot_us = self._look()
-        while look.next_us is not None and look.next_us <= look.now_us:
-            self._fire_all()
+        while look.next_us is not None and look.next_us <= look.now_us and not look.hold:
+            if not self._fire_all():
+                self._looked(look)
+                return BUSY_S
             look, boot_us = self._look()
         self._looked(look)
         self._due_boot_us = None
         longest_s = LONGEST_SLEEP_S * self._sleep_share()
-        if look.next_us is None:
+        if look.next_us is None or look.hold:
             return longest_s
         self._due_boot_us = boot_us + look.next_us - look.now_us
         self._prepare(look.next_us)
@@ -93,20 +103,34 @@ class Scheduler:
         self._offset_us, self._looked_us = look.now_us - boot_us, boot_us
         return look, boot_us
 
-    def _renew(self) -> None:
-        """After a suspend or a step of the database's clock our own lease looks run out.
+    def _fire_all(self) -> bool:
+        """Batch after batch. False when nothing could be fired: others hold what is due."""
+        count = fired = self._fire(self._limit)
+        while count >= self._limit:
+            self._limit = min(self._limit * GROWTH, BATCH)
+            count = self._fire(self._limit)
+            fired += count
+        self._limit = FIRST_BATCH
+        return fired > 0
 
-        The heartbeat is about to renew it; what is fired before must not take us for silent.
+    def _fire(self, limit: int) -> int:
+        """One batch; how many due rows it took.
+
+        What the database refuses for one row's sake is tried again in halves, down to that row.
         """
-        self._store.renew(self._node.id, self._node.incarnation, LEASE_US)
+        try:
+            return self._fire_batch(limit)
+        except StatementRefused as error:
+            log.error("a batch of up to %d slots was refused: %s", limit, error)
+            if limit > 1:
+                self._limit = limit // 2
+                return self._fire(self._limit)
+            with self._store.fire(1) as batch:
+                for due in batch.due:
+                    batch.push_ahead(due, str(error))
+            return 1
 
-    def _fire_all(self) -> None:
-        more = self._fire(FIRST_BATCH)
-        while more:
-            more = self._fire(BATCH)
-
-    def _fire(self, limit: int) -> bool:
-        """One batch. True when there may be more due rows."""
+    def _fire_batch(self, limit: int) -> int:
         boot_us = self._clock.boot_us()
         with self._live.reserve(limit) as room:
             offer = self._offer(room)
@@ -116,7 +140,7 @@ class Scheduler:
                 claims = batch.commit(self._plans(batch), offer if room else None)
             self._unanswered = None
             self._dispatch(claims, boot_us)
-        return count == limit
+        return count
 
     def _offer(self, room: int) -> Offer:
         labels = self._node.place_labels

@@ -477,7 +477,7 @@ def test_files_that_are_named_exist():
 
 
 def test_a_file_that_is_not_there_is_noticed():
-    assert missing_files("see store/postgres.py and store/base.py") == ["store/postgres.py"]
+    assert missing_files("see store/oracle.py and store/base.py") == ["store/oracle.py"]
 
 
 def test_each_source_file_stands_in_the_picture_of_the_house():

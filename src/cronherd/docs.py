@@ -45,7 +45,6 @@ NOT_YET = "; nothing writes it yet"
 BLOCK = "\b"  # click keeps the lines of a paragraph that begins with it
 # Codes that are put together where they are raised, by file and as they are written there.
 COMPUTED = {
-    ("service.py", "f'bad_{what}'"): ("bad_state", "bad_outcome"),
     ("store/claims.py", "answer.reason.value"): ("overlap", "queue_full", "previous_unknown"),
     ("api/problem.py", "status.name.lower()"): ("bad_request",),
 }

@@ -256,9 +256,9 @@ def test_it_keeps_the_spelling_of_numbers_in_the_environment():
         ("timeout", [5], "timeout: must be a duration, not a list (write 90s, 10m, 1h30m or 1d)"),
         (
             "takeover_after",
-            "29s",
+            "19s",
             (
-                "takeover_after: must be at least 30s "
+                "takeover_after: must be at least 20s "
                 "(a shorter one could start what still runs; or write never)"
             ),
         ),

@@ -54,6 +54,16 @@ class Databases:
             db.close()
 
     @contextmanager
+    def open_beside(self, db: Database) -> Iterator[Database]:
+        """Connections of their own for whoever only looks, where there may be several."""
+        own = Database(self._dialect()) if self.is_server else db
+        try:
+            yield own
+        finally:
+            if own is not db:
+                own.close()
+
+    @contextmanager
     def open_beats(self, db: Database, new_id: Callable[[], str]) -> Iterator[SqlBeats]:
         """The lease and the hints; on a connection of its own where there may be several."""
         own = Database(self._dialect(), most=1) if self.is_server else db

@@ -12,6 +12,7 @@ from cronherd.databases import Databases
 from cronherd.domain.errors import Conflict, CronherdError
 from cronherd.domain.instant import zone_names
 from cronherd.places import claim_state
+from cronherd.store.database import Database, fetch
 from cronherd.store.migrate import check_schema
 
 # Below this a day of output may not fit.
@@ -48,11 +49,24 @@ def _database(place: Place, databases: Databases) -> list[Finding]:
             with db.glance() as connection:
                 found = [Finding(*fact) for fact in db.dialect.check(connection)]
             check_schema(db)
+            found += _zone_rules(db)
     except Conflict:
         return [_holder(place)]
     except CronherdError as error:
         return [Finding("error", "database", str(error))]
     return [Finding("ok", "database", "the schema is up to date"), *found]
+
+
+def _zone_rules(db: Database) -> list[Finding]:
+    """All nodes compute the same instants only with the same rules of the world's clocks."""
+    with db.glance() as connection:
+        rows = fetch(connection, "SELECT name, tzdata FROM node WHERE lease_us > now_us()")
+    ours = version_of("tzdata")
+    others = sorted(f"{name}: {rules}" for name, rules in rows if rules != ours)
+    if not others:
+        return []
+    text = f"zone rules {ours} here, others elsewhere ({', '.join(others[:5])}): update them"
+    return [Finding("warning", "zone rules", text)]
 
 
 def _holder(place: Place) -> Finding:

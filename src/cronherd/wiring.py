@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -54,13 +54,19 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     _log(config)
     if apply:  # before anything is made: a fault here has a place in a file
         build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
-    with _state(place) as lock, _open(config, place) as (db, beats):
+    with (
+        _state(place) as lock,
+        _open(config, place) as (db, beats),
+        ExitStack() as stack,
+    ):
         _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
         store = SqlStore(db, new_id)
         signals = _Signals()
         agent = _agent(config, place, store, beats, lock, signals)
         closing = threading.Event()
-        service = _service(config, store, agent, closing)
+        # People who look at long lists do not hold up what fires.
+        shown = stack.enter_context(Databases(config, place, CLOCK).open_beside(db))
+        service = _service(config, SqlStore(shown, new_id), agent, closing)
         if apply:
             _apply(config, service)
         server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)

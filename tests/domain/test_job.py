@@ -178,6 +178,6 @@ def test_a_takeover_waits_for_the_lease_and_the_grace(grace: str, least: str):
     assert (caught.value.code, caught.value.where) == ("bad_takeover_after", "takeover_after")
 
 
-def test_a_grace_longer_than_the_usual_takeover_needs_another_one():
-    with pytest.raises(Invalid, match="at least 20m20s, or never"):
-        build_job({"name": "a", "command": "x", "grace": "20m"})
+def test_a_grace_longer_than_the_usual_takeover_moves_it():
+    job = build_job({"name": "a", "command": "x", "grace": "20m"})
+    assert job.takeover_after_us == parse_duration("20m20s")

@@ -37,15 +37,16 @@ from cronherd.definition.faults import (
 )
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
-from cronherd.domain.instant import SECOND_US
 from cronherd.domain.job import NAME_LENGTH, name_key
 from cronherd.domain.policy import (
     GRACE_US,
+    LEASE_US,
     ON_TIME_US,
     OUTPUT_HEAD,
     OUTPUT_TAIL,
     QUEUE_MAX,
     TAKEOVER_AFTER_US,
+    TAKEOVER_SLACK_US,
     Catchup,
     CatchupMode,
     Delivery,
@@ -62,7 +63,7 @@ MAX_ARGUMENTS = 1_000
 MAX_ENV = 1_000
 MAX_TAGS = 50
 MAX_OUTPUT = 16 * 1024 * 1024  # it lives in your database
-LEAST_TAKEOVER_US = 30 * SECOND_US  # lease + grace + 5 s: sooner, two nodes could own one run
+LEAST_TAKEOVER_US = LEASE_US + TAKEOVER_SLACK_US  # and the job's own grace, see build_job
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?")
@@ -337,7 +338,7 @@ class JobDefinition(Shape):
     )
     takeover_after: Annotated[str, Kind(_read_takeover, {"type": ["string", "number"]})] = Field(
         default=format_duration(TAKEOVER_AFTER_US),
-        description="How long a silent node keeps the run; at least 30s, or never.",
+        description="How long a silent node keeps the run: at least 20s and the grace, or never.",
     )
     run_on: Annotated[dict[str, str] | None, LABELS] = Field(
         default=None, description="The labels a node must have to run the job."

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cronherd.domain.duration import format_duration, parse_duration
@@ -153,18 +153,20 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
         catchup=_catchup(spec),
         **{_FIELDS.get(key, key): value for key, value in optional.items()},
     )
-    _check(job)
+    least_us = LEASE_US + job.grace_us + TAKEOVER_SLACK_US
+    if "takeover_after" not in optional:  # whoever asks for a long grace need not know the rule
+        job = replace(job, takeover_after_us=max(TAKEOVER_AFTER_US, least_us))
+    _check(job, least_us)
     return job
 
 
-def _check(job: Job) -> None:
+def _check(job: Job, least_us: int) -> None:
     if job.chained and job.overlap is Overlap.ALLOW:
         raise Invalid(
             "'after' counts from the end of the previous run, so runs cannot overlap",
             code="bad_overlap",
             where="overlap",
         )
-    least_us = LEASE_US + job.grace_us + TAKEOVER_SLACK_US
     if job.takeover_after_us is not None and job.takeover_after_us < least_us:
         raise Invalid(
             f"must be longer than 'grace' by the lease and a margin: "

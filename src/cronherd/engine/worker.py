@@ -16,8 +16,10 @@ log = logging.getLogger("cronherd")
 
 # Claims in one transaction.
 BATCH = 200
-# Without a hint a worker looks this often.
+# A node that can take nothing looks again after this.
 POLL_S = 1.0
+# Whoever looks for due slots sees ready runs too and wakes the worker; this is the net below.
+IDLE_S = 30.0
 # While more is ready than fits, places are filled a few at a time, for the price of one claim.
 FILL_S = 0.02
 FILL_SHARE = 2
@@ -70,7 +72,7 @@ class Worker:
         self._crowded = len(claims) == room
         if len(claims) == BATCH:
             return 0.0
-        return FILL_S if self._crowded else POLL_S
+        return FILL_S if self._crowded else IDLE_S
 
     def wants_more(self) -> bool:
         """Whether freed places are worth a claim at once.

@@ -1,7 +1,7 @@
 """Connections and transactions: where an error of a driver becomes a sentence.
 
-Every verb runs as one function inside `write`, `read` or `glance`; on any error the whole of it is
-rolled back, and nothing is caught inside. Statements are written once, with `?` for a value and
+Every verb runs as one function inside `write`, `read`, `glance` or `change`; on any error the
+whole of it is rolled back, and nothing is caught inside. Statements are written once, with `?` for a value and
 `IN ?` for a list; what differs between databases stands in them as a mark:
 
     now_us()            the database's clock, UTC microseconds
@@ -191,6 +191,12 @@ class Database:
     def glance(self) -> Iterator[Connection]:
         """Single statements, each its own view: cheaper than `read` where one is enough."""
         with _explained(self.dialect), self._readers.take() as connection:
+            yield connection
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """Single statements that may write, each a transaction of its own."""
+        with _explained(self.dialect), self._writers.take() as connection:
             yield connection
 
     def now_us(self) -> int:

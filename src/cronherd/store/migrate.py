@@ -48,7 +48,7 @@ def upgrade_schema(db: Database, *, timezone: str, incarnation: str) -> str:
         facts = {"schema": str(SCHEMA_VERSION), "min_code": str(MIN_PROGRAM)}
         if "timezone" not in found:
             facts |= {"timezone": timezone, "incarnation": incarnation}
-        facts |= {} if "hold" in found else {"hold": ""}
+        facts |= {"hold": found.get("hold", ""), "database": db.dialect.name}
         for key, value in facts.items():
             if key in found:
                 change = meta.update().where(meta.c.key == key).values(value=value)

@@ -22,7 +22,8 @@ WHERE removed_us IS NULL
 # Runs are looked for only where a lease has run out: the many who live cost nothing more.
 PEERS = f"""
 SELECT {FIELDS}, CASE WHEN lease_us <= now_us() AND
-EXISTS (SELECT 1 FROM run r WHERE r.node_id = node.id) THEN 1 ELSE 0 END, now_us()
+EXISTS (SELECT 1 FROM run r WHERE r.node_id = node.id) THEN 1 ELSE 0 END, now_us(),
+EXISTS (SELECT 1 FROM meta WHERE "key" = 'hold' AND value <> '')
 FROM node WHERE id <> ? AND removed_us IS NULL
 """
 BY_ID = f"SELECT {FIELDS}, 0 FROM node WHERE id = ? /*lock*/"
@@ -101,7 +102,7 @@ class NodeRows:
 
     def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
         stored = to_stored(node_id)
-        with self._db.write() as connection:
+        with self._db.change() as connection:
             if one(connection, RENEW, (lease_us, stored, incarnation)) != 1:
                 return Renewal(ours=False)
             drained, hold = fetch(connection, RENEWED, (stored,))[0]
@@ -121,10 +122,9 @@ class NodeRows:
     def peers(self, node_id: str) -> Peers:
         with self._db.glance() as connection:
             rows = fetch(connection, PEERS, (to_stored(node_id),))
-            held = fetch(connection, HOLD.replace("/*lock*/", "")) if rows else ()
         return Peers(
-            now_us=rows[0][-1] if rows else 0,
-            hold=bool(held and held[0][0]),
+            now_us=rows[0][-2] if rows else 0,
+            hold=bool(rows and rows[0][-1]),
             nodes=tuple(map(_node, rows)),
         )
 

@@ -1,8 +1,8 @@
 """Connections and transactions: where an error of a driver becomes a sentence.
 
 Every verb runs as one function inside `write`, `read`, `glance` or `change`; on any error the
-whole of it is rolled back, and nothing is caught inside. Statements are written once, with `?` for a value and
-`IN ?` for a list; what differs between databases stands in them as a mark:
+whole of it is rolled back, and nothing is caught inside. Statements are written once, with `?` for
+a value and `IN ?` for a list; what differs between databases stands in them as a mark:
 
     now_us()            the database's clock, UTC microseconds
     /*by primary*/      after a table: lock by its primary key (MySQL, MariaDB)

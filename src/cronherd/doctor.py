@@ -12,8 +12,9 @@ from cronherd.databases import Databases
 from cronherd.domain.errors import Conflict, CronherdError
 from cronherd.domain.instant import zone_names
 from cronherd.places import claim_state
-from cronherd.store.database import Database, fetch
+from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema
+from cronherd.store.sqlstore import SqlStore
 
 # Below this a day of output may not fit.
 LITTLE_SPACE = 1 << 30
@@ -59,10 +60,9 @@ def _database(place: Place, databases: Databases) -> list[Finding]:
 
 def _zone_rules(db: Database) -> list[Finding]:
     """All nodes compute the same instants only with the same rules of the world's clocks."""
-    with db.glance() as connection:
-        rows = fetch(connection, "SELECT name, tzdata FROM node WHERE lease_us > now_us()")
-    ours = version_of("tzdata")
-    others = sorted(f"{name}: {rules}" for name, rules in rows if rules != ours)
+    ours, now_us = version_of("tzdata"), db.now_us()
+    nodes = [node for node in SqlStore(db, str).nodes() if node.alive(now_us)]
+    others = sorted(f"{node.name}: {node.tzdata}" for node in nodes if node.tzdata != ours)
     if not others:
         return []
     text = f"zone rules {ours} here, others elsewhere ({', '.join(others[:5])}): update them"

@@ -94,7 +94,10 @@ class Dialect(Protocol):
         ...
 
     def advance(self, connection: Connection, rows: Sequence[Values]) -> int:
-        """Compare-and-set of due rows: (next, slot, last, seq, id, seen next, version)."""
+        """Compare-and-set of due rows: (next, slot, last, seq, id, seen next, version).
+
+        A pause is over unless the next slot to be looked at lies in it as well.
+        """
         ...
 
     def claim(

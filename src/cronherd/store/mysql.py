@@ -60,7 +60,8 @@ next_us BIGINT PATH '$[0]', slot_us BIGINT PATH '$[1]', last_us BIGINT PATH '$[2
 seq BIGINT PATH '$[3]', id CHAR(32) PATH '$[4]', seen_us BIGINT PATH '$[5]', version INT PATH '$[6]'
 )) v STRAIGHT_JOIN job_due d ON d.job_id = UNHEX(v.id)
 SET d.next_us = v.next_us, d.slot_us = v.slot_us, d.last_slot_us = v.last_us, d.seq = v.seq,
-d.paused_until_us = NULL
+d.paused_until_us =
+CASE WHEN v.next_us IS NOT NULL AND v.slot_us < d.paused_until_us THEN d.paused_until_us END
 WHERE d.next_us = v.seen_us AND d.version = v.version AND v.last_us > d.last_slot_us
 """
 READY = """

@@ -56,7 +56,8 @@ WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ? FOR UPDATE SKIP L
 """
 ADVANCE = """
 UPDATE job_due d SET next_us = v.next_us, slot_us = v.slot_us, last_slot_us = v.last_us,
-seq = v.seq, paused_until_us = NULL
+seq = v.seq, paused_until_us =
+CASE WHEN v.next_us IS NOT NULL AND v.slot_us < d.paused_until_us THEN d.paused_until_us END
 FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::uuid[], ?::bigint[], ?::int[])
 AS v(next_us, slot_us, last_us, seq, id, seen_us, version)
 WHERE d.job_id = v.id AND d.next_us = v.seen_us AND d.version = v.version

@@ -16,7 +16,7 @@ from cronherd.store import permits
 from cronherd.store.chains import rearm_after, unarmed
 from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one
 from cronherd.store.definitions import JobCache
-from cronherd.store.duerows import lock_due
+from cronherd.store.duerows import let_go, lock_due, read_row
 from cronherd.store.endings import end_unstarted
 from cronherd.store.events import EventRows
 from cronherd.store.firing import FENCE_SHIFT
@@ -59,6 +59,13 @@ SELECT id, place FROM run WHERE state = 'ready' AND ready_us < ? AND place <> ''
 """
 SEND_BACK = """
 UPDATE run SET state = 'waiting', wait_key = ?, excl_key = NULL, excl_n = NULL WHERE id = ?
+"""
+
+# Held runs of a job whose pause ran out: its next slot may be far away, or never come.
+PAUSED_OUT = """
+SELECT DISTINCT r.job_id FROM run r JOIN job_due d ON d.job_id = r.job_id
+JOIN job j ON j.id = r.job_id
+WHERE r.state = 'held' AND d.paused_until_us <= ? AND j.enabled LIMIT 100
 """
 
 BATCH = 100  # waiters of one key in one transaction
@@ -136,12 +143,13 @@ class PromotionRows:
         return many(connection, LET_IN, let_in)
 
     def sweep(self) -> list[str]:
-        """Delayed runs become ready, expired ones end, lost chains are re-armed."""
+        """Delayed runs become ready, expired ones end, lost chains and held runs go on."""
         with self._db.glance() as connection:
             now_us = self._db.dialect.now_us(connection)
             delayed = [row[0] for row in fetch(connection, DELAYED, (now_us,))]
             expired = dict(tuple(row) for row in fetch(connection, EXPIRED, (now_us,)))
             chains = unarmed(connection)
+            paused = [row[0] for row in fetch(connection, PAUSED_OUT, (now_us,))]
             unclaimed = dict(
                 tuple(row) for row in fetch(connection, UNCLAIMED, (now_us - UNCLAIMED_US,))
             )
@@ -151,6 +159,9 @@ class PromotionRows:
                 self._wake(connection, delayed)
                 self._expire(connection, expired, now_us)
                 self._rearm(connection, [*expired.values(), *chains], now_us)
+        if paused:
+            with self._db.write() as connection:
+                self._go_on(connection, paused)
         if unclaimed:
             with self._db.write() as connection:
                 self._send_back(connection, unclaimed)
@@ -172,6 +183,15 @@ class PromotionRows:
         for name in rearm_after(connection, self._cache, job_ids, now_us):
             text = "its chain was re-armed"
             self._events.add(connection, EventKind.JOB_CHANGED, name, "sweep", text)
+
+    def _go_on(self, connection: Connection, job_ids: Sequence[bytes]) -> None:
+        """Those of these jobs that nobody has stopped anew let their held runs in."""
+        lock_due(connection, job_ids)
+        now_us = self._db.dialect.now_us(connection)
+        for job_id in job_ids:
+            row = read_row(connection, job_id)
+            if row is not None and row.enabled and not row.paused(now_us):
+                let_go(connection, job_id, now_us)
 
     def _send_back(self, connection: Connection, unclaimed: Mapping[bytes, str]) -> None:
         """Ready runs for which no live node fits any more let go of what they hold."""

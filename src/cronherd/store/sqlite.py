@@ -27,7 +27,8 @@ SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us FRO
 WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ?
 """
 ADVANCE = """
-UPDATE job_due SET next_us = ?1, slot_us = ?2, last_slot_us = ?3, seq = ?4, paused_until_us = NULL
+UPDATE job_due SET next_us = ?1, slot_us = ?2, last_slot_us = ?3, seq = ?4,
+paused_until_us = CASE WHEN ?1 IS NOT NULL AND ?2 < paused_until_us THEN paused_until_us END
 WHERE job_id = ?5 AND next_us = ?6 AND version = ?7 AND ?3 > last_slot_us
 """
 READY = """

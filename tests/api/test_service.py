@@ -358,8 +358,8 @@ def test_the_runs_of_a_dead_node_end_as_their_jobs_say(service: Service, shelf: 
     assert (plain.token, plain.exit.started_us, plain.exit.ended_us) == (
         "t1", NOW_US - HOUR_US, NOW_US,
     )  # fmt: skip
-    assert (plain.next_slot_us, again.verdict.retry_us) == (None, NOW_US)
-    assert chained.next_slot_us == NOW_US + 300 * SECOND_US
+    assert (plain.rearms, again.verdict.wait_us) == (False, 0)
+    assert chained.rearms
     assert shelf.told == [("promote", "j1"), ("wake",)]
 
 

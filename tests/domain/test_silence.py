@@ -14,6 +14,7 @@ class Sky:
         self.watch = Watch()
         self.now_us = 1_000 * SECOND_US
         self.boot_us = 50 * SECOND_US
+        self.call_us = 0
         self.beat = 1
         self.lease_us = self.now_us + LEASE_US
 
@@ -26,7 +27,7 @@ class Sky:
             id="n", name="n", incarnation="i", boot_id="b", capacity=1,
             beat=self.beat, lease_us=self.lease_us,
         )  # fmt: skip
-        return self.watch.observe([node], self.now_us, self.boot_us)
+        return self.watch.observe([node], self.now_us, self.boot_us, self.boot_us + self.call_us)
 
     def looks(self, seconds: int) -> list[Silent]:
         """A look each heartbeat for so long; the last one's answer."""
@@ -94,6 +95,15 @@ def test_a_beat_ends_the_silence_even_when_its_lease_has_run_out_again() -> None
     sky.beat += 1
     (silent,) = sky.looks(5)
     assert silent.for_us == 0
+
+
+def test_a_slow_look_counts_for_the_node_that_was_looked_at() -> None:
+    sky = Sky()
+    sky.call_us = 3 * SECOND_US
+    sky.look()
+    sky.call_us = 0
+    (silent,) = sky.looks(30)
+    assert silent.for_us == 27 * SECOND_US
 
 
 def test_how_long_a_claim_is_known_begins_with_the_first_sight_of_it() -> None:

@@ -13,7 +13,7 @@ from cronherd.store.base import Ending
 SECOND_US = 1_000_000
 
 
-def _ending(outcome: Outcome, *, retry_us: int | None = None, **seen: object) -> Ending:
+def _ending(outcome: Outcome, *, wait_us: int | None = None, **seen: object) -> Ending:
     words: dict[str, object] = {"started_us": 0, "ended_us": 2 * SECOND_US, **seen}
     return Ending(
         run_id="0123456789abcdef0123456789abcdef",
@@ -21,7 +21,7 @@ def _ending(outcome: Outcome, *, retry_us: int | None = None, **seen: object) ->
         token="t",
         attempt=1,
         exit=Exit(**words),  # type: ignore[arg-type]
-        verdict=Verdict(outcome=outcome, retry_us=retry_us),
+        verdict=Verdict(outcome=outcome, wait_us=wait_us),
     )
 
 
@@ -34,7 +34,7 @@ def _ending(outcome: Outcome, *, retry_us: int | None = None, **seen: object) ->
             logging.INFO,
         ),
         (
-            _ending(Outcome.FAILED, exit_code=3, retry_us=5),
+            _ending(Outcome.FAILED, exit_code=3, wait_us=5),
             "backup: failed after 2s with exit code 3 and is tried again, run 01234567",
             logging.WARNING,
         ),

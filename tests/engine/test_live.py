@@ -44,3 +44,11 @@ def test_a_worker_takes_nothing_while_the_scheduler_fires_into_the_same_places(
         assert rig.supervisor.started == []
     rig.worker.tick()
     assert len(rig.supervisor.started) == 2
+
+
+def test_what_was_claimed_meanwhile_shows_in_the_count_of_moves() -> None:
+    live = LiveRuns(2)
+    before = live.moves()
+    with live.reserve(1):
+        assert live.moves() is None
+    assert live.moves() not in {before, None}

@@ -19,13 +19,16 @@ _RETRIED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_STARTED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`outcome` is of the attempt; with `retry_us` set the run goes on with a new attempt then.
+    """`outcome` is of the attempt; with `wait_us` set the run goes on, that much later.
+
+    A length and not an instant: the host's clock, which saw the end, is not the one that decides
+    what is due.
 
     `void`: the claim was never used; the same attempt may be claimed again.
     """
 
     outcome: Outcome
-    retry_us: int | None = None
+    wait_us: int | None = None
     void: bool = False
 
 
@@ -35,10 +38,10 @@ def judge(job: Job, attempt: int, ending: Exit, chance: float) -> Verdict:
         return Verdict(outcome=Outcome.NOT_STARTED, void=True)
     outcome = outcome_of(ending)
     if outcome is Outcome.LOST and job.delivery is Delivery.AT_LEAST_ONCE:
-        return Verdict(outcome=outcome, retry_us=ending.ended_us)
+        return Verdict(outcome=outcome, wait_us=0)
     if outcome in _RETRIED and attempt <= job.retry.most:
         delay_us = job.retry.delay_us(attempt, chance)
-        return Verdict(outcome=outcome, retry_us=ending.ended_us + delay_us)
+        return Verdict(outcome=outcome, wait_us=delay_us)
     return Verdict(outcome=outcome)
 
 

@@ -37,25 +37,28 @@ class Watch:
         self._first.clear()
         self._looked_us = None
 
-    def observe(self, nodes: Iterable[Node], now_us: int, boot_us: int) -> list[Silent]:
+    def observe(
+        self, nodes: Iterable[Node], now_us: int, asked_us: int, answered_us: int
+    ) -> list[Silent]:
         """Take note of a look; those that are silent by both clocks.
 
-        `now_us` is the database's, `boot_us` ours before the look was asked for.
+        `now_us` is the database's, the others ours around the look: a beat that is new may be as
+        young as the answer, and a silence lasts at least until it was asked.
         """
-        if self._looked_us is not None and boot_us - self._looked_us > PATIENCE_US:
+        if self._looked_us is not None and asked_us - self._looked_us > PATIENCE_US:
             self.forget()
-        self._looked_us = boot_us
+        self._looked_us = answered_us
         silent: list[Silent] = []
         seen: dict[str, tuple[int, int]] = {}
         for node in nodes:
             # A beat only ever grows, whoever lives under the node's id.
-            beat, since_us = self._seen.get(node.id, (-1, boot_us))
+            beat, since_us = self._seen.get(node.id, (-1, answered_us))
             if beat != node.beat:
-                since_us = boot_us
+                since_us = answered_us
             seen[node.id] = (node.beat, since_us)
             if not node.alive(now_us):
                 renewed_us = node.lease_us - LEASE_US
-                for_us = min(boot_us - since_us, now_us - renewed_us)
+                for_us = max(0, min(asked_us - since_us, now_us - renewed_us))
                 silent.append(Silent(node=node, for_us=for_us))
         self._seen = seen
         return silent

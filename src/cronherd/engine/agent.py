@@ -259,12 +259,14 @@ class Life:
         store = self._parts.store
         look = store.look(self._node.id, 0)
         self._worker.cancel(look.cancels)
-        if self._live.all() or self._finisher.busy:
+        moves = self._live.moves()
+        if moves is None or self._finisher.busy:
             return False
         if store.promote(store.sweep()):
             self._starters[1].wake()
             return False
-        return not store.look(self._node.id, 0).ready
+        # A run that was claimed while we looked is neither ready nor was it here before.
+        return not store.look(self._node.id, 0).ready and self._live.moves() == moves
 
     def drain(self, timeout_s: float) -> bool:
         """Start nothing new; wait for what runs."""

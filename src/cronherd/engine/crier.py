@@ -61,6 +61,6 @@ def _sentence(name: str, ending: Ending) -> str:
         words.append(f"by signal {seen.signal}")
     if seen.error_text:
         words.append(f"({seen.error_text})")
-    if ending.verdict.retry_us is not None:
+    if ending.verdict.wait_us is not None:
         words.append("and is tried again")
     return f"{' '.join(words)}, run {ending.run_id[:SHORT]}"

@@ -22,6 +22,7 @@ class LiveRuns:
         self.drained = False
         self._claims: dict[Key, Claim] = {}
         self._reserved = 0
+        self._moves = 0
         self._changed = threading.Condition()
 
     def free(self) -> int:
@@ -35,6 +36,7 @@ class LiveRuns:
         with self._changed:
             room = min(most, self._free())
             self._reserved += room
+            self._moves += 1
         try:
             yield room
         finally:
@@ -46,9 +48,15 @@ class LiveRuns:
             return 0
         return max(0, self.capacity - len(self._claims) - self._reserved)
 
+    def moves(self) -> int | None:
+        """Counts whatever is done here; None while something is held or about to be."""
+        with self._changed:
+            return None if self._claims or self._reserved else self._moves
+
     def add(self, claims: Iterable[Claim]) -> None:
         """These runs are ours now."""
         with self._changed:
+            self._moves += 1
             for claim in claims:
                 self._claims[claim.run_id, claim.attempt] = claim
 

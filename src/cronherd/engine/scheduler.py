@@ -66,7 +66,7 @@ class Scheduler:
         self._limit = FIRST_BATCH
         self._due_boot_us: int | None = None
         self._looked_us = clock.boot_us()
-        self._offset_us = store.now_us() - self._looked_us
+        self._offset_us: int | None = None
 
     def tick(self) -> float:
         """Seconds to sleep: until the next due instant, at most about one."""
@@ -98,9 +98,10 @@ class Scheduler:
         """What is due next, and the boot clock of that answer."""
         look = self._store.look(self._node.id, HORIZON_US)
         boot_us = self._clock.boot_us()
-        if look.now_us - boot_us > self._offset_us + LEASE_US // 2:
+        offset_us = look.now_us - boot_us
+        if self._offset_us is not None and offset_us > self._offset_us + LEASE_US // 2:
             self._renew()
-        self._offset_us, self._looked_us = look.now_us - boot_us, boot_us
+        self._offset_us, self._looked_us = offset_us, boot_us
         return look, boot_us
 
     def _fire_all(self) -> bool:

@@ -51,7 +51,8 @@ class Watcher:
             self._watch.forget()
             return HEARTBEAT_US / SECOND_US
         known: list[tuple[str, str]] = []
-        for silent in self._watch.observe(peers.nodes, peers.now_us, boot_us):
+        answered_us = self._clock.boot_us()
+        for silent in self._watch.observe(peers.nodes, peers.now_us, boot_us, answered_us):
             if silent.node.live:
                 known += self._look_at(silent, peers.now_us, boot_us)
         self._watch.keep(known)

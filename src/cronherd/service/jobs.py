@@ -50,9 +50,7 @@ class JobDesk(Desk):
     def create_job(self, definition: object, actor: str, source: str = BY_HAND) -> Json:
         """A new job. Raises InvalidInput, or Conflict when the name is taken."""
         job = self._read(definition)
-        write = JobWrite(
-            id=self._new_id(), job=job, enabled=_enabled(job, default=True), source=source
-        )
+        write = JobWrite(id=self._new_id(), job=job, enabled=_said(job), source=source)
         self._catalog.save_jobs([write], actor)
         self._wake()
         return self.show_job(job.name)
@@ -64,7 +62,7 @@ class JobDesk(Desk):
         write = JobWrite(
             id=row.id,
             job=job,
-            enabled=_enabled(job, default=row.enabled),
+            enabled=_said(job),
             source=row.source,
             version=row.version if version is None else version,
         )
@@ -163,8 +161,7 @@ class JobDesk(Desk):
 
     def _change(self, job: Job, row: JobRow | None, source: str) -> tuple[Json, JobWrite | None]:
         if row is None:
-            enabled = _enabled(job, default=True)
-            write = JobWrite(id=self._new_id(), job=job, enabled=enabled, source=source)
+            write = JobWrite(id=self._new_id(), job=job, enabled=_said(job), source=source)
             return {"name": job.name, "change": "create", "differences": []}, write
         if row.source not in {source, BY_HAND}:
             raise Conflict(
@@ -172,14 +169,15 @@ class JobDesk(Desk):
                 code="other_source",
                 hint="rename one of the two, or delete the other first",
             )
-        enabled = _enabled(job, default=row.enabled)
+        said = _said(job)
+        enabled = row.enabled if said is None else said
         new = {key: value for key, value in job.spec.items() if key != "enabled"}
         differences = changed(
             {**definition_of(row), "enabled": row.enabled}, {**new, "enabled": enabled}
         )
         if not differences and row.source == source:
             return {"name": job.name, "change": "none", "differences": []}, None
-        write = JobWrite(id=row.id, job=job, enabled=enabled, source=source, version=row.version)
+        write = JobWrite(id=row.id, job=job, enabled=said, source=source, version=row.version)
         return {"name": job.name, "change": "update", "differences": differences}, write
 
     def _read(self, definition: object) -> Job:
@@ -212,5 +210,7 @@ def _at(number: int, fault: Invalid) -> Invalid:
     return Invalid(fault.text, code=fault.code, hint=fault.hint, where=where)
 
 
-def _enabled(job: Job, *, default: bool) -> bool:
-    return bool(job.spec.get("enabled", default))
+def _said(job: Job) -> bool | None:
+    """Whether its definition says that it is enabled; None when it says nothing."""
+    said = job.spec.get("enabled")
+    return None if said is None else bool(said)

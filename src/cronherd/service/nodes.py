@@ -63,8 +63,8 @@ class NodeDesk(Desk):
         return {
             "removed": node.name,
             "id": node.id,
-            "lost": [end.run_id for end in endings if end.verdict.retry_us is None],
-            "started_again": [end.run_id for end in endings if end.verdict.retry_us is not None],
+            "lost": [end.run_id for end in endings if end.verdict.wait_us is None],
+            "started_again": [end.run_id for end in endings if end.verdict.wait_us is not None],
         }
 
     def set_hold(self, actor: str, *, hold: bool) -> Json:
@@ -114,17 +114,5 @@ def _lost(claim: Claim, node: Node, now_us: int, actor: str) -> Ending:
     ending = lost_exit(
         claim.started_us, now_us, f"its node '{node.name}' was declared dead by {who}"
     )
-    job = claim.job
-    verdict = judge(job, claim.attempt, ending, 0.0)  # a loss is tried again at once: no jitter
-    following_us = None
-    if job.chained and job.schedule is not None and claim.slot_us is not None:
-        following_us = job.schedule.next_after(now_us) if verdict.retry_us is None else None
-    return Ending(
-        run_id=claim.run_id,
-        job_id=claim.job_id,
-        token=claim.token,
-        attempt=claim.attempt,
-        exit=ending,
-        verdict=verdict,
-        next_slot_us=following_us,
-    )
+    # A loss is tried again at once: no jitter.
+    return claim.ended(ending, judge(claim.job, claim.attempt, ending, 0.0))

@@ -33,11 +33,8 @@ class Claim:
     started_us: int | None = None
 
     def ended(self, seen: Exit, verdict: Verdict) -> "Ending":
-        """The end of this attempt; of an `after` job also when its next slot is."""
-        again = verdict.void or verdict.retry_us is not None
-        following_us = None
-        if self.job.chained and self.job.schedule and self.slot_us is not None and not again:
-            following_us = self.job.schedule.next_after(seen.ended_us)
+        """The end of this attempt."""
+        again = verdict.void or verdict.wait_us is not None
         return Ending(
             run_id=self.run_id,
             job_id=self.job_id,
@@ -45,7 +42,7 @@ class Claim:
             attempt=self.attempt,
             exit=seen,
             verdict=verdict,
-            next_slot_us=following_us,
+            rearms=self.job.chained and self.slot_us is not None and not again,
         )
 
 
@@ -88,7 +85,7 @@ class Chunk:
 
 @dataclass(slots=True, kw_only=True)
 class Ending:
-    """An attempt's end with the judge's verdict."""
+    """An attempt's end with the judge's verdict; `rearms`: the next slot of its `after` job."""
 
     run_id: str
     job_id: str
@@ -96,7 +93,7 @@ class Ending:
     attempt: int
     exit: Exit
     verdict: Verdict
-    next_slot_us: int | None = None
+    rearms: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,11 +163,14 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobWrite:
-    """One job to be saved: `version` is the one that was read, None for a new job."""
+    """One job to be saved: `version` is the one that was read, None for a new job.
+
+    `enabled` None leaves it as it is at that moment; a new job is enabled.
+    """
 
     id: str
     job: Job
-    enabled: bool
+    enabled: bool | None
     source: str
     version: int | None = None
 

@@ -12,7 +12,7 @@ from cronherd.domain.run import Cause, Outcome, Reason, RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, Look, Requested
 from cronherd.store.chains import rearm_after
-from cronherd.store.database import Connection, Database, Row, fetch, one
+from cronherd.store.database import Connection, Database, Row, fetch, one, plain
 from cronherd.store.definitions import JobCache
 from cronherd.store.endings import ask_to_end, end_unstarted, make_room
 from cronherd.store.events import EventRows
@@ -123,7 +123,7 @@ class ClaimRows:
                 good.append(row)
                 continue
             now_us = self._db.dialect.now_us(connection)
-            end_unstarted(connection, [row[0]], Outcome.NOT_STARTED, job[:400], now_us)
+            end_unstarted(connection, [row[0]], Outcome.NOT_STARTED, plain(job, 400), now_us)
         return [_claim(row, jobs) for row in good]
 
     def _claims(self, connection: Connection, rows: Sequence[Row]) -> list[Claim]:

@@ -42,8 +42,8 @@ class ControlRows:
     def set_enabled(self, job_id: str, actor: str, *, enabled: bool) -> list[str]:
         with self._db.write() as connection:
             row, job = _locked(connection, job_id)
-            if row.enabled == enabled:
-                return []
+            if row.enabled == enabled:  # asked again: who was first is still first
+                return [] if enabled else lock_runs(connection, row.id)[1]
             now_us = self._db.dialect.now_us(connection)
             one(connection, SET_ENABLED, (enabled, now_us, row.id))
             if enabled:

@@ -6,7 +6,7 @@ from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.run import Outcome
 from cronherd.store.base import Ending
-from cronherd.store.database import Database, fetch, one
+from cronherd.store.database import Database, fetch, one, plain
 from cronherd.store.events import EventRows
 
 CALLED_LOST = """
@@ -53,7 +53,7 @@ class CorrectionRows:
 
     def _correct(self, run_id: bytes, job_id: bytes, fence: int, ending: Ending) -> None:
         seen = ending.exit
-        text = seen.error_text[:ERROR_LENGTH]
+        text = plain(seen.error_text, ERROR_LENGTH)
         with self._db.write() as connection:
             fetch(connection, LOCK_DUE, (job_id,))
             if fetch(connection, NEWER, (job_id, fence, job_id, fence)):

@@ -272,6 +272,17 @@ def _spread(sql: str, lengths: tuple[int, ...]) -> str:
     return "".join(piece + mark for piece, mark in zip(pieces, [*marks, ""], strict=True))
 
 
+def plain(text: str, length: int) -> str:
+    """So much of a text that every database takes it: no NUL, no half of a character.
+
+    An end whose words were refused would be sent again for ever.
+    """
+    cut = text[:length]
+    if cut.isprintable():
+        return cut
+    return cut.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
 def written(sql: str, marks: Mapping[str, str]) -> str:
     """A statement with its marks replaced by what one database says for them."""
     for mark, words in marks.items():
@@ -285,6 +296,8 @@ def _explained(dialect: Dialect) -> Iterator[None]:
         yield
     except dialect.driver_error as error:
         raise dialect.explain(error) from error
+    except UnicodeError as error:
+        raise StatementRefused("the text has characters that no database takes") from error
 
 
 def _roll_back(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Reason
 from cronherd.store.base import LedgerRow
-from cronherd.store.database import Connection, Database, Values, fetch, many, one
+from cronherd.store.database import Connection, Database, Values, fetch, many, one, plain
 
 ADD_EVENT = """
 INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, now_us(), ?, ?, ?, ?)
@@ -47,8 +47,9 @@ class EventRows:
     ) -> None:
         """One fact, in the transaction of what it tells of."""
         stored = to_stored(self.new_id())
-        values = (stored, kind.value, subject[:SUBJECT_LENGTH], actor[:SUBJECT_LENGTH])
-        one(connection, ADD_EVENT, (*values, text[:TEXT_LENGTH]))
+        values = (stored, kind.value, plain(subject, SUBJECT_LENGTH))
+        who = plain(actor, SUBJECT_LENGTH)
+        one(connection, ADD_EVENT, (*values, who, plain(text, TEXT_LENGTH)))
 
     def events(self, limit: int, after_us: int = 0) -> list[Event]:
         with self._db.read() as connection:

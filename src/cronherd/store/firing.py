@@ -25,6 +25,7 @@ INSERT INTO run (id, short, job_id, dedup, slot_us, cause, version, state, place
 deadline_us, created_us, attempt, epoch, fence, token, node_id, excl_key, excl_n, wait_key, cancel)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+HELD = "SELECT 1 FROM meta WHERE \"key\" = 'hold' AND value <> ''"
 ANY_READY = "SELECT 1 FROM run WHERE state = 'ready' LIMIT 1"
 PUSH_AHEAD = "UPDATE job_due SET next_us = ? WHERE job_id = ? AND next_us = ?"
 
@@ -51,7 +52,8 @@ class SqlFireBatch:
         self._connection = connection
         self._events = events
         now_us = db.dialect.now_us(connection)
-        rows = db.dialect.due(connection, bound.low_us(), now_us, limit)
+        held = fetch(connection, HELD)
+        rows = [] if held else db.dialect.due(connection, bound.low_us(), now_us, limit)
         bound.saw(rows[0][1] if rows else None, now_us)
         # Read once more: the locks may have been waited for, and nothing may fire early.
         self.now_us = db.dialect.now_us(connection) if rows else now_us

@@ -12,7 +12,7 @@ from cronherd.domain.planner import gate_key
 from cronherd.domain.run import Reason
 from cronherd.store import permits
 from cronherd.store.base import JobWrite
-from cronherd.store.database import Connection, Database, Duplicate, fetch, one
+from cronherd.store.database import Connection, Database, Duplicate, fetch, one, plain
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
     DueRow,
@@ -26,7 +26,7 @@ from cronherd.store.duerows import (
     read_row,
     set_due,
 )
-from cronherd.store.events import EventRows
+from cronherd.store.events import SUBJECT_LENGTH, EventRows
 
 IDS_OF_KEYS = 'SELECT id FROM job WHERE "key" IN ?'
 ID_OF_KEY = 'SELECT id FROM job WHERE "key" = ?'
@@ -50,6 +50,8 @@ ALL_KEYS = "SELECT name FROM job WHERE deleted_us IS NULL"
 VERSIONS = """
 SELECT version, spec, "by", at_us FROM job_version WHERE job_id = ? ORDER BY version DESC
 """
+
+SOURCE_LENGTH = 400
 
 
 class JobRows:
@@ -114,15 +116,20 @@ class JobRows:
         stored = tomb.id if tomb else to_stored(write.id)
         version = tomb.version + 1 if tomb else 1
         last_us = max(tomb.last_us, now_us) if tomb else now_us
-        next_us, slot_us = first_slot(write.job, last_us, enabled=write.enabled)
-        values = _columns(write, version, now_us)
+        enabled = write.enabled is not False
+        next_us, slot_us = first_slot(write.job, last_us, enabled=enabled)
+        values = _columns(write, version, now_us, enabled=enabled)
         if tomb:
             one(connection, SET_JOB, (*values, stored))
             set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
         else:
             one(connection, ADD_JOB, (*values, stored, now_us))
             one(connection, ADD_DUE, (next_us, slot_us, last_us, version, stored))
-        one(connection, ADD_VERSION, (stored, version, values[2], actor, now_us))
+        one(
+            connection,
+            ADD_VERSION,
+            (stored, version, values[2], plain(actor, SUBJECT_LENGTH), now_us),
+        )
         self._events.add(connection, EventKind.JOB_CREATED, write.job.name, actor, write.source)
 
     def _update(
@@ -130,10 +137,15 @@ class JobRows:
     ) -> None:
         old = read_definition(row.spec)
         version = row.version + 1
-        values = _columns(write, version, now_us)
+        enabled = bool(row.enabled) if write.enabled is None else write.enabled
+        values = _columns(write, version, now_us, enabled=enabled)
         one(connection, SET_JOB, (*values, row.id))
-        one(connection, ADD_VERSION, (row.id, version, values[2], actor, now_us))
-        self._move(connection, write, row, old, version, now_us)
+        one(
+            connection,
+            ADD_VERSION,
+            (row.id, version, values[2], plain(actor, SUBJECT_LENGTH), now_us),
+        )
+        self._move(connection, write, row, old, version, now_us, enabled=enabled)
         waiting, _ = lock_runs(connection, row.id)
         if waiting:
             place = write.job.place
@@ -141,9 +153,9 @@ class JobRows:
             one(connection, RESTAMP, (*stamp, waiting))
         if write.job.permits != UNLIMITED and _had_no_limit(old):
             permits.bind(connection, row.id, gate_key(write.id))
-        if row.enabled and not write.enabled:
+        if row.enabled and not enabled:
             hold(connection, waiting)
-        if write.enabled and not row.enabled and not row.paused(now_us):
+        if enabled and not row.enabled and not row.paused(now_us):
             let_go(connection, row.id, now_us)
         self._events.add(connection, EventKind.JOB_CHANGED, write.job.name, actor)
 
@@ -155,16 +167,18 @@ class JobRows:
         old: Job | str,
         version: int,
         now_us: int,
+        *,
+        enabled: bool,
     ) -> None:
         """The due row, at its next slot by the new rule; slots of the old one do not vanish."""
         next_us, slot_us, last_us = row.next_us, row.slot_us, row.last_us
-        goes_on = row.enabled and write.enabled
+        goes_on = row.enabled and enabled
         if not (goes_on and isinstance(old, Job) and _same(old, write.job)):
             if isinstance(old, Job):
                 reason = Reason.EDITED if row.enabled else Reason.DISABLED
                 last_us = account_gap(connection, row, old, now_us, reason)
             last_us = max(last_us, now_us)
-            next_us, slot_us = first_slot(write.job, last_us, enabled=write.enabled)
+            next_us, slot_us = first_slot(write.job, last_us, enabled=enabled)
             next_us = not_before(next_us, row.paused_us)
         set_due(connection, write.job, (next_us, slot_us, last_us, version, row.id))
 
@@ -183,17 +197,22 @@ def no_such_job(connection: Connection, name: str) -> NotFound:
     return NotFound(f"there is no job '{name[:120]}'", code="no_such_job", hint=hint)
 
 
-def _columns(write: JobWrite, version: int, now_us: int) -> tuple[object, ...]:
-    spec = {key: value for key, value in write.job.spec.items() if key != "enabled"}
-    text = json.dumps(spec, ensure_ascii=False, sort_keys=True)
+def _columns(write: JobWrite, version: int, now_us: int, *, enabled: bool) -> tuple[object, ...]:
     job = write.job
-    return (name_key(job.name), job.name, text, version, write.enabled, write.source, now_us)
+    source = plain(write.source, SOURCE_LENGTH)
+    return (name_key(job.name), job.name, _text(job), version, enabled, source, now_us)
+
+
+def _text(job: Job) -> str:
+    """The definition as it is stored; whether it is enabled is told elsewhere."""
+    spec = {key: value for key, value in job.spec.items() if key != "enabled"}
+    return json.dumps(spec, ensure_ascii=False, sort_keys=True)
 
 
 def _stored_before(write: JobWrite, row: DueRow, version: int) -> bool:
     """Whether this very write was stored already and its answer was lost on the way."""
-    spec = _columns(write, version, 0)[2]
-    return row.version == version and row.spec == spec and bool(row.enabled) == write.enabled
+    same = write.enabled is None or bool(row.enabled) == write.enabled
+    return row.version == version and row.spec == _text(write.job) and same
 
 
 def _same(old: Job, new: Job) -> bool:

@@ -10,7 +10,7 @@ from cronherd.domain.instant import format_instant
 from cronherd.domain.job import place_matches
 from cronherd.domain.node import Node
 from cronherd.store.base import Peers, Renewal
-from cronherd.store.database import Connection, Database, Row, fetch, one
+from cronherd.store.database import Connection, Database, Duplicate, Row, fetch, one, plain
 from cronherd.store.events import EventRows
 
 FIELDS = """id, name, boot_id, incarnation, beat, lease_us, labels, capacity, version, tzdata,
@@ -63,6 +63,12 @@ class NodeRows:
 
     def register_node(self, node: Node, lease_us: int) -> Node:
         """Insert or take over the row; returns it as it was before (boot, incarnation)."""
+        try:
+            return self._register(node, lease_us)
+        except Duplicate:  # somebody of that name or id came at the same instant: look again
+            return self._register(node, lease_us)
+
+    def _register(self, node: Node, lease_us: int) -> Node:
         with self._db.write() as connection:
             now_us = self._db.dialect.now_us(connection)
             rows = fetch(connection, BY_ID, (to_stored(node.id),))
@@ -143,7 +149,7 @@ class NodeRows:
             if bool(before) == hold:
                 return
             since = format_instant(self._db.dialect.now_us(connection))
-            one(connection, SET_HOLD, (f"{since} by {actor}"[:400] if hold else "",))
+            one(connection, SET_HOLD, (plain(f"{since} by {actor}", 400) if hold else "",))
             kind = EventKind.HOLD_BEGAN if hold else EventKind.HOLD_ENDED
             self._events.add(connection, kind, "fleet", actor)
 

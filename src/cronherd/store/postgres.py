@@ -329,7 +329,7 @@ class PostgresDialect:
             return Unavailable(f"{words}: {first}", code=code, hint=hint)
         if state == "23505":
             return Duplicate(f"the database refused a statement: {first}")
-        if state[:2] in {"22", "23", "42"}:
+        if state[:2] in {"22", "23", "42"} or isinstance(error, psycopg.DataError):
             return StatementRefused(f"the database refused a statement: {first}")
         return Unavailable(f"the database does not answer: {first}", code="database_lost")
 

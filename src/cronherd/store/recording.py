@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
-from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome, RunState, require_transition
 from cronherd.store import permits
 from cronherd.store.base import Chunk, Ending, Recorded, Start
+from cronherd.store.chains import rearm_after
 from cronherd.store.corrections import ERROR_LENGTH, CorrectionRows
-from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one
+from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one, plain
+from cronherd.store.definitions import JobCache
 from cronherd.store.duerows import hold, lock_due
 from cronherd.store.endings import drop, end_unstarted
 from cronherd.store.events import EventRows
@@ -42,26 +43,23 @@ started_us, ended_us, attempt, fence, token, node_id, exit_code, "signal", error
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 RETRY = """
-UPDATE run SET state = 'delayed', ready_us = ?, attempt = attempt + 1, token = NULL,
+UPDATE run SET state = 'delayed', ready_us = now_us() + ?, attempt = attempt + 1, token = NULL,
 node_id = NULL, started_us = NULL, cancel = FALSE WHERE id = ?
 """
 GIVE_BACK = """
 UPDATE run SET state = 'ready', token = NULL, node_id = NULL, started_us = NULL WHERE id IN ?
 """
-CHAINS = """
-SELECT d.job_id, d.last_slot_us, d.paused_until_us, j.version FROM job_due d
-JOIN job j ON j.id = d.job_id WHERE d.job_id IN ? AND d.next_us IS NULL
-AND j.enabled AND j.deleted_us IS NULL AND j.spec LIKE '%"after%'
-"""
-REARM = "UPDATE job_due SET slot_us = ?, next_us = ? WHERE job_id = ? AND next_us IS NULL"
 WAITED_FOR = "SELECT DISTINCT wait_key FROM run WHERE wait_key IN ?"
 
 
 class RecordRows:
     """Starts, output and ends of attempts."""
 
-    def __init__(self, db: Database, events: EventRows, corrections: CorrectionRows) -> None:
+    def __init__(
+        self, db: Database, cache: JobCache, events: EventRows, corrections: CorrectionRows
+    ) -> None:
         self._db = db
+        self._cache = cache
         self._events = events
         self._corrections = corrections
 
@@ -169,11 +167,11 @@ class RecordRows:
         gone = [row[0] for _, row in final]
         ended = set(gone)
         back = [(ending, row) for ending, row in mine if row[0] not in ended]
-        again = [(e.verdict.retry_us, row[0]) for e, row in back if not e.verdict.void]
+        waits = [(e.verdict.wait_us or 0, row[0]) for e, row in back if not e.verdict.void]
         if given_back:
             one(connection, GIVE_BACK, (given_back,))
         many(connection, ADD_ATTEMPT, [_attempt(*pair) for pair in tried])
-        many(connection, RETRY, again)
+        many(connection, RETRY, waits)
         self._keep_back(connection, [row for _, row in back], wishes)
         many(connection, ADD_HISTORY, [_history(*pair) for pair in final])
         keys = {row[14] for _, row in final if row[14]}
@@ -198,18 +196,11 @@ class RecordRows:
         hold(connection, [run_id for run_id in stopped if run_id not in unwanted])
 
     def _rearm(self, connection: Connection, final: Sequence[tuple[Ending, Row]]) -> None:
-        """The next slot of an `after` job counts from this end."""
-        ends = {row[4]: ending.next_slot_us for ending, row in final}
-        chained = sorted(job_id for job_id, slot_us in ends.items() if slot_us is not None)
-        if not chained:
-            return
-        now_us = self._db.dialect.now_us(connection)
-        rows: list[Values] = []
-        for job_id, last_us, paused_us, _ in fetch(connection, CHAINS, (chained,)):
-            slot_us = max(ends[job_id] or 0, last_us + 1)
-            if (paused_us or 0) < FOREVER_US:
-                rows.append((slot_us, max(slot_us, now_us, paused_us or 0), job_id))
-        many(connection, REARM, rows)
+        """The next slot of an `after` job counts from this end, by the database's clock."""
+        job_ids = sorted({row[4] for ending, row in final if ending.rearms})
+        if job_ids:
+            now_us = self._db.dialect.now_us(connection)
+            rearm_after(connection, self._cache, job_ids, now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +218,7 @@ class _Wish:
 
 def lock_chained(connection: Connection, endings: Sequence[Ending]) -> None:
     """Lock order: an ending that re-arms its job takes the due row before the run."""
-    lock_due(connection, [to_stored(e.job_id) for e in endings if e.next_slot_us is not None])
+    lock_due(connection, [to_stored(e.job_id) for e in endings if e.rearms])
 
 
 def lock_live(connection: Connection, told: Mapping[bytes, set[str]]) -> dict[bytes, Row]:
@@ -245,7 +236,7 @@ def _wishes(connection: Connection, rows: Sequence[Row]) -> dict[bytes, _Wish]:
 
 def _final(ending: Ending) -> bool:
     """Whether this end is the run's end, if nobody cancelled it."""
-    return not ending.verdict.void and ending.verdict.retry_us is None
+    return not ending.verdict.void and ending.verdict.wait_us is None
 
 
 def _token(live: Mapping[bytes, Row], run_id: bytes) -> str | None:
@@ -277,7 +268,7 @@ def _attempt(ending: Ending, row: Row) -> tuple[object, ...]:
         seen.signal,
         seen.killed_by,
         seen.error,
-        seen.error_text[:ERROR_LENGTH],
+        plain(seen.error_text, ERROR_LENGTH),
         seen.cpu_us,
         seen.peak_rss_bytes,
         seen.dropped,
@@ -306,6 +297,6 @@ def _history(ending: Ending, row: Row) -> tuple[object, ...]:
         node_id,
         seen.exit_code,
         seen.signal,
-        seen.error_text[:ERROR_LENGTH],
+        plain(seen.error_text, ERROR_LENGTH),
         seen.dropped,
     )

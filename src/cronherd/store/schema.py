@@ -176,6 +176,7 @@ run = Table(
     _where("wait_key IS NOT NULL", "run_wait", "wait_key", "prio", "ready_us", "id"),
     _where("state = 'delayed'", "run_delayed", "state", "ready_us"),
     _where("deadline_us IS NOT NULL", "run_deadline", "deadline_us"),
+    _where("state = 'held'", "run_held", "job_id"),
     Index("run_node", "node_id"),
     **_HOT,
 )

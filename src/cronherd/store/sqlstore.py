@@ -31,7 +31,7 @@ class SqlStore:
         self._bound = bound = LowBound()
         jobs, controls, nodes = JobRows(db, events), ControlRows(db, events), NodeRows(db, events)
         claims = ClaimRows(db, cache, events, bound)
-        records = RecordRows(db, events, CorrectionRows(db, events))
+        records = RecordRows(db, cache, events, CorrectionRows(db, events))
         takeovers = TakeoverRows(db, events, records)
         moves, pruning = PromotionRows(db, cache, events), PruningRows(db, cache)
         history = HistoryRows(db, cache)

@@ -167,6 +167,8 @@ class Runs:
         self._timers.add(boot_us + FIRST_LOOK_US, self._listen, child)
         if order.timeout_us is not None:
             self._timers.add(boot_us + order.timeout_us, self._time_out, child)
+            # Others count on it: after a suspend there is no grace beyond its own instant.
+            self._timers.add(boot_us + order.timeout_us + order.grace_us, self._kill, child)
         self._set_fence(child)
 
     def _check(self, order: Order) -> None:

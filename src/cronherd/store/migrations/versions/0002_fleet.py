@@ -23,6 +23,9 @@ def upgrade() -> None:
         op.add_column("node", sa.Column("home", key, nullable=False, server_default=""))
     if "removed_us" not in there:
         op.add_column("node", sa.Column("removed_us", sa.BigInteger()))
+    held = sa.text("state = 'held'")
+    if "run_held" not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes("run")}:
+        op.create_index("run_held", "run", ["job_id"], sqlite_where=held, postgresql_where=held)
     if op.get_bind().dialect.name == "postgresql":
         for table in _BUSY:
             op.execute(

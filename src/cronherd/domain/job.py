@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from cronherd.domain.duration import format_duration, parse_duration
@@ -138,6 +138,9 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     rule = spec.get("schedule")
     command = spec["command"]
     optional = {key: read(spec[key]) for key, read in _READERS.items() if spec.get(key) is not None}
+    least_us = LEASE_US + optional.get("grace", GRACE_US) + TAKEOVER_SLACK_US
+    # Whoever asks for a long grace need not know the rule.
+    optional.setdefault("takeover_after", max(TAKEOVER_AFTER_US, least_us))
     job = Job(
         name=name,
         spec=dict(spec),
@@ -153,9 +156,6 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
         catchup=_catchup(spec),
         **{_FIELDS.get(key, key): value for key, value in optional.items()},
     )
-    least_us = LEASE_US + job.grace_us + TAKEOVER_SLACK_US
-    if "takeover_after" not in optional:  # whoever asks for a long grace need not know the rule
-        job = replace(job, takeover_after_us=max(TAKEOVER_AFTER_US, least_us))
     _check(job, least_us)
     return job
 

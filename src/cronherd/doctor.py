@@ -45,16 +45,17 @@ def _space(state: Path) -> Finding:
 
 
 def _database(place: Place, databases: Databases) -> list[Finding]:
+    found: list[Finding] = []
     try:
         with databases.open() as db:
             with db.glance() as connection:
-                found = [Finding(*fact) for fact in db.dialect.check(connection)]
+                found += [Finding(*fact) for fact in db.dialect.check(connection)]
             check_schema(db)
             found += _zone_rules(db)
     except Conflict:
         return [_holder(place)]
     except CronherdError as error:
-        return [Finding("error", "database", str(error))]
+        return [Finding("error", "database", str(error)), *found]
     return [Finding("ok", "database", "the schema is up to date"), *found]
 
 

@@ -114,6 +114,7 @@ def tick(config: Config, place: Place) -> int:
 def upgrade(config: Config, place: Place) -> str:
     """Bring the schema up to date."""
     with Databases(config, place, CLOCK).open() as db:
+        check_server(db)
         return upgrade_schema(db, timezone=config.timezone, incarnation=new_id())
 
 

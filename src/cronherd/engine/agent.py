@@ -223,6 +223,7 @@ class Life:
     def _register(self) -> Node:
         """Enter the fleet; the node as it was before. Raises Conflict when it is a copy."""
         clock = self._parts.clock
+        waited = False
         until_us = clock.boot_us() + round(CLONE_WAIT_S * SECOND_US)
         while True:
             boot_us = clock.boot_us()
@@ -231,7 +232,9 @@ class Life:
             except Conflict as error:
                 if error.code != "node_cloned" or boot_us > until_us:
                     raise
-                log.warning("%s; waiting whether its lease runs out", error.text)
+                if not waited:
+                    log.warning("%s; waiting whether its lease runs out", error.text)
+                waited = True
                 clock.wait(self._gone, CLONE_PAUSE_S)
             else:
                 self._supervisor.renewed(boot_us)

@@ -18,6 +18,9 @@ from cronherd.domain.silence import Silent, Watch
 from cronherd.engine.clock import Clock
 from cronherd.store.base import Claim, Ending, Store
 
+# Two clocks may run apart by one part in so many; over a day that is more than any fixed margin.
+CLOCK_SHARE = 1_000
+
 log = logging.getLogger("cronherd")
 
 # What a kill may take beyond its grace before its time limit proves that a run is gone.
@@ -101,7 +104,8 @@ def _overdue(job: Job, silent_us: int) -> bool:
     """Whether a silent node has lost its right to this run: it was fenced before."""
     if job.fence_us is None or job.takeover_after_us is None:
         return False
-    return silent_us >= max(job.takeover_after_us, LEASE_US)
+    longest_us = max(job.takeover_after_us, LEASE_US)
+    return silent_us >= longest_us + longest_us // CLOCK_SHARE
 
 
 def _taken_over(silent: Silent) -> str:

@@ -33,6 +33,17 @@ def check_schema(db: Database) -> None:
 
 def upgrade_schema(db: Database, *, timezone: str, incarnation: str) -> str:
     """Bring the schema up to date; the first time, fix the fleet's time zone. Says what it did."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - only where a migration is
+
+    try:
+        return _upgrade(db, timezone, incarnation)
+    except DBAPIError as error:
+        raise db.dialect.explain(error.orig or error) from error
+    except db.dialect.driver_error as error:
+        raise db.dialect.explain(error) from error
+
+
+def _upgrade(db: Database, timezone: str, incarnation: str) -> str:
     from sqlalchemy import inspect  # noqa: PLC0415 - only where a migration is
 
     from cronherd.store.schema import meta  # noqa: PLC0415

@@ -190,7 +190,7 @@ def _refuse_copy(node: Node, before: Node | None, now_us: int) -> None:
     raise Conflict(
         f"the node '{before.name}' is alive elsewhere with the id of this state directory",
         code="node_cloned",
-        hint="it is a copy: remove its file 'node' (or use another --state), and start again",
+        hint="it is a copy: remove its file node_id (or use another --state), and start again",
     )
 
 

@@ -86,6 +86,7 @@ current_setting('transaction_read_only'), current_setting('server_encoding')
 _BUSY = {"40001", "40P01", "55P03"}
 _NO_SCHEMA = ("no_schema", "the database has no cronherd schema", "run 'cronherd db upgrade'")
 _REFUSES = ("database_refused", "the database refuses us", "check its URL, password and grants")
+_REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "does not exist")
 _READ_ONLY = ("database_read_only", "the database takes no writes", "")
 _KNOWN = {
     "57014": ("database_slow", "the database was too slow", ""),
@@ -293,6 +294,7 @@ class PostgresDialect:
             found.append(("error", "durability", f"synchronous_commit is {sync}"))
         else:
             found.append(("ok", "durability", f"fsync on, synchronous_commit {sync}"))
+        found += _kept(connection)
         if isolation != "read committed":
             found.append(("error", "isolation", f"it is '{isolation}', not 'read committed'"))
         if standby or read_only == "on":
@@ -324,6 +326,8 @@ class PostgresDialect:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if state in _BUSY:
             return Contended(f"the database was busy: {first}")
+        if not state and any(sign in first for sign in _REFUSALS):
+            state = "28000"  # before a session is there the driver has no number for it
         if state in _KNOWN:
             code, words, hint = _KNOWN[state]
             return Unavailable(f"{words}: {first}", code=code, hint=hint)
@@ -335,6 +339,18 @@ class PostgresDialect:
 
     def close(self) -> None:
         self.watchdog.close()
+
+
+def _kept(connection: Connection) -> list[Fact]:
+    """Whether the session has what we asked for: a pooler in between may drop it."""
+    names = list(SETTINGS)
+    columns = ", ".join(f"current_setting('{name}')" for name in names)
+    told = dict(zip(names, fetch(connection, f"SELECT {columns}")[0], strict=True))
+    lost = [name for name in names if told[name].lower() != SETTINGS[name].lower()]
+    if not lost:
+        return []
+    text = f"{', '.join(lost)} did not reach the server: a pooler between? See 'Running a fleet'"
+    return [("error", "session", text)]
 
 
 @lru_cache(maxsize=2_000)

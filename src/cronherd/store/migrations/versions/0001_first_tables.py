@@ -42,6 +42,18 @@ def _hash() -> TypeEngine[bytes]:
     return sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 
 
+def _table(name: str, *columns: Any, **options: Any) -> None:
+    """Where a table commits by itself, an upgrade that was cut short finds some of them."""
+    if not sa.inspect(op.get_bind()).has_table(name):
+        op.create_table(name, *columns, **options)
+
+
+def _index(name: str, table: str, columns: list[str], **options: Any) -> None:
+    there = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}
+    if name not in there:
+        op.create_index(name, table, columns, **options)
+
+
 def upgrade() -> None:
     """Create everything."""
     _jobs()
@@ -52,7 +64,7 @@ def upgrade() -> None:
 
 
 def _jobs() -> None:
-    op.create_table(
+    _table(
         "job",
         sa.Column("id", _id(), nullable=False),
         sa.Column("key", _name(120), nullable=False),
@@ -68,7 +80,7 @@ def _jobs() -> None:
         sa.UniqueConstraint("key"),
         mysql_engine="InnoDB",
     )
-    op.create_table(
+    _table(
         "job_version",
         sa.Column("job_id", _id(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -78,7 +90,7 @@ def _jobs() -> None:
         sa.PrimaryKeyConstraint("job_id", "version"),
         mysql_engine="InnoDB",
     )
-    op.create_table(
+    _table(
         "job_due",
         sa.Column("job_id", _id(), nullable=False),
         sa.Column("next_us", sa.BigInteger(), nullable=True),
@@ -92,8 +104,8 @@ def _jobs() -> None:
         postgresql_with={"fillfactor": 70},
         sqlite_with_rowid=False,
     )
-    op.create_index("job_due_next", "job_due", ["next_us", "job_id"], unique=False)
-    op.create_table(
+    _index("job_due_next", "job_due", ["next_us", "job_id"], unique=False)
+    _table(
         "gate",
         sa.Column("gkey", _key(128), nullable=False),
         sa.Column("capacity", sa.Integer(), nullable=False),
@@ -103,7 +115,7 @@ def _jobs() -> None:
         postgresql_with={"fillfactor": 70},
         sqlite_with_rowid=False,
     )
-    op.create_table(
+    _table(
         "permit",
         sa.Column("gkey", _key(128), nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
@@ -114,11 +126,11 @@ def _jobs() -> None:
         postgresql_with={"fillfactor": 70},
         sqlite_with_rowid=False,
     )
-    op.create_index("permit_run", "permit", ["run_id"], unique=False)
+    _index("permit_run", "permit", ["run_id"], unique=False)
 
 
 def _runs() -> None:
-    op.create_table(
+    _table(
         "run",
         sa.Column("id", _id(), nullable=False),
         sa.Column("short", sa.BigInteger(), nullable=False),
@@ -148,7 +160,7 @@ def _runs() -> None:
         postgresql_with={"fillfactor": 70},
         sqlite_with_rowid=False,
     )
-    op.create_index(
+    _index(
         "run_deadline",
         "run",
         ["deadline_us"],
@@ -156,8 +168,8 @@ def _runs() -> None:
         sqlite_where=sa.text("deadline_us IS NOT NULL"),
         postgresql_where=sa.text("deadline_us IS NOT NULL"),
     )
-    op.create_index("run_dedup", "run", ["job_id", "dedup"], unique=True)
-    op.create_index(
+    _index("run_dedup", "run", ["job_id", "dedup"], unique=True)
+    _index(
         "run_delayed",
         "run",
         ["state", "ready_us"],
@@ -165,8 +177,8 @@ def _runs() -> None:
         sqlite_where=sa.text("state = 'delayed'"),
         postgresql_where=sa.text("state = 'delayed'"),
     )
-    op.create_index("run_node", "run", ["node_id"], unique=False)
-    op.create_index(
+    _index("run_node", "run", ["node_id"], unique=False)
+    _index(
         "run_ready",
         "run",
         ["state", "place", "prio", "ready_us", "id"],
@@ -174,7 +186,7 @@ def _runs() -> None:
         sqlite_where=sa.text("state = 'ready'"),
         postgresql_where=sa.text("state = 'ready'"),
     )
-    op.create_index(
+    _index(
         "run_wait",
         "run",
         ["wait_key", "prio", "ready_us", "id"],
@@ -185,7 +197,7 @@ def _runs() -> None:
 
 
 def _history() -> None:
-    op.create_table(
+    _table(
         "run_history",
         sa.Column("id", _id(), nullable=False),
         sa.Column("short", sa.BigInteger(), nullable=False),
@@ -210,10 +222,10 @@ def _history() -> None:
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
     )
-    op.create_index("run_history_job", "run_history", ["job_id", "id"], unique=False)
-    op.create_index("run_history_outcome", "run_history", ["outcome", "id"], unique=False)
-    op.create_index("run_history_short", "run_history", ["short"], unique=False)
-    op.create_table(
+    _index("run_history_job", "run_history", ["job_id", "id"], unique=False)
+    _index("run_history_outcome", "run_history", ["outcome", "id"], unique=False)
+    _index("run_history_short", "run_history", ["short"], unique=False)
+    _table(
         "attempt",
         sa.Column("run_id", _id(), nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
@@ -233,7 +245,7 @@ def _history() -> None:
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
     )
-    op.create_table(
+    _table(
         "output",
         sa.Column("run_id", _id(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -249,7 +261,7 @@ def _history() -> None:
 
 
 def _records() -> None:
-    op.create_table(
+    _table(
         "ledger",
         sa.Column("job_id", _id(), nullable=False),
         sa.Column("from_us", sa.BigInteger(), nullable=False),
@@ -263,8 +275,8 @@ def _records() -> None:
         mysql_engine="InnoDB",
         sqlite_with_rowid=False,
     )
-    op.create_index("ledger_at", "ledger", ["at_us"], unique=False)
-    op.create_table(
+    _index("ledger_at", "ledger", ["at_us"], unique=False)
+    _table(
         "request",
         sa.Column("job_id", _id(), nullable=False),
         sa.Column("dedup", _key(64), nullable=False),
@@ -273,8 +285,8 @@ def _records() -> None:
         sa.PrimaryKeyConstraint("job_id", "dedup"),
         mysql_engine="InnoDB",
     )
-    op.create_index("request_at", "request", ["at_us"], unique=False)
-    op.create_table(
+    _index("request_at", "request", ["at_us"], unique=False)
+    _table(
         "event",
         sa.Column("id", _id(), nullable=False),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
@@ -285,8 +297,8 @@ def _records() -> None:
         sa.PrimaryKeyConstraint("id"),
         mysql_engine="InnoDB",
     )
-    op.create_index("event_at", "event", ["at_us"], unique=False)
-    op.create_table(
+    _index("event_at", "event", ["at_us"], unique=False)
+    _table(
         "node",
         sa.Column("id", _id(), nullable=False),
         sa.Column("name", _name(120), nullable=False),
@@ -306,7 +318,7 @@ def _records() -> None:
         postgresql_with={"fillfactor": 70},
         sqlite_with_rowid=False,
     )
-    op.create_table(
+    _table(
         "meta",
         sa.Column("key", _key(32), nullable=False),
         sa.Column("value", _name(400), nullable=False),
@@ -316,7 +328,7 @@ def _records() -> None:
 
 
 def _people() -> None:
-    op.create_table(
+    _table(
         "account",
         sa.Column("id", _id(), nullable=False),
         sa.Column("key", _name(120), nullable=False),
@@ -329,7 +341,7 @@ def _people() -> None:
         sa.UniqueConstraint("key"),
         mysql_engine="InnoDB",
     )
-    op.create_table(
+    _table(
         "token",
         sa.Column("id", _id(), nullable=False),
         sa.Column("account_id", _id(), nullable=False),
@@ -341,8 +353,8 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("id"),
         mysql_engine="InnoDB",
     )
-    op.create_index("token_account", "token", ["account_id"], unique=False)
-    op.create_table(
+    _index("token_account", "token", ["account_id"], unique=False)
+    _table(
         "session",
         sa.Column("hash", _hash(), nullable=False),
         sa.Column("account_id", _id(), nullable=False),
@@ -351,8 +363,8 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("hash"),
         mysql_engine="InnoDB",
     )
-    op.create_index("session_expires", "session", ["expires_us"], unique=False)
-    op.create_table(
+    _index("session_expires", "session", ["expires_us"], unique=False)
+    _table(
         "secret",
         sa.Column("key", _name(120), nullable=False),
         sa.Column("sealed", _bytes(), nullable=False),
@@ -361,7 +373,7 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("key"),
         mysql_engine="InnoDB",
     )
-    op.create_table(
+    _table(
         "calendar",
         sa.Column("key", _name(120), nullable=False),
         sa.Column("spec", _text(), nullable=False),

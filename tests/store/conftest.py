@@ -7,20 +7,26 @@ import pytest
 
 from cronherd.engine.clock import FakeClock
 from cronherd.store.sqlstore import SqlStore
+from tests.conftest import Record, needing_server
+from tests.servers.handles import Servers
 from tests.store.backends import BACKENDS, Backend
 from tests.store.stage import Stage
 
 
 @pytest.fixture(scope="session", params=list(BACKENDS))
 def _each_backend(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Backend:
-    return BACKENDS[request.param](tmp_path_factory.mktemp(f"workshop-{request.param}"))
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: Servers
+) -> Iterator[Backend]:
+    workshop = tmp_path_factory.mktemp(f"workshop-{request.param}")
+    made = BACKENDS[request.param](workshop, servers)
+    yield made
+    made.end()
 
 
 @pytest.fixture
-def backend(_each_backend: Backend, record_property: Callable[[str, object], None]) -> Backend:
-    record_property("back_end", _each_backend.name)
+def backend(_each_backend: Backend, record_property: Record) -> Backend:
+    with needing_server(_each_backend.name, record_property):
+        _each_backend.start()
     return _each_backend
 
 
@@ -33,7 +39,7 @@ def clock() -> FakeClock:
 def store(backend: Backend, clock: FakeClock, tmp_path: Path) -> Iterator[SqlStore]:
     opened = backend.open(tmp_path, clock)
     yield opened
-    opened.close()
+    backend.close(opened)
 
 
 @pytest.fixture

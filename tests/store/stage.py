@@ -9,6 +9,7 @@ from cronherd.domain.job import build_job
 from cronherd.domain.judge import Verdict, judge
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Plan, plan
+from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Exit, Run, RunState
 from cronherd.engine.clock import FakeClock
 from cronherd.store.base import (
@@ -89,7 +90,7 @@ class Stage:
 
     def renew(self, node: Node | None = None) -> bool:
         node = node or self.node
-        return self.store.renew(node.id, node.incarnation, LEASE_US)
+        return self.store.renew(node.id, node.incarnation, LEASE_US).ours
 
     # ------------------------------------------------------------------ jobs
 
@@ -139,6 +140,14 @@ class Stage:
 
     def enable(self, job_id: str) -> None:
         self.store.set_enabled(job_id, "tester", enabled=True)
+
+    def pause(self, job_id: str, seconds: float | None = None) -> list[str]:
+        """Until so much later, or until resumed; the runs that were first."""
+        until_us = FOREVER_US if seconds is None else self.now_us + round(seconds * SECOND_US)
+        return self.store.pause_job(job_id, until_us, "tester")
+
+    def resume(self, job_id: str) -> None:
+        self.store.resume_job(job_id, "tester")
 
     def delete(self, job_id: str) -> None:
         self.store.delete_job(job_id, "tester")
@@ -199,19 +208,7 @@ class Stage:
         return self.ending_of(claim, end, judge(claim.job, claim.attempt, end, 0.5))
 
     def ending_of(self, claim: Claim, end: Exit, verdict: Verdict) -> Ending:
-        chained = claim.job.chained and claim.slot_us is not None and verdict.retry_us is None
-        following_us = None
-        if chained and claim.job.schedule is not None and not verdict.void:
-            following_us = claim.job.schedule.next_after(end.ended_us)
-        return Ending(
-            run_id=claim.run_id,
-            job_id=claim.job_id,
-            token=claim.token,
-            attempt=claim.attempt,
-            exit=end,
-            verdict=verdict,
-            next_slot_us=following_us,
-        )
+        return claim.ended(end, verdict)
 
     def end(self, *claims: Claim, exit_code: int | None = 0, **seen: Any) -> Recorded:
         endings = [self.ending(claim, exit_code, **seen) for claim in claims]

@@ -11,6 +11,7 @@ from cronherd.domain.run import RunState
 from cronherd.engine.clock import FakeClock
 from cronherd.store.base import Claim
 from cronherd.store.sqlstore import SqlStore
+from tests.store.only import sqlite_only
 from tests.store.slotbook import SlotBook, assert_conserved, run_slots
 from tests.store.stage import Stage
 
@@ -62,6 +63,8 @@ class History:
             (2, self.step_back),
             (2, self.prune),
             (2, self.push_ahead),
+            (3, self.pause),
+            (3, self.resume),
         ]
         weights, choices = [weight for weight, _ in acts], [act for _, act in acts]
         for name in NAMES:
@@ -74,6 +77,7 @@ class History:
         self.stage.clock.advance(7200)
         self.stage.renew()
         for job_id in self.jobs.values():
+            self.end_pause(job_id)
             if not self.book.owed[job_id].enabled:
                 self.stage.enable(job_id)
                 self.book.owed[job_id].enabled = True
@@ -180,8 +184,24 @@ class History:
             self.stage.disable(job_id)
         else:
             self.stage.enable(job_id)
-            self.book.went(job_id, self.stage.now_us)  # the gap is accounted for
+        self.book.went(job_id, self.stage.now_us)  # the gap is accounted for
         owed.enabled = not owed.enabled
+
+    def pause(self) -> None:
+        job_id = self.any_job()
+        self.stage.pause(job_id, self.random.choice([None, 30, 600, 5000]))
+        if self.book.owed[job_id].enabled:
+            self.book.went(job_id, self.stage.now_us)
+
+    def resume(self) -> None:
+        self.end_pause(self.any_job())
+
+    def end_pause(self, job_id: str) -> None:
+        if self.stage.store.find_job(job_id).paused_until_us is None:
+            return
+        self.stage.resume(job_id)
+        if self.book.owed[job_id].enabled:
+            self.book.went(job_id, self.stage.now_us)
 
     def delete(self) -> None:
         name = self.random.choice(NAMES)
@@ -214,7 +234,15 @@ class History:
             batch.commit([], None)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@sqlite_only
+@pytest.mark.parametrize("seed", range(8, 24))
+def test_every_slot_is_accounted_for_over_more_histories(stage: Stage, seed: int):
+    history = History(stage, seed)
+    history.live(150)
+    history.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_every_slot_is_one_run_or_one_ledger_row_over_a_random_history(stage: Stage, seed: int):
     history = History(stage, seed)
     history.live(150)

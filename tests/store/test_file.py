@@ -5,18 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
 from cronherd.domain.errors import Conflict, CronherdError, Unavailable
 from cronherd.engine.clock import FakeClock
 from cronherd.store.base import JobWrite
-from cronherd.store.database import Database, one
+from cronherd.store.database import Database, fetch, one
 from cronherd.store.migrate import check_schema, upgrade_schema
-from cronherd.store.schema import metadata
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore
 from tests.store.backends import ids
+from tests.store.only import sqlite_only
 from tests.store.stage import Stage, chunk
 
 
@@ -45,46 +43,10 @@ def test_a_new_file_is_upgraded_once_and_keeps_its_facts(tmp_path: Path):
     store.close()
 
 
-def test_the_migrations_make_what_the_code_describes(store: SqlStore):
-    with store.db.write() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-
-
-def test_the_drift_check_can_fail(store: SqlStore):
-    with store.db.write() as connection:
-        one(connection, "DROP INDEX run_wait")
-        one(connection, "ALTER TABLE node ADD COLUMN surprise TEXT")
-        found = compare_metadata(MigrationContext.configure(connection), metadata)
-    assert len(found) == 2
-
-
-@pytest.mark.parametrize("verb", ["check", "upgrade"])
-def test_a_newer_schema_is_refused_and_left_alone(store: SqlStore, verb: str):
-    with store.db.write() as connection:
-        one(connection, "UPDATE meta SET value = '9' WHERE key IN ('schema', 'min_code')")
-    with pytest.raises(Conflict) as caught:
-        check_schema(store.db) if verb == "check" else upgrade(store.db)
-    assert caught.value.code == "newer_schema"
-    assert store.meta()["schema"] == "9"
-
-
-def test_a_newer_schema_that_admits_this_program_is_used(store: SqlStore):
-    with store.db.write() as connection:
-        one(connection, "UPDATE meta SET value = '9' WHERE key = 'schema'")
-    check_schema(store.db)
-
-
-def test_an_older_schema_asks_for_an_upgrade(store: SqlStore):
-    with store.db.write() as connection:
-        one(connection, "UPDATE meta SET value = '0' WHERE key = 'schema'")
-    with pytest.raises(Unavailable) as caught:
-        check_schema(store.db)
-    assert caught.value.code == "old_schema"
-
-
 # ---------------------------------------------------------------- one process
 
 
+@sqlite_only
 def test_a_second_process_on_the_same_file_is_refused(store: SqlStore):
     assert isinstance(store.db.dialect, SqliteDialect)
     code = (
@@ -117,36 +79,39 @@ def test_a_file_that_could_not_be_opened_is_not_kept_locked(tmp_path: Path):
         assert caught.value.code == "bad_database"
 
 
+@sqlite_only
 def test_only_the_writing_connection_moves_the_log_into_the_file(store: SqlStore):
     with store.db.read() as reader:
         settings = ("wal_autocheckpoint", "query_only")
-        assert [reader.exec_driver_sql(f"PRAGMA {s}").scalar() for s in settings] == [0, 1]
+        assert [fetch(reader, f"PRAGMA {s}")[0][0] for s in settings] == [0, 1]
     with store.db.write() as writer:
-        assert writer.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert writer.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-        assert writer.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 1000
+        assert fetch(writer, "PRAGMA journal_mode")[0][0] == "wal"
+        assert fetch(writer, "PRAGMA synchronous")[0][0] == 2
+        assert fetch(writer, "PRAGMA wal_autocheckpoint")[0][0] == 1000
 
 
+@sqlite_only
 def test_a_reader_sees_one_moment_and_cannot_write(stage: Stage):
     with stage.store.db.read() as connection:
         count = "SELECT count(*) FROM job"
-        assert connection.exec_driver_sql(count).scalar() == 0
+        assert fetch(connection, count)[0][0] == 0
         stage.job()
-        assert connection.exec_driver_sql(count).scalar() == 0
+        assert fetch(connection, count)[0][0] == 0
     with pytest.raises(CronherdError), stage.store.db.read() as connection:
-        connection.exec_driver_sql("DELETE FROM job")
+        one(connection, "DELETE FROM job")
     assert len(stage.store.jobs()) == 1
 
 
 # ---------------------------------------------------------------- faults
 
 
+@sqlite_only
 def test_a_full_disk_is_a_sentence_and_nothing_is_half_written(stage: Stage):
     stage.request(stage.job())
     claim = stage.one_claim()
     with stage.store.db.write() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        pages = fetch(connection, "PRAGMA page_count")[0][0]
+        fetch(connection, f"PRAGMA max_page_count = {pages}")
     before = stage.dump(("run", "run_history", "attempt", "output"))
     pieces = [chunk(claim, seq, b"x" * 250_000) for seq in range(4)]
     with pytest.raises(Unavailable) as caught:
@@ -155,7 +120,7 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_half_written(stage: Stage):
     assert "is full" in caught.value.text
     assert stage.dump(("run", "run_history", "attempt", "output")) == before
     with stage.store.db.write() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        fetch(connection, "PRAGMA max_page_count = 1000000")
     assert stage.store.record([], pieces, [stage.ending(claim)]).stale == []
 
 
@@ -172,9 +137,10 @@ def test_a_file_that_is_a_directory_is_a_sentence(tmp_path: Path):
     assert caught.value.code == "not_writable"
 
 
+@sqlite_only
 def test_a_database_that_turned_read_only_is_a_sentence(stage: Stage):
     with stage.store.db.write() as connection:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
+        fetch(connection, "PRAGMA query_only = ON")
     with pytest.raises(Unavailable) as caught:
         stage.job()
     assert caught.value.code == "not_writable"

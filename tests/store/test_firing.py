@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from cronherd.domain.errors import Conflict, Unavailable
+from cronherd.domain.errors import Conflict, CronherdError
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.planner import Plan, plan
-from cronherd.store import sqlite
 from cronherd.store.base import Offer
+from cronherd.store.database import one
 from cronherd.store.firing import SqlFireBatch
 from cronherd.store.sqlstore import SqlStore
 from tests.store.stage import Stage, race
@@ -234,7 +234,7 @@ def test_the_watermark_never_goes_back(stage: Stage):
 # ---------------------------------------------------------------- compare-and-set
 
 
-def fire_disturbed(stage: Stage, sql: str) -> None:
+def fire_disturbed(stage: Stage, sql: str, *values: object) -> None:
     """One batch; between its reading and its writing somebody else writes."""
     with stage.store.fire(10) as batch:
         assert isinstance(batch, SqlFireBatch)
@@ -242,7 +242,7 @@ def fire_disturbed(stage: Stage, sql: str) -> None:
             plan(batch.jobs[d.job_id], d, batch.gate(d.job_id), batch.now_us, fits=True)
             for d in batch.due
         ]
-        assert batch._connection.exec_driver_sql(sql).rowcount == 1
+        assert one(batch._connection, sql, values) == 1
         batch.commit(plans, None)
 
 
@@ -252,9 +252,10 @@ def test_a_mismatch_aborts_the_whole_batch(stage: Stage):
         stage.job(f"job {number}", "every 60s")
     stage.advance(60)
     before = stage.dump(BOOKS)
-    middle = "(SELECT job_id FROM job_due ORDER BY job_id LIMIT 1 OFFSET 1)"
+    middle = to_stored(stage.store.find_job("job 1").id)
+    sql = "UPDATE job_due SET next_us = next_us + 1 WHERE job_id = ?"
     with pytest.raises(Conflict, match="somebody else"):
-        fire_disturbed(stage, f"UPDATE job_due SET next_us = next_us + 1 WHERE job_id = {middle}")  # noqa: S608
+        fire_disturbed(stage, sql, middle)
     assert stage.dump(BOOKS) == before
 
 
@@ -284,9 +285,9 @@ def test_a_plan_that_is_committed_again_is_refused_and_by_the_run_itself_too(
     made = list(stage.plans)
     with pytest.raises(Conflict, match="somebody else"):
         commit_again(stage, made)
-    bare = sqlite.ADVANCE.split("AND")[0] + "AND (?6 IS NOT NULL OR ?7 IS NOT NULL)"
-    monkeypatch.setattr(sqlite, "ADVANCE", bare)
-    with pytest.raises(Unavailable, match="UNIQUE"):
+    dialect = type(stage.store.db.dialect)
+    monkeypatch.setattr(dialect, "advance", lambda _self, _connection, rows: len(rows))
+    with pytest.raises(CronherdError, match=r"UNIQUE|run_dedup"):
         commit_again(stage, made)
     assert len(stage.runs()) == 1
 

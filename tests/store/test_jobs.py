@@ -1,6 +1,7 @@
 """Jobs: saved all or nothing, disabled at once, deleted to a tombstone, never hidden."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -33,8 +34,10 @@ GARBAGE = [
 ]
 
 
-def write_of(stage: Stage, name: str, version: int | None = None, job_id: str = "") -> JobWrite:
-    built = build_job({"name": name, "command": "true", "schedule": "every 60s"})
+def write_of(
+    stage: Stage, name: str, version: int | None = None, job_id: str = "", command: str = "true"
+) -> JobWrite:
+    built = build_job({"name": name, "command": command, "schedule": "every 60s"})
     return JobWrite(
         id=job_id or stage.new_id(), job=built, enabled=True, source="test", version=version
     )
@@ -76,10 +79,10 @@ def test_it_does_not_find_what_is_not_there_and_names_what_is_close(stage: Stage
 
 
 def test_looking_for_what_is_not_there_loses_no_connection(stage: Stage):
-    for _ in range(5):
+    for _ in range(40):  # more often than there are connections
         with pytest.raises(NotFound):
             stage.store.find_job("x")
-    assert len(stage.store.db._readers) == 1
+    assert len(stage.store.db._readers._idle) == 1
 
 
 def test_jobs_are_listed_by_key_page_by_page(stage: Stage):
@@ -117,15 +120,44 @@ def test_a_stale_version_is_refused_and_changes_nothing(stage: Stage):
 def test_of_two_edits_of_one_version_one_wins(stage: Stage, open_second: Callable[[], SqlStore]):
     job_id = stage.job("plain")
     stores = [open_second() for _ in range(4)]
-    answers = race(
-        *(
-            lambda store=store: store.save_jobs([write_of(stage, "plain", 1, job_id)], "me")
-            for store in stores
-        )
-    )
+    writes = [write_of(stage, "plain", 1, job_id, f"echo {n}") for n in range(4)]
+    pairs = zip(stores, writes, strict=True)
+    answers = race(*(partial(store.save_jobs, [write], "me") for store, write in pairs))
     assert answers.count(None) == 1
     assert {getattr(a, "code", None) for a in answers} == {None, "version_conflict"}
+    row = stage.store.find_job("plain")
+    assert (row.version, row.job.command) == (2, f"echo {answers.index(None)}")
+
+
+def test_an_edit_that_is_sent_again_is_acknowledged_and_changes_nothing(
+    stage: Stage, open_second: Callable[[], SqlStore]
+):
+    """Its answer was lost on the way: at one instant, or later."""
+    write = write_of(stage, "plain", 1, stage.job("plain"), "false")
+    stores = [open_second() for _ in range(3)]
+    assert race(*(partial(store.save_jobs, [write], "me") for store in stores)) == [None] * 3
+    before = stage.dump(BOOKS)
+    stage.store.save_jobs([write], "me")
+    assert stage.dump(BOOKS) == before
     assert stage.store.find_job("plain").version == 2
+    stage.edit(write.id, command="echo newer")
+    with pytest.raises(Conflict, match="changed by somebody else"):
+        stage.store.save_jobs([write], "me")
+
+
+def test_a_new_job_that_is_sent_again_is_acknowledged_and_changes_nothing(
+    stage: Stage, open_second: Callable[[], SqlStore]
+):
+    write = write_of(stage, "plain")
+    stores = [open_second() for _ in range(3)]
+    assert race(*(partial(store.save_jobs, [write], "me") for store in stores)) == [None] * 3
+    before = stage.dump(BOOKS)
+    stage.store.save_jobs([write], "me")
+    assert stage.dump(BOOKS) == before
+    for other in (write_of(stage, "plain"), write_of(stage, "plain", None, write.id, "false")):
+        with pytest.raises(Conflict, match="exists already"):
+            stage.store.save_jobs([other], "me")
+    assert stage.dump(BOOKS) == before
 
 
 def test_of_two_new_jobs_of_one_name_one_wins(stage: Stage, open_second: Callable[[], SqlStore]):

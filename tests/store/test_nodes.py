@@ -19,12 +19,51 @@ def test_a_registered_node_is_listed_with_what_it_said(stage: Stage):
     assert not two.alive(stage.now_us + LEASE_US)
 
 
-def test_registering_twice_is_one_node_and_tells_what_was_before(stage: Stage):
-    before = stage.store.register_node(replace(stage.node, boot_id="boot-2"), LEASE_US)
+def test_an_agent_that_starts_again_is_the_same_node_and_is_told_what_was_before(stage: Stage):
+    before = stage.store.register_node(replace(stage.node, incarnation="life-2"), LEASE_US)
     assert (before.boot_id, before.incarnation, before.beat) == ("boot-1", "life-1", 1)
-    again = stage.store.register_node(replace(stage.node, boot_id="boot-2"), LEASE_US)
-    assert again.boot_id == "boot-2"
+    again = stage.store.register_node(replace(stage.node, incarnation="life-3"), LEASE_US)
+    assert (again.incarnation, again.beat) == ("life-2", 2)
     assert len(stage.store.nodes()) == 1
+
+
+ELSEWHERE = [{"boot_id": "boot-2"}, {"home": "copy"}]
+
+
+@pytest.mark.parametrize("changed", ELSEWHERE, ids=["boot", "home"])
+def test_a_copy_of_a_live_node_is_refused_and_changes_nothing(
+    stage: Stage, changed: dict[str, str]
+):
+    stage.store.register_node(replace(stage.node, home="first"), LEASE_US)
+    before = stage.store.nodes()
+    copy = replace(stage.node, **{"home": "first", **changed})  # type: ignore[arg-type]
+    with pytest.raises(Conflict) as caught:
+        stage.store.register_node(copy, LEASE_US)
+    assert caught.value.code == "node_cloned"
+    assert "copy" in caught.value.hint
+    assert stage.store.nodes() == before
+    assert stage.renew()
+
+
+@pytest.mark.parametrize("changed", ELSEWHERE, ids=["boot", "home"])
+@pytest.mark.parametrize("how", ["ran out", "released", "judged"])
+def test_a_node_without_a_lease_may_come_back_from_anywhere(
+    stage: Stage, changed: dict[str, str], how: str
+):
+    stage.store.register_node(replace(stage.node, home="first"), LEASE_US)
+    if how == "released":
+        stage.store.release_node(stage.node.id, stage.node.incarnation)
+    else:
+        stage.clock.advance(15)
+    if how == "judged":
+        (seen,) = stage.store.nodes()
+        assert stage.store.take_over(seen, [], judged=True) is not None
+        stage.clock.step(-10)  # by the clock alone the lease would run again
+    again = replace(stage.node, **{"home": "first", **changed})  # type: ignore[arg-type]
+    before = stage.store.register_node(again, LEASE_US)
+    assert (before.boot_id, before.home) == ("boot-1", "first")
+    (now,) = stage.store.nodes()
+    assert (now.boot_id, now.home) == (again.boot_id, again.home)
 
 
 def test_a_new_node_had_no_life_before(stage: Stage):
@@ -44,9 +83,9 @@ def test_a_renewal_of_an_earlier_life_changes_nothing(stage: Stage):
     stage.store.register_node(replace(stage.node, incarnation="life-2"), LEASE_US)
     (before,) = stage.store.nodes()
     assert not stage.renew()
+    assert not stage.store.renew(stage.new_id(), "life-1", LEASE_US).ours
     stage.store.release_node(stage.node.id, "life-1")
     assert stage.store.nodes() == [before]
-    assert not stage.store.renew(stage.new_id(), "life-1", LEASE_US)
 
 
 def test_a_released_node_is_silent_at_once(stage: Stage):

@@ -23,9 +23,15 @@ class JobCache:
         self, connection: Connection, wanted: Iterable[tuple[bytes, int]]
     ) -> dict[tuple[bytes, int], Job | str]:
         """The definitions; a sentence instead of a Job for one that cannot be used."""
-        asked = list(wanted)
-        missing = [pair for pair in asked if pair not in self._jobs]
-        found = {pair: self._jobs[pair] for pair in asked if pair in self._jobs}
+        # Threads share this: what is found is taken in one step, since others may drop it.
+        found: dict[tuple[bytes, int], Job | str] = {}
+        missing: list[tuple[bytes, int]] = []
+        for pair in wanted:
+            job = self._jobs.get(pair)
+            if job is None:
+                missing.append(pair)
+            else:
+                found[pair] = job
         for pair, spec in _specs(connection, missing).items():
             found[pair] = self._jobs[pair] = read_definition(spec)
         while len(self._jobs) > _CACHED:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.proc import Family, find_family
-from bench.records import Records
+from bench.records import FileRecords, Records, ServerRecords
 from bench.report import BenchError
+from bench.servers import DatabaseServer
 from cronherd.client import Client
 from cronherd.domain.errors import CronherdError
 
@@ -29,22 +30,40 @@ class Fleet:
     """One node: agent with API, supervisor, guardian."""
 
     def __init__(
-        self, folder: Path, *, capacity: int, jobs: Sequence[Mapping[str, object]]
+        self,
+        folder: Path,
+        *,
+        capacity: int,
+        jobs: Sequence[Mapping[str, object]],
+        server: DatabaseServer | None = None,
+        url: str | None = None,
     ) -> None:
+        """`url` is a database of `server`; without them it is a file in the state directory."""
         self.folder = folder
         self.state = folder / "state"
+        self.server = server
+        self.url = url
         self.client = Client.over_socket(self.state / "run" / "api.sock")
-        self.records = Records(self.state / "cronherd.db")
+        self.records = self.open_records()
         self._config = folder / "cronherd.yaml"
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        document = {
+        document: dict[str, object] = {
             "node": {"name": "bench", "capacity": capacity},
             "timezone": "UTC",
             "jobs": list(jobs),
         }
+        if url is not None:
+            document["database"] = url
         # JSON is YAML.
         self._config.write_text(json.dumps(document), encoding="utf-8")
+
+    def open_records(self) -> Records:
+        """A reader of its database."""
+        server, url = self.server, self.url
+        if server is None or url is None:
+            return FileRecords(self.state / "cronherd.db")
+        return ServerRecords(lambda: server.open(url))
 
     @property
     def command(self) -> list[str]:
@@ -84,6 +103,10 @@ class Fleet:
         """Its processes by name."""
         assert self._process is not None
         return find_family(self._process.pid)
+
+    def server_us(self) -> float:
+        """Microseconds of CPU of the database's server so far; 0 where it is a file."""
+        return 0.0 if self.server is None else self.server.cpu_us()
 
     def runs(self, count: int) -> list[Json]:
         """The newest `count` runs as the API tells them."""

@@ -1,8 +1,8 @@
 """The same burst with APScheduler 3: run by peers.py under a Python that has it installed.
 
-    peer_apscheduler.py COUNT FLIGHT FILE PROGRAM [ARGUMENT ...]
+    peer_apscheduler.py COUNT FLIGHT URL PROGRAM [ARGUMENT ...]
 
-Jobs lie in an SQLite file, commands run in a pool of FLIGHT threads with their output captured
+Jobs lie in the database of the URL, commands run in a pool of FLIGHT threads, output captured
 and forgotten: it keeps no records of runs. Prints one JSON object.
 """
 
@@ -13,9 +13,9 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import-not-found]
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore  # type: ignore[import-not-found]
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-not-found]
 
 LEAD_S = 4
 WAIT_S = 300
@@ -33,9 +33,9 @@ def job(argv: list[str]) -> None:
         done.set()
 
 
-def main(flight: int, file: str, argv: list[str]) -> int:
+def main(flight: int, url: str, argv: list[str]) -> int:
     scheduler = BackgroundScheduler(
-        jobstores={"default": SQLAlchemyJobStore(url=f"sqlite:///{file}")},
+        jobstores={"default": SQLAlchemyJobStore(url=url)},
         executors={"default": ThreadPoolExecutor(flight)},
         job_defaults={"misfire_grace_time": None},
         timezone="UTC",

@@ -6,24 +6,23 @@ run when none is named: it needs the network.
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+from bench import others
 from bench.burst import MODES, Mode, fire_once
 from bench.report import BenchError, Report, Row, Target, median_row, tidy
 from bench.stage import HERE, Bench
 
-PACKAGES = ("APScheduler>=3.11,<4", "SQLAlchemy>=2")
+PACKAGES = ("APScheduler>=3.11,<4", "SQLAlchemy>=2", "psycopg[binary]>=3.2", "PyMySQL>=1.1")
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 GOAL = 2.0
-INSTALL_S = 300
 BURST_S = 400
 COLUMNS = ("first", "p50", "last", "end", "runs/s")
 
 
 def run(bench: Bench) -> Report:
     report = Report(name="peers")
-    bench.say(f"installing {', '.join(PACKAGES)}")
-    python = _install(bench.folder / "peer")
+    python = others.install(bench, "apscheduler", PACKAGES)
     medians: list[Row] = []
     for mode in [mode for mode in MODES if bench.command in mode.name]:
         rows = _rounds(bench, mode, python)
@@ -34,13 +33,24 @@ def run(bench: Bench) -> Report:
             Target(what=f"{mode.name}: ours / APScheduler", value=ratio, goal=GOAL, unit="x",
                    at_least=True)
         )  # fmt: skip
+    minute = others.run(bench)
+    for row in minute.rows:
+        if row["who"] in others.GOALS and row["last"] is not None:
+            ratio = tidy(minute.ours / row["runs/s"], 3)
+            report.targets.append(
+                Target(what=f"sh: ours / {row['who']}", value=ratio, goal=others.GOALS[row["who"]],
+                       unit="x", at_least=True)
+            )  # fmt: skip
+    report.tables["those that know minutes, through sh, once"] = minute.rows
     report.tables[f"{bench.jobs} jobs due at one instant, medians of {bench.rounds} rounds"] = (
         medians
     )
     report.notes += [
         f"{bench.capacity} in flight everywhere; seconds count from the due instant",
-        "APScheduler: jobs in SQLite, a pool of threads, output read; no records of runs",
-        "Debian cron, cronie, Celery and the others of the page on performance: not run here",
+        "APScheduler: jobs in the same kind of database, a pool of threads; no records",
+        "of those that know minutes the starts are known, ours and theirs: runs/s up to the last",
+        *minute.notes,
+        "cronie, Celery and the others of the page on performance: not run here",
     ]
     return report
 
@@ -52,7 +62,7 @@ def _rounds(bench: Bench, mode: Mode, python: Path) -> dict[str, list[Row]]:
         for number in range(1, bench.rounds + 1):
             bench.say(f"{mode.name}, round {number} of {bench.rounds}")
             ours = fire_once(fleet, mode, bench.jobs, f"r{number}")
-            theirs = _peer(bench, mode, python, bench.folder / f"{len(rows['C loop'])}.db")
+            theirs = _peer(bench, mode, python)
             loop = bench.loop(bench.jobs, mode.argv())
             rows["cronherd"].append(_row(mode, "cronherd", ours))
             rows["APScheduler"].append(_row(mode, "APScheduler", theirs))
@@ -64,8 +74,13 @@ def _row(mode: Mode, who: str, found: Row) -> Row:
     return {"command": mode.name, "who": who, **{name: found.get(name) for name in COLUMNS}}
 
 
-def _peer(bench: Bench, mode: Mode, python: Path, file: Path) -> Row:
-    argv = [python, HERE / "peer_apscheduler.py", bench.jobs, bench.capacity, file, *mode.argv()]
+def _peer(bench: Bench, mode: Mode, python: Path) -> Row:
+    file = bench.folder / "peer.db"
+    url = f"sqlite:///{file}"
+    if bench.server is not None:
+        scheme, _, rest = bench.server.fresh().partition(":")
+        url = f"{DRIVERS[scheme]}:{rest}"
+    argv = [python, HERE / "peer_apscheduler.py", bench.jobs, bench.capacity, url, *mode.argv()]
     done = subprocess.run(
         [str(part) for part in argv], capture_output=True, text=True, check=False, timeout=BURST_S
     )
@@ -76,17 +91,3 @@ def _peer(bench: Bench, mode: Mode, python: Path, file: Path) -> Row:
     return {name: round(value, 4) for name, value in found.items()} | {
         "runs/s": tidy(bench.jobs / found["end"])
     }
-
-
-def _install(folder: Path) -> Path:
-    """A Python that has the peer. Raises BenchError without a network."""
-    python = folder / "bin" / "python"
-    steps = (
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", *PACKAGES],
-    )
-    for argv in steps:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-        if done.returncode != 0:
-            raise BenchError(f"the peer cannot be installed: {(done.stderr or done.stdout)[-300:]}")
-    return python

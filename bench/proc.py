@@ -63,6 +63,12 @@ def cpu_us(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S * 1_000_000
 
 
+def ended_us(pid: int) -> float:
+    """The same of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / TICKS_PER_S * 1_000_000
+
+
 def memory_mb(pid: int) -> dict[str, float]:
     sizes = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:

@@ -48,6 +48,7 @@ class Report:
     tables: dict[str, list[Row]] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
     began: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     load: tuple[float, ...] = field(default_factory=os.getloadavg)
 
@@ -57,6 +58,9 @@ class Report:
             print(f"\n{title}")
             print_table(rows)
         print()
+        if self.settings:
+            told = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+            print(f"  server: {told}")
         for target in self.targets:
             print(f"  {target.sentence()}")
         for note in self.notes:
@@ -70,6 +74,7 @@ class Report:
             "version": __version__,
             "began": self.began,
             "machine": machine(folder),
+            "database_settings": self.settings,
             "load_average_before": list(self.load),
             "load_average_after": list(os.getloadavg()),
             "tables": self.tables,

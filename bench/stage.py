@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.fleet import Fleet
 from bench.report import BenchError
+from bench.servers import DatabaseServer
 
 HERE = Path(__file__).resolve().parent
 COMPILE_S = 60
@@ -28,6 +29,9 @@ class Bench:
     capacity: int
     command: str = ""
     database: str = "sqlite"
+    server: DatabaseServer | None = None
+    cache: Path = HERE / ".cache"
+    profile: bool = False
     _programs: dict[str, Path] = field(default_factory=dict)
     _fleets: int = 0
 
@@ -35,13 +39,23 @@ class Bench:
         """A line of progress."""
         print(f"  … {text}", flush=True)
 
+    def need_server(self) -> DatabaseServer:
+        """The server. Raises BenchError where the database is a file."""
+        if self.server is None:
+            raise BenchError("it needs a server: --database postgresql or mariadb")
+        return self.server
+
     @contextmanager
-    def fleet(self, jobs: Sequence[Mapping[str, object]] = ()) -> Iterator[Fleet]:
-        """A `cronherd up` of its own with a fresh database."""
+    def fleet(
+        self, jobs: Sequence[Mapping[str, object]] = (), *, url: str | None = None
+    ) -> Iterator[Fleet]:
+        """A `cronherd up` of its own with a fresh database, or with the one named."""
         self._fleets += 1
         folder = self.folder / f"fleet-{self._fleets}"
         folder.mkdir()
-        fleet = Fleet(folder, capacity=self.capacity, jobs=jobs)
+        if url is None and self.server is not None:
+            url = self.server.fresh()
+        fleet = Fleet(folder, capacity=self.capacity, jobs=jobs, server=self.server, url=url)
         fleet.start()
         try:
             yield fleet

@@ -42,7 +42,7 @@ def run(bench: Bench) -> Report:
         speed = _measure(fleet, bench.seconds)
     after = bench.loop(LOOP_RUNS, [str(witness), str(bench.folder / "loop")])
     bench.say("counting slots, records and evidence")
-    records = Records(fleet.state / "cronherd.db")
+    records = fleet.open_records()
     try:
         exact = _account(records, evidence)
     finally:
@@ -79,8 +79,10 @@ def _measure(fleet: Fleet, seconds: int) -> Row:
     wait_for(lambda: records.finished() > 0, 30, "nothing was recorded")
     time.sleep(WARM_S)
     finished, cpu, began = records.finished(), family.cpu_us(), time.monotonic()
+    server_us = fleet.server_us()
     time.sleep(seconds)
     runs, lasted = records.finished() - finished, time.monotonic() - began
+    server_us = fleet.server_us() - server_us
     spent = {name: after - cpu[name] for name, after in family.cpu_us().items()}
     if not runs:
         raise BenchError(f"no run was recorded in {seconds} s")
@@ -88,6 +90,7 @@ def _measure(fleet: Fleet, seconds: int) -> Row:
         "runs": runs,
         "runs/s": tidy(runs / lasted),
         **{f"{name} us/run": tidy(used / runs, 3) for name, used in spent.items()},
+        "server us/run": tidy(server_us / runs, 3),
     }
 
 

@@ -4,20 +4,29 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from bench.plenty import MARK, STRIDE, Segment, first_day_us
+from bench.servers import changed
+from bench.statements import short
+from cronherd.definition.jobs import read_job
+from tests.servers.engines import mariadb_program, postgresql_programs
+
 RUN = Path(__file__).resolve().parents[1] / "bench" / "run.py"
 
 
-def bench(results: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def bench(
+    results: Path, *arguments: str, patience_s: float = 50
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, str(RUN), "--results", str(results), *arguments],
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=patience_s,
     )
 
 
@@ -36,3 +45,72 @@ def test_an_unknown_name_is_refused(tmp_path: Path):
     done = bench(tmp_path, "brust")
     assert done.returncode == 2
     assert "burst" in done.stderr
+
+
+# The user of a server cannot pass a folder of pytest.
+DISK = ("--disk", tempfile.gettempdir())
+HERE = {"postgresql": postgresql_programs, "mariadb": lambda: mariadb_program("mariadbd")}
+
+
+@pytest.mark.full
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("database", HERE)
+def test_every_ready_run_is_taken_once_by_one_of_many_nodes(tmp_path: Path, database: str):
+    if not HERE[database]():
+        pytest.skip(f"{database} is not installed")
+    done = bench(tmp_path, "nodes", "--database", database, "--jobs", "700", *DISK, patience_s=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / f"nodes-{database}.json").read_text())
+    (rows,) = document["tables"].values()
+    assert [row["nodes"] for row in rows] == [1, 2, 4, 8]
+    assert [row["wrong"] for row in rows] == [0, 0, 0, 0]
+    assert document["database_settings"]["filesystem of its data"]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("database", HERE)
+def test_a_small_million_fires_every_due_job(tmp_path: Path, database: str):
+    if not HERE[database]():
+        pytest.skip(f"{database} is not installed")
+    few = ("--jobs", "2000", "--rounds", "1", "--seconds", "2")
+    done = bench(tmp_path, "million", "--database", database, *few, *DISK, patience_s=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / f"million-{database}.json").read_text())
+    assert len(document["tables"]["medians"]) == 6
+    assert all(row["firings/s"] > 0 for row in document["tables"]["medians"])
+
+
+def test_a_file_cannot_have_a_million_jobs(tmp_path: Path):
+    done = bench(tmp_path, "million", "--database", "sqlite")
+    assert done.returncode == 1
+    assert "needs a server" in done.stdout
+
+
+def test_an_unknown_database_is_refused(tmp_path: Path):
+    done = bench(tmp_path, "burst", "--database", "oracle")
+    assert done.returncode == 2
+    assert "postgresql" in done.stderr
+
+
+def test_a_filled_in_definition_is_what_the_validator_makes():
+    segment = Segment(
+        name="x", count=1, overlap="allow", schedule="7 3 * * *", due_us=first_day_us()
+    )
+    raw = {"name": "job-1", "command": "true", "schedule": "7 3 * * *", "overlap": "allow"}
+    assert json.loads(segment.spec().replace(MARK, "1")) == read_job(raw, timezone="UTC").spec
+    assert segment.spec().count(MARK) == 1
+
+
+@pytest.mark.parametrize("total", [2_000, 50_000, 100_000, 1_000_000])
+def test_scattering_gives_each_job_one_place(total: int):
+    assert len({place * STRIDE % total for place in range(total)}) == total
+
+
+def test_a_setting_takes_the_place_of_the_one_that_was_there():
+    command = ["postgres", "-D", "pg", "--fsync=off", "--port=1"]
+    assert changed(command, {"fsync": "on"}) == ["postgres", "-D", "pg", "--port=1", "--fsync=on"]
+
+
+def test_statements_that_differ_in_numbers_only_are_one():
+    assert short("SELECT 1\n FROM x WHERE at > 1790000000") == "SELECT 1 FROM x WHERE at > N"

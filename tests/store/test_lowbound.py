@@ -3,7 +3,7 @@
 import pytest
 
 from cronherd.domain.ident import to_stored
-from cronherd.store.lowbound import FULL_EVERY_US, MARGIN_US, LowBound
+from cronherd.store.lowbound import FULL_EVERY_US, SHORT_US, WIDE_US, LowBound
 from tests.store.stage import SECOND_US, Stage
 
 NOW_US = 1_000 * SECOND_US
@@ -13,20 +13,42 @@ def test_the_first_look_begins_at_the_beginning():
     assert LowBound().low_us() == 0
 
 
-def test_a_look_begins_a_margin_before_the_oldest_that_was_due():
+def test_a_look_begins_a_little_before_the_oldest_that_was_due():
     bound = LowBound()
     bound.saw(None, NOW_US)
     assert bound.low_us() == 0, "the first full look is counted from here"
-    assert bound.low_us() == NOW_US - MARGIN_US
+    assert bound.low_us() == NOW_US - SHORT_US
     bound.saw(NOW_US - 7 * SECOND_US, NOW_US + SECOND_US)
-    assert bound.low_us() == NOW_US - 7 * SECOND_US - MARGIN_US
+    assert bound.low_us() == NOW_US - 7 * SECOND_US - SHORT_US
+
+
+def test_every_few_seconds_it_goes_back_further():
+    bound = LowBound()
+    wide = []
+    for second in range(20):
+        now_us = NOW_US + second * SECOND_US
+        bound.saw(None, now_us)
+        wide += [second] if bound.low_us() == now_us - WIDE_US else []
+    assert wide == [5, 10, 15]
+
+
+def test_a_batch_moves_it_but_never_past_what_others_may_hold():
+    bound = LowBound()
+    bound.saw(NOW_US, NOW_US)
+    bound.low_us()
+    bound.fired(NOW_US + 2 * SECOND_US, NOW_US + 3 * SECOND_US)
+    assert bound.low_us() == NOW_US - SHORT_US
+    bound.fired(NOW_US + 40 * SECOND_US, NOW_US + 4 * SECOND_US)
+    assert bound.low_us() == NOW_US + 40 * SECOND_US - WIDE_US
+    bound.fired(NOW_US + SECOND_US, NOW_US + 4 * SECOND_US)
+    assert bound.low_us() == NOW_US + SECOND_US - SHORT_US
 
 
 def test_what_is_due_later_does_not_move_the_bound_past_now():
     bound = LowBound()
     bound.saw(NOW_US + 60 * SECOND_US, NOW_US)
     bound.low_us()
-    assert bound.low_us() == NOW_US - MARGIN_US
+    assert bound.low_us() == NOW_US - SHORT_US
 
 
 def test_now_and_then_a_look_begins_at_the_beginning():
@@ -45,7 +67,7 @@ def test_after_a_backward_step_the_next_look_but_one_is_right():
     bound.low_us()
     back_us = NOW_US - 900 * SECOND_US
     bound.saw(None, back_us)
-    assert bound.low_us() == back_us - MARGIN_US
+    assert bound.low_us() == back_us - SHORT_US
     bound.saw(None, back_us + 29 * SECOND_US)
     assert bound.low_us() > 0
     bound.saw(None, back_us + 30 * SECOND_US)

@@ -6,6 +6,7 @@ always the same answer for the same question, after a bounded search.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -192,6 +193,8 @@ def _one_kind(spec: Mapping[object, object]) -> tuple[str, object]:
     return str(kinds[0]), spec[kinds[0]]
 
 
+# Many jobs have the same rule; rules never change, so those jobs share one.
+@lru_cache(maxsize=4_096)
 def _parse_text(text: str, zone: ZoneInfo) -> Schedule:
     word, _, rest = text.strip().partition(" ")
     if word.lower() in KINDS and rest:

@@ -33,12 +33,13 @@ FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, sta
 BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ? ORDER BY prio, ready_us, id"
 BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND token = ? AND state = 'claimed'"
 BY_NODE = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND state IN ('claimed', 'running')"
+# The least of an index is one step into it; whether anything exists was answered by scans.
 LOOK = """
 SELECT now_us(), (SELECT min(next_us) FROM job_due WHERE next_us BETWEEN ? AND now_us() + ?),
-EXISTS (SELECT 1 FROM run WHERE state = 'ready'),
-EXISTS (SELECT 1 FROM run WHERE wait_key IS NOT NULL)
-OR EXISTS (SELECT 1 FROM run WHERE state = 'delayed')
-OR EXISTS (SELECT 1 FROM run WHERE deadline_us IS NOT NULL),
+(SELECT min(place) FROM run WHERE state = 'ready') IS NOT NULL,
+(SELECT min(wait_key) FROM run WHERE wait_key IS NOT NULL) IS NOT NULL
+OR (SELECT min(ready_us) FROM run WHERE state = 'delayed') IS NOT NULL
+OR (SELECT min(deadline_us) FROM run WHERE deadline_us IS NOT NULL) IS NOT NULL,
 (SELECT count(*) FROM run WHERE node_id = ? AND cancel),
 EXISTS (SELECT 1 FROM meta WHERE "key" = 'hold' AND value <> '')
 """

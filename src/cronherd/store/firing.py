@@ -54,7 +54,7 @@ class SqlFireBatch:
         now_us = db.dialect.now_us(connection)
         held = fetch(connection, HELD)
         rows = [] if held else db.dialect.due(connection, bound.low_us(), now_us, limit)
-        bound.saw(rows[0][1] if rows else None, now_us)
+        bound.fired(rows[0][1] if rows else None, now_us)
         # Read once more: the locks may have been waited for, and nothing may fire early.
         self.now_us = db.dialect.now_us(connection) if rows else now_us
         self.due = [

@@ -368,7 +368,7 @@ def refuse_arguments(command: str, args: Sequence[str]) -> None:
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "up": up,
-    "test": lambda args: in_tests("pytest", "-n", "auto", *args),
+    "test": lambda args: in_tests("pytest", "-n", "auto", "--maxschedchunk", "1", *args),
     "servers": servers,
     "check": check,
     "torture": lambda args: in_tests("tests.torture", *args),

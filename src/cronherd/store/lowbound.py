@@ -49,7 +49,8 @@ class LowBound:
         self._at(now_us)
 
     def _at(self, now_us: int) -> None:
-        self._oldest_us = min(self._oldest_us, now_us)
+        if now_us < self._now_us:  # the clock stepped back: what was seen says nothing any more
+            self._oldest_us = 0
         self._now_us = now_us
         self._full_us = min(self._full_us, now_us)
         self._wide_us = min(self._wide_us, now_us)

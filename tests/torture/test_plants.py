@@ -1,0 +1,32 @@
+"""A checker that never failed proves nothing: known bugs are put in, and each is caught."""
+
+import pytest
+
+from tests.conftest import Record, needing_server
+from tests.torture.plants import PLANTS, try_plant, wish_for
+from tests.torture.storm import torture
+
+SEED = 20
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_bug_is_caught(name: str, kind: str, record_property: Record):
+    with needing_server(kind, record_property):
+        caught, result = try_plant(name, kind, SEED)
+    assert caught, result.text()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("name", PLANTS)
+def test_the_same_torture_without_the_bug_finds_nothing(
+    name: str, kind: str, record_property: Record
+):
+    wish = wish_for(name, kind, SEED, planted=False)
+    with needing_server(kind, record_property):
+        result = torture(wish)
+    assert not result.violations, result.text()

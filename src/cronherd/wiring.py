@@ -42,6 +42,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A follower of output looks this often; the output itself comes once a second.
 FOLLOW_PAUSE_S = 0.2
 TICK_PAUSE_S = 0.05
+DATABASE_PAUSE_S = 1.0
 # After a second signal: grace of the runs, then their end is recorded.
 CANCEL_WAIT_S = 15.0
 
@@ -84,13 +85,31 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
 def agent(config: Config, place: Place) -> int:
     """The agent alone: it neither creates a schema nor applies jobs."""
     _log(config)
-    with _state(place) as lock, _open(config, place) as (db, beats):
+    signals = _Signals()
+    with _state(place) as lock, ExitStack() as stack:
+        db, beats = _wait_for_database(stack, config, place, signals)
         check_schema(db)
-        signals = _Signals()
         engine = _agent(config, place, SqlStore(db, new_id), beats, lock, signals)
         engine.start()
         _say(f"agent of node {config.node.name} is up")
         return _run(engine, config, signals)
+
+
+def _wait_for_database(
+    stack: ExitStack, config: Config, place: Place, signals: "_Signals"
+) -> tuple[Database, SqlBeats]:
+    """After a power cut the database may be back later than its nodes. Raises Unavailable."""
+    told = False
+    while True:
+        try:
+            return stack.enter_context(_open(config, place))
+        except Unavailable as error:
+            if error.code != "database_lost" or signals.count:
+                raise
+            if not told:
+                log.warning("%s; trying again until it does", error.text)
+            told = True
+            signals.wait(DATABASE_PAUSE_S)
 
 
 def tick(config: Config, place: Place) -> int:

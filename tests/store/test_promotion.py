@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cronherd.domain.run import RunState
+from cronherd.domain.run import Outcome, RunState
 from cronherd.store import permits
 from tests.store.stage import Stage
 
@@ -172,6 +172,22 @@ def test_replace_asks_the_holder_to_end_and_keeps_one_waiter(stage: Stage):
     newest = stage.one_claim()
     assert newest.slot_us == stage.store.find_job("job").last_slot_us
     assert newest.fence > claim.fence
+
+
+def test_a_waiter_that_ran_before_stays_on_record_when_it_is_replaced(stage: Stage):
+    job_id = stage.job(schedule="every 60s", overlap="replace", delivery="at_least_once")
+    stage.after(60)
+    claim = stage.one_claim()
+    stage.start(claim)
+    stage.end(claim, exit_code=None, killed_by="agent_gone")
+    stage.store.pause_job(job_id, stage.now_us + 1, "tester")
+    stage.advance(60)
+    stage.store.resume_job(job_id, "tester")
+    assert stage.states(job_id) == ["waiting"]
+    stage.after(60)
+    (old,) = [run for run in stage.runs(job_id) if run.id == claim.run_id]
+    assert (old.outcome, old.attempt) == (Outcome.CANCELLED, 2)
+    assert "replaced" not in stage.reasons(job_id)
 
 
 @pytest.mark.parametrize("busy", [True, False])

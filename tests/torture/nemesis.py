@@ -93,7 +93,7 @@ def make_plan(
         if kind in {"db_kill", "db_restart"}:
             length = chance.uniform(0.2, 3)
         steps.append(Step(at_s=at_s, kind=kind, target="database", length_s=length))
-    at_s = 3.0
+    at_s, held_s = 3.0, 0.0
     while menu.people and (at_s := at_s + chance.uniform(0.5, 1.5) * menu.people_every_s) < (
         seconds - 8
     ):
@@ -101,9 +101,12 @@ def make_plan(
         target: int | str = chance.choice(_targets(kind, works))
         if kind == "drain":
             target = chance.randrange(nodes)
-        elif kind == "hold":
-            target = "all"
-        steps.append(Step(at_s=at_s, kind=kind, target=target, length_s=chance.uniform(2, 9)))
+        length = chance.uniform(2, 9)
+        if kind == "hold":
+            if at_s < held_s:  # one hold at a time: it is the whole fleet's
+                continue
+            target, held_s = "all", at_s + length + 1
+        steps.append(Step(at_s=at_s, kind=kind, target=target, length_s=length))
     return sorted(steps, key=lambda step: step.at_s)
 
 

@@ -18,7 +18,8 @@ attempt, fence, NULL, NULL, ?, 0 FROM run WHERE id IN ?
 DROP = "DELETE FROM run WHERE id IN ?"
 CANCEL = "UPDATE run SET cancel = TRUE WHERE id IN ?"
 STATES = """
-SELECT id, job_id, slot_us, state FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
+SELECT id, job_id, slot_us, state, attempt FROM run /*by primary*/
+WHERE id IN ? ORDER BY id /*lock*/
 """
 
 
@@ -48,7 +49,8 @@ def ask_to_end(connection: Connection, run_ids: Sequence[bytes]) -> None:
 def make_room(connection: Connection, admissions: Sequence[Admission], now_us: int) -> None:
     """Replace: older waiters end, holders are asked to end, those that never started do so here.
 
-    A waiter's slot becomes a ledger row; a waiter that somebody asked for stays in history.
+    A waiter's slot becomes a ledger row; one that somebody asked for, or that ran before and
+    waited for its next try, stays in history.
     """
     waiters = {to_stored(run_id) for answer in admissions for run_id in answer.replaces}
     holders = {to_stored(run_id) for answer in admissions for run_id in answer.cancels}
@@ -58,7 +60,7 @@ def make_room(connection: Connection, admissions: Sequence[Admission], now_us: i
     rows = fetch(connection, STATES, (ids,))
     started = [row[0] for row in rows if row[3] in {"claimed", "running"}]
     parked = [row for row in rows if row[0] in waiters and row[3] == "waiting"]
-    slots = [(row[0], row[1], row[2]) for row in parked if row[2] is not None]
+    slots = [(row[0], row[1], row[2]) for row in parked if row[2] is not None and row[4] == 1]
     gone = {run_id for run_id, _, _ in slots}
     ended = [row[0] for row in rows if row[0] not in gone and row[0] not in started]
     ask_to_end(connection, [run_id for run_id in started if run_id in holders])

@@ -93,6 +93,7 @@ def make_plan(
         if kind in {"db_kill", "db_restart"}:
             length = chance.uniform(0.2, 3)
         steps.append(Step(at_s=at_s, kind=kind, target="database", length_s=length))
+        at_s += length  # one at a time: it is one database
     at_s, held_s = 3.0, 0.0
     while menu.people and (at_s := at_s + chance.uniform(0.5, 1.5) * menu.people_every_s) < (
         seconds - 8

@@ -342,6 +342,12 @@ def test_a_suspended_host_kills_at_once_when_it_wakes_up(still: Still) -> None:
     still.reap()
 
 
+def test_a_time_limit_has_no_grace_left_after_a_suspend(still: Still) -> None:
+    still.start(fence_us=None, timeout_us=30_000_000)
+    assert still.sent_after_jump(45) == [*ASKED, signal.SIGKILL]
+    still.reap()
+
+
 def test_a_suspend_that_ends_within_the_grace_leaves_what_is_left_of_it(still: Still) -> None:
     still.start()
     assert still.sent_after_jump(57) == ASKED

@@ -95,8 +95,8 @@ def _is_justified(case: Case, job: JobRecord, row: LedgerRecord, from_ns: int, t
     hurt = bool(case.faults_within(from_ns, to_ns))
     late = row.at_us - row.to_us > job.on_time_us
     mode = str(job.spec.get("catchup", "latest"))
-    # What an outage had left undecided is decided by the pause that follows it.
-    last_ns = case.evidence.boot_ns(row.to_us) if hurt else from_ns
+    # What an outage or a hold had left undecided is decided by the pause that follows it.
+    last_ns = to_ns if hurt else from_ns
     busy = _was_busy(case, job, from_ns, to_ns) or (hurt and _was_kept(case, job, from_ns, row))
     reasons = {
         "overlap": busy and job.permits is not None,

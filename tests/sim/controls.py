@@ -53,8 +53,11 @@ class Controls(Tables):
         tomb.touched += 1
         tomb.deleted, tomb.enabled = False, write.enabled is not False
         tomb.paused_until_us = None
+        unlimited = tomb.job.permits == UNLIMITED
         self._stamp(tomb, write.job)
         self._arm(tomb, max(tomb.last_slot_us, now_us))
+        if unlimited and write.job.permits != UNLIMITED:
+            self._bind(tomb)
 
     def _edit(self, line: JobLine, write: JobWrite) -> None:
         now_us, old, was = self.clock(), line.job, line.enabled

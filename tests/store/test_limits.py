@@ -76,3 +76,15 @@ def test_a_start_deadline_does_not_end_a_retry(stage: Stage):
     stage.clock.advance(45)
     stage.store.sweep()
     assert "delayed" in stage.states(job_id)
+
+
+def test_a_revived_job_with_a_limit_counts_what_still_runs(stage: Stage):
+    job_id = stage.job("job", overlap="allow")
+    stage.request(job_id)
+    stage.start(*stage.claim())
+    stage.delete(job_id)
+    assert stage.job("job", overlap="queue") == job_id
+    stage.request(job_id, "m:2")
+    stage.store.promote(stage.store.sweep())
+    assert stage.claim() == []
+    assert sorted(stage.states(job_id)) == ["running", "waiting"]

@@ -340,8 +340,9 @@ class Life:
         log.error("this node was silent and was judged: it takes a new incarnation")
         self._node = replace(self._node, incarnation=self._parts.new_id())
         self._register()
+        mine = self._live.all()  # before: what is claimed meanwhile is in neither
         held = {(claim.run_id, claim.token) for claim in self._parts.store.held_by(self._node.id)}
-        for claim in self._live.all():
+        for claim in mine:
             if (claim.run_id, claim.token) not in held:
                 self._supervisor.cancel(claim.run_id, claim.attempt)
 

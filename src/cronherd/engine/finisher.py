@@ -19,6 +19,7 @@ GATHER_US = 10_000
 GATHER_BUSY_US = 40_000
 BUSY = 20
 MOST = 1_000
+MOST_BYTES = 4 << 20
 QUIET_S = 0.5
 
 
@@ -30,9 +31,14 @@ class Batch:
     chunks: list[Chunk] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    output_bytes: int = 0
 
     def __len__(self) -> int:
         return len(self.starts) + len(self.chunks) + len(self.endings)
+
+    def full(self) -> bool:
+        """Whether one transaction, with its deadline, should take no more."""
+        return len(self) >= MOST or self.output_bytes >= MOST_BYTES
 
 
 class Finisher:
@@ -102,13 +108,15 @@ class Finisher:
         """
         self._take_local()
         position = self._position
+        if self._batch.full():  # what cannot be stored at the moment does not grow for ever
+            return position
         try:
             reports, position = self._supervisor.reports(0.0 if len(self._batch) else QUIET_S)
             self._take(reports)
             if not len(self._batch):
                 return position
             until_us = self._clock.boot_us() + (GATHER_BUSY_US if self._busy else GATHER_US)
-            while len(self._batch) < MOST and (left_us := until_us - self._clock.boot_us()) > 0:
+            while not self._batch.full() and (left_us := until_us - self._clock.boot_us()) > 0:
                 reports, position = self._supervisor.reports(left_us / 1_000_000)
                 self._take(reports)
         except SupervisorGone:
@@ -136,6 +144,7 @@ class Finisher:
     def _add(self, claim: Claim, report: supervisor_base.Report) -> None:
         if isinstance(report, Output):
             self._batch.chunks.append(_chunk(report))
+            self._batch.output_bytes += len(report.chunk)
         elif isinstance(report, Started):
             start = Start(
                 run_id=report.run_id, token=report.token, at_us=report.at_us, pid=report.pid

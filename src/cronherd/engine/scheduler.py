@@ -64,6 +64,7 @@ class Scheduler:
         self._unanswered: tuple[str, int] | None = None
         self._prepared_us = 0
         self._limit = FIRST_BATCH
+        self._tried: set[tuple[str, int]] = set()
         self._due_boot_us: int | None = None
         self._looked_us = clock.boot_us()
         self._offset_us: int | None = None
@@ -128,7 +129,9 @@ class Scheduler:
                 return self._fire(self._limit)
             with self._store.fire(1) as batch:
                 for due in batch.due:
-                    batch.push_ahead(due, str(error))
+                    # Another row may be first by now: that one did nothing wrong.
+                    if (due.job_id, due.next_us) in self._tried:
+                        batch.push_ahead(due, str(error))
             return 1
 
     def _fire_batch(self, limit: int) -> int:
@@ -138,6 +141,7 @@ class Scheduler:
             self._unanswered = offer.token, boot_us
             with self._store.fire(limit) as batch:
                 count = len(batch.due)
+                self._tried = {(due.job_id, due.next_us) for due in batch.due}
                 claims = batch.commit(self._plans(batch), offer if room else None)
             self._unanswered = None
             self._dispatch(claims, boot_us)

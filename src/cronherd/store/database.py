@@ -298,6 +298,8 @@ def _explained(dialect: Dialect) -> Iterator[None]:
         raise dialect.explain(error) from error
     except UnicodeError as error:
         raise StatementRefused("the text has characters that no database takes") from error
+    except OverflowError as error:
+        raise StatementRefused("a number is larger than any database takes") from error
 
 
 def _roll_back(connection: Connection) -> None:

@@ -122,6 +122,9 @@ class JobRows:
         if tomb:
             one(connection, SET_JOB, (*values, stored))
             set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
+            lock_runs(connection, stored)  # what was running when it was deleted still runs
+            if write.job.permits != UNLIMITED and _had_no_limit(read_definition(tomb.spec)):
+                permits.bind(connection, stored, gate_key(from_stored(stored)))
         else:
             one(connection, ADD_JOB, (*values, stored, now_us))
             one(connection, ADD_DUE, (next_us, slot_us, last_us, version, stored))

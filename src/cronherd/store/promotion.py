@@ -57,6 +57,10 @@ FROM found WHERE found.k IS NOT NULL
 UNCLAIMED = """
 SELECT id, place FROM run WHERE state = 'ready' AND ready_us < ? AND place <> '' LIMIT 1000
 """
+LOCK_PLACES = """
+SELECT id, place FROM run /*by primary*/ WHERE id IN ? AND state = 'ready'
+ORDER BY id /*lock, skip*/
+"""
 SEND_BACK = """
 UPDATE run SET state = 'waiting', wait_key = ?, excl_key = NULL, excl_n = NULL WHERE id = ?
 """
@@ -196,10 +200,11 @@ class PromotionRows:
     def _send_back(self, connection: Connection, unclaimed: Mapping[bytes, str]) -> None:
         """Ready runs for which no live node fits any more let go of what they hold."""
         places = Places(connection, self._db.dialect.now_us(connection))
-        homeless = [run_id for run_id, place in unclaimed.items() if not places.served(place)]
-        ids = _locked(connection, homeless, "ready")
-        permits.free(connection, ids)
-        many(connection, SEND_BACK, [(f"@{unclaimed[run_id]}", run_id) for run_id in ids])
+        # As it is under the lock: an edit may have given it another place.
+        rows = fetch(connection, LOCK_PLACES, (sorted(unclaimed),))
+        homeless = [(f"@{place}", run_id) for run_id, place in rows if not places.served(place)]
+        permits.free(connection, [run_id for _, run_id in homeless])
+        many(connection, SEND_BACK, homeless)
 
 
 def _locked(connection: Connection, run_ids: Sequence[bytes], *states: str) -> list[bytes]:

@@ -13,8 +13,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cronherd.domain.errors import Conflict, CronherdError, Unavailable
-from cronherd.store.database import Connection, Fact, Row, Values, fetch, many, one, spread, written
+from cronherd.domain.errors import Conflict, CronherdError, StatementRefused, Unavailable
+from cronherd.store.database import (
+    Connection,
+    Duplicate,
+    Fact,
+    Row,
+    Values,
+    fetch,
+    many,
+    one,
+    spread,
+    written,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SchemaConnection
@@ -172,6 +183,9 @@ class SqliteDialect:
 
     def explain(self, error: Exception) -> CronherdError:
         text = str(error)
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
+            refused = Duplicate if text.startswith("UNIQUE") else StatementRefused
+            return refused(f"the database refused a statement: {text}")
         if isinstance(error, sqlite3.OperationalError) and "full" in text:
             return Unavailable(
                 f"the disk of {self.path} is full", code="disk_full", hint="free some space"

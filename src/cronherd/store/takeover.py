@@ -12,6 +12,7 @@ from cronherd.store.events import EventRows
 from cronherd.store.recording import RecordRows, lock_chained, lock_live
 
 NODE = "SELECT name, incarnation, beat, lease_us FROM node WHERE id = ? /*lock*/"
+HELD_FLEET = "SELECT 1 FROM meta WHERE \"key\" = 'hold' AND value <> ''"
 JUDGE = "UPDATE node SET incarnation = '' WHERE id = ?"
 REMOVE = "UPDATE node SET removed_us = now_us(), incarnation = '', lease_us = 0 WHERE id = ?"
 HELD = "SELECT id FROM run WHERE node_id = ?"
@@ -31,6 +32,8 @@ class TakeoverRows:
             if not rows or tuple(rows[0][1:3]) != (node.incarnation, node.beat):
                 return None
             if rows[0][3] > self._db.dialect.now_us(connection):
+                return None
+            if judged and fetch(connection, HELD_FLEET):
                 return None
             answer = self._end(connection, endings)
             if judged and node.incarnation:

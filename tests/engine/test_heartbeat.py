@@ -20,13 +20,17 @@ class Beats:
         self.hints: list[bool] | None = None
         self.broken = False
         self.calls = 0
+        self.unfenced: bool | None = None
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
+    def renew(
+        self, node_id: str, incarnation: str, lease_us: int, *, unfenced: bool | None = None
+    ) -> Renewal:
         self.calls += 1
         self._rig.clock.advance(0.1)  # the call takes its time
         if self.broken:
             raise Unavailable("gone")
-        return self._rig.store.renew(node_id, incarnation, lease_us)
+        self.unfenced = unfenced
+        return self._rig.store.renew(node_id, incarnation, lease_us, unfenced=unfenced)
 
     def wait_hint(self, timeout_s: float) -> bool | None:
         if self.hints is None:
@@ -44,10 +48,11 @@ class Told:
         self.renewed: list[tuple[Renewal, int]] = []
         self.judged = self.hinted = self.halted = 0
         self.owned = True
+        self.unfenced = False
         self.heartbeat = Heartbeat(
             self.beats,
             self.rig.clock,
-            lambda: (self.rig.node.id, self.rig.node.incarnation),
+            lambda: (self.rig.node.id, self.rig.node.incarnation, self.unfenced),
             renewed=lambda renewal, boot_us: self.renewed.append((renewal, boot_us)),
             judged=self._judge,
             hinted=self._hint,
@@ -91,6 +96,13 @@ def test_what_people_want_of_the_node_comes_with_the_beat(told: Told) -> None:
     told.rig.store.set_hold("ann", hold=True)
     told.heartbeat.tick()
     assert told.renewed[0][0] == Renewal(ours=True, drained=True, hold=True)
+
+
+@pytest.mark.parametrize("unfenced", [True, False])
+def test_each_renewal_says_whether_the_supervisor_fences(told: Told, *, unfenced: bool) -> None:
+    told.unfenced = unfenced
+    told.heartbeat.tick()
+    assert told.beats.unfenced is unfenced
 
 
 def test_a_renewal_that_finds_another_incarnation_was_judged(told: Told) -> None:

@@ -112,6 +112,17 @@ def test_nobody_is_judged_while_the_fleet_holds_nor_right_after(pair: Pair) -> N
     assert pair.rig.state(claim.run_id) == "lost"
 
 
+def test_a_node_that_heard_the_hold_and_not_its_end_is_left_to_people(pair: Pair) -> None:
+    claim = pair.claim("job", takeover_after="1m")
+    limited = pair.claim("limited", takeover_after="1m", timeout="30s")
+    pair.rig.store.set_hold("ann", hold=True)
+    assert pair.rig.store.renew(pair.other.id, pair.other.incarnation, LEASE_US).hold
+    pair.rig.store.set_hold("ann", hold=False)
+    pair.watch(10 * MINUTE_S)
+    assert pair.rig.state(claim.run_id) == "claimed"
+    assert pair.rig.state(limited.run_id) == "lost", "its supervisor ends it without any fence"
+
+
 def test_a_watcher_that_was_cut_off_watches_a_full_period_again(pair: Pair) -> None:
     claim = pair.claim("job", takeover_after="1m")
     pair.watch(50)

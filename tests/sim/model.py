@@ -354,6 +354,8 @@ class Model(Controls):
             beat=1 if before is None else before.beat + 1,
             lease_us=now_us + lease_us,
             drained=before is not None and before.drained,
+            unfenced=node.unfenced,
+            settled_boot="" if before is None else before.settled_boot,
         )
         self.changed()
         fresh = NodeRow(
@@ -362,12 +364,16 @@ class Model(Controls):
         )  # fmt: skip
         return seen(before or fresh, live=0)
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
+    def renew(
+        self, node_id: str, incarnation: str, lease_us: int, *, unfenced: bool | None = None
+    ) -> Renewal:
         host = self.hosts.get(node_id)
         if host is None or host.incarnation != incarnation:
             return Renewal(ours=False)
         was_us, now_us = host.lease_us, self.clock()
         host.lease_us, host.beat = now_us + lease_us, host.beat + 1
+        host.unfenced = bool(unfenced or (unfenced is None and host.unfenced) or self.holding)
+        host.settled_boot = host.boot_id
         if was_us <= now_us:
             self.changed()
             self.returned()
@@ -393,6 +399,8 @@ class Model(Controls):
         """Either its next renewal or this came first."""
         host = self.hosts.get(node.id)
         if host is None or not self.watched(host, node):
+            return None
+        if judged and (host.unfenced or self.holding):
             return None
         if judged:
             host.incarnation = ""

@@ -80,6 +80,8 @@ class NodeRow:
     beat: int
     lease_us: int
     drained: bool = False
+    unfenced: bool = False
+    settled_boot: str = ""
     removed: bool = False
 
     @property

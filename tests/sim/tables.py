@@ -228,6 +228,8 @@ def seen(row: NodeRow, *, live: int) -> Node:
         beat=row.beat,
         lease_us=row.lease_us,
         drained=row.drained,
+        unfenced=row.unfenced,
+        settled_boot=row.settled_boot,
         live=live,
     )
 

@@ -49,6 +49,53 @@ def take(stage: Stage, node: Node, claim: Claim, *, judged: bool = True) -> Reco
 # ---------------------------------------------------------------- who may be taken over
 
 
+def other(stage: Stage) -> Node:
+    (seen,) = stage.store.peers(stage.node.id).nodes
+    return seen
+
+
+def test_a_node_that_was_told_of_a_hold_is_not_taken_over_by_time(stage: Stage):
+    node, claim = silent(stage)
+    stage.store.set_hold("ada", hold=True)
+    assert stage.store.renew(node.id, node.incarnation, LEASE_US, unfenced=False).hold
+    stage.store.set_hold("ada", hold=False)
+    stage.clock.advance(900)
+    assert other(stage).unfenced
+    assert take(stage, other(stage), claim) is None
+    assert take(stage, other(stage), claim, judged=False) is not None  # its own limit has passed
+
+
+def test_it_counts_again_once_its_supervisor_was_told_of_the_end(stage: Stage):
+    node, claim = silent(stage)
+    renew = partial(stage.store.renew, node.id, node.incarnation, LEASE_US)
+    for unfenced, expected in ((True, True), (None, True), (False, False), (None, False)):
+        assert renew(unfenced=unfenced).ours
+        assert other(stage).unfenced is expected
+    stage.clock.advance(900)
+    assert take(stage, other(stage), claim) is not None
+
+
+def test_a_new_life_says_itself_whether_it_fences(stage: Stage):
+    node, _ = silent(stage)
+    for unfenced in (True, False):
+        stage.store.register_node(replace(node, unfenced=unfenced), LEASE_US)
+        assert other(stage).unfenced is unfenced
+
+
+def test_a_boot_has_settled_the_past_when_it_beats(stage: Stage):
+    node = stage.join("two")
+    assert stage.store.register_node(node, LEASE_US).settled_boot == ""
+    stage.store.renew(node.id, node.incarnation, LEASE_US)
+    stage.clock.advance(900)
+    later = replace(node, boot_id="later", incarnation="two lives on")
+    assert stage.store.register_node(later, LEASE_US).settled_boot == node.boot_id
+    # Settling failed, and begins again: the row says the new boot already, and settled the old one.
+    again = stage.store.register_node(later, LEASE_US)
+    assert (again.boot_id, again.settled_boot) == ("later", node.boot_id)
+    stage.store.renew(later.id, later.incarnation, LEASE_US)
+    assert stage.store.register_node(later, LEASE_US).settled_boot == "later"
+
+
 def move_beat(stage: Stage, node: Node) -> None:
     stage.store.renew(node.id, node.incarnation, LEASE_US)
     stage.clock.advance(900)

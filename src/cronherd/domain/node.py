@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 class Node:
     """One host. `incarnation` is its supervisor's life, `beat` counts renewals.
 
-    `home` tells its state directory from a copy of it.
+    `home` tells its state directory from a copy of it. `unfenced`: its supervisor may have been
+    told of a hold and not yet of the hold's end, so it would not end its runs by itself.
+    `settled_boot` is the boot of the last life that had settled what the one before it left.
     """
 
     id: str
@@ -25,6 +27,8 @@ class Node:
     live: int = 0
     home: str = ""
     drained: bool = False
+    unfenced: bool = False
+    settled_boot: str = ""
 
     @property
     def place_labels(self) -> dict[str, str]:

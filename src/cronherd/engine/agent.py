@@ -139,6 +139,7 @@ class Life:
         self._parts = parts
         self._lost = lost
         self._gone = threading.Event()
+        self._stepping_down = False
         self._supervisor = parts.launch()
         self._node = replace(parts.node, incarnation=self._supervisor.incarnation)
         self._live = LiveRuns(self._node.capacity)
@@ -176,7 +177,7 @@ class Life:
         heartbeat = Heartbeat(
             parts.beats,
             clock,
-            lambda: (self._node.id, self._node.incarnation),
+            lambda: (self._node.id, self._node.incarnation, self._node.unfenced),
             renewed=self._renewed,
             judged=self._judged,
             hinted=self.wake,
@@ -211,7 +212,8 @@ class Life:
         reaper = Reaper(
             self._parts.store, self._parts.clock, self._live, self._supervisor, self._finisher
         )
-        settled = reaper.settle(self._node.id, same_boot=before.boot_id in {"", self._node.boot_id})
+        same_boot = before.settled_boot in {"", self._node.boot_id}
+        settled = reaper.settle(self._node.id, same_boot=same_boot)
         if settled:
             plural = "" if settled == 1 else "s"
             log.warning(
@@ -330,6 +332,9 @@ class Life:
     def _renewed(self, renewal: Renewal, boot_us: int) -> None:
         """The supervisor counts from here until it fences; the fleet may want something of us."""
         self._supervisor.renewed(None if renewal.hold else boot_us)
+        self._node = replace(self._node, unfenced=renewal.hold)  # the next beat writes it down
+        if self._stepping_down:
+            self._step_down()
         if renewal.drained != self._live.drained:
             log.warning("this node was %s", "drained" if renewal.drained else "resumed")
             self._live.drained = renewal.drained
@@ -340,11 +345,17 @@ class Life:
         log.error("this node was silent and was judged: it takes a new incarnation")
         self._node = replace(self._node, incarnation=self._parts.new_id())
         self._register()
+        self._stepping_down = True
+        self._step_down()
+
+    def _step_down(self) -> None:
+        """End what others took; again with the next beat when it cannot be asked now."""
         mine = self._live.all()  # before: what is claimed meanwhile is in neither
         held = {(claim.run_id, claim.token) for claim in self._parts.store.held_by(self._node.id)}
         for claim in mine:
             if (claim.run_id, claim.token) not in held:
                 self._supervisor.cancel(claim.run_id, claim.attempt)
+        self._stepping_down = False
 
     def _ticker(self, name: str, tick: Tick) -> Ticker:
         guarded = _unless_gone(tick, self._end_of_supervisor)

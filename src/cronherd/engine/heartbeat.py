@@ -27,7 +27,7 @@ class Heartbeat:
         self,
         beats: Beats,
         clock: Clock,
-        life: Callable[[], tuple[str, str]],
+        life: Callable[[], tuple[str, str, bool]],
         *,
         renewed: Callable[[Renewal, int], None],
         judged: Callable[[], None],
@@ -64,8 +64,8 @@ class Heartbeat:
     def _beat(self) -> None:
         """A renewal that finds no row means that we were judged: others may act for us."""
         boot_us = self._clock.boot_us()  # before the call: what the others saw is never older
-        node_id, incarnation = self._life()
-        renewal = self._beats.renew(node_id, incarnation, LEASE_US)
+        node_id, incarnation, unfenced = self._life()
+        renewal = self._beats.renew(node_id, incarnation, LEASE_US, unfenced=unfenced)
         if renewal.ours:
             self._renewed(renewal, boot_us)
         else:

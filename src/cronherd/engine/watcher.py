@@ -64,7 +64,8 @@ class Watcher:
     def _look_at(self, silent: Silent, now_us: int, boot_us: int) -> list[tuple[str, str]]:
         """End what is over; the claims that were seen."""
         claims = self._store.held_by(silent.node.id)
-        overdue = [claim for claim in claims if _overdue(claim.job, silent.for_us)]
+        fenced = not silent.node.unfenced  # else only its own word, a limit or a person ends them
+        overdue = [claim for claim in claims if fenced and _overdue(claim.job, silent.for_us)]
         stopped = [
             claim
             for claim in claims

@@ -336,8 +336,14 @@ class Store(Protocol):
         """
         ...
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
-        """Beat once and extend the lease; not `ours` when the row was judged or taken over."""
+    def renew(
+        self, node_id: str, incarnation: str, lease_us: int, *, unfenced: bool | None = None
+    ) -> Renewal:
+        """Beat once and extend the lease; not `ours` when the row was judged or taken over.
+
+        `unfenced`: the supervisor was last told of a hold; None leaves the row as it is. While that
+        or a hold is in the row, nobody takes runs of this node over by time.
+        """
         ...
 
     def peers(self, node_id: str) -> Peers:
@@ -348,7 +354,8 @@ class Store(Protocol):
         """End runs of a silent node, as it was watched: None when its beat moved meanwhile.
 
         The node's row is locked first, so either its next renewal or this came first. `judged`:
-        it loses its incarnation, so that it steps down when it comes back.
+        it loses its incarnation, so that it steps down when it comes back; None also when its
+        supervisor may not have fenced them.
         """
         ...
 
@@ -364,8 +371,14 @@ class Store(Protocol):
 class Beats(Protocol):
     """The lease and the hints, on a connection of their own that nothing else can delay."""
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
-        """Beat once and extend the lease; not `ours` when the row was judged or taken over."""
+    def renew(
+        self, node_id: str, incarnation: str, lease_us: int, *, unfenced: bool | None = None
+    ) -> Renewal:
+        """Beat once and extend the lease; not `ours` when the row was judged or taken over.
+
+        `unfenced`: the supervisor was last told of a hold; None leaves the row as it is. While that
+        or a hold is in the row, nobody takes runs of this node over by time.
+        """
         ...
 
     def wait_hint(self, timeout_s: float) -> bool | None:

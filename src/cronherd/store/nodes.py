@@ -14,7 +14,7 @@ from cronherd.store.database import Connection, Database, Duplicate, Row, fetch,
 from cronherd.store.events import EventRows
 
 FIELDS = """id, name, boot_id, incarnation, beat, lease_us, labels, capacity, version, tzdata,
-started_us, home, drained"""
+started_us, home, drained, unfenced, settled_boot"""
 NODES = f"""
 SELECT {FIELDS}, (SELECT count(*) FROM run r WHERE r.node_id = node.id) FROM node
 WHERE removed_us IS NULL
@@ -31,17 +31,20 @@ BY_NAME = "SELECT id, lease_us FROM node WHERE name = ? AND id <> ? /*lock*/"
 RENAME_OLD = "UPDATE node SET name = ? WHERE id = ?"
 ADD = """
 INSERT INTO node (boot_id, incarnation, lease_us, labels, capacity, version, tzdata, started_us,
-name, home, beat, drained, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, FALSE, ?)
+name, home, unfenced, beat, drained, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, FALSE, ?)
 """
 TAKE_OVER = """
 UPDATE node SET boot_id = ?, incarnation = ?, lease_us = ?, labels = ?, capacity = ?,
-version = ?, tzdata = ?, started_us = ?, name = ?, home = ?, removed_us = NULL, beat = beat + 1
-WHERE id = ?
+version = ?, tzdata = ?, started_us = ?, name = ?, home = ?, unfenced = ?, removed_us = NULL,
+beat = beat + 1 WHERE id = ?
 """
+# Whoever beats has settled what was before its boot.
 RENEW = """
-UPDATE node SET lease_us = now_us() + ?, beat = beat + 1 WHERE id = ? AND incarnation = ?
+UPDATE node SET lease_us = now_us() + ?, beat = beat + 1, unfenced = (unfenced AND ?) OR ?,
+settled_boot = boot_id
+WHERE id = ? AND incarnation = ?
 """
-RENEWED = """
+WANTED = """
 SELECT drained, EXISTS (SELECT 1 FROM meta WHERE "key" = 'hold' AND value <> '')
 FROM node WHERE id = ?
 """
@@ -86,6 +89,7 @@ class NodeRows:
                 now_us,
                 node.name,
                 node.home,
+                node.unfenced,
                 to_stored(node.id),
             )
             one(connection, TAKE_OVER if rows else ADD, values)
@@ -106,12 +110,20 @@ class NodeRows:
             old = f"{node.name[:80]} (until {from_stored(stored)[:8]})"
             one(connection, RENAME_OLD, (old, stored))
 
-    def renew(self, node_id: str, incarnation: str, lease_us: int) -> Renewal:
+    def renew(
+        self, node_id: str, incarnation: str, lease_us: int, *, unfenced: bool | None = None
+    ) -> Renewal:
         stored = to_stored(node_id)
         with self._db.change() as connection:
-            if one(connection, RENEW, (lease_us, stored, incarnation)) != 1:
+            rows = fetch(connection, WANTED, (stored,))
+            if not rows:
                 return Renewal(ours=False)
-            drained, hold = fetch(connection, RENEWED, (stored,))[0]
+            drained, hold = rows[0]
+            # A hold that is told is in the row before it is told.
+            told = bool(unfenced or hold)
+            values = (lease_us, unfenced is None, told, stored, incarnation)
+            if one(connection, RENEW, values) != 1:
+                return Renewal(ours=False)
         return Renewal(ours=True, drained=bool(drained), hold=bool(hold))
 
     def release_node(self, node_id: str, incarnation: str) -> None:
@@ -209,5 +221,7 @@ def _node(row: Row) -> Node:
         started_us=row[10],
         home=row[11],
         drained=bool(row[12]),
-        live=row[13],
+        unfenced=bool(row[13]),
+        settled_boot=row[14],
+        live=row[15],
     )

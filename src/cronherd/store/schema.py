@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 from sqlalchemy.dialects import mysql, postgresql
@@ -295,6 +296,8 @@ node = Table(
     Column("started_us", BigInteger, nullable=False),
     Column("home", _key(64), nullable=False, server_default=""),
     Column("removed_us", BigInteger),
+    Column("unfenced", Boolean, nullable=False, server_default=false()),
+    Column("settled_boot", _key(36), nullable=False, server_default=""),
     **_HOT,
 )
 

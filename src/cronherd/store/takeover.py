@@ -11,7 +11,7 @@ from cronherd.store.database import Connection, Database, fetch, one
 from cronherd.store.events import EventRows
 from cronherd.store.recording import RecordRows, lock_chained, lock_live
 
-NODE = "SELECT name, incarnation, beat, lease_us FROM node WHERE id = ? /*lock*/"
+NODE = "SELECT name, incarnation, beat, lease_us, unfenced FROM node WHERE id = ? /*lock*/"
 HELD_FLEET = "SELECT 1 FROM meta WHERE \"key\" = 'hold' AND value <> ''"
 JUDGE = "UPDATE node SET incarnation = '' WHERE id = ?"
 REMOVE = "UPDATE node SET removed_us = now_us(), incarnation = '', lease_us = 0 WHERE id = ?"
@@ -33,7 +33,7 @@ class TakeoverRows:
                 return None
             if rows[0][3] > self._db.dialect.now_us(connection):
                 return None
-            if judged and fetch(connection, HELD_FLEET):
+            if judged and (rows[0][4] or fetch(connection, HELD_FLEET)):
                 return None
             answer = self._end(connection, endings)
             if judged and node.incarnation:

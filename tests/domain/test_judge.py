@@ -28,9 +28,9 @@ ENDINGS: list[tuple[dict[str, object], Outcome, bool]] = [
     ({"exit_code": None, "killed_by": "cancel"}, Outcome.CANCELLED, False),
     ({"exit_code": 0, "killed_by": "cancel"}, Outcome.CANCELLED, False),
     ({"exit_code": None, "killed_by": "shutdown"}, Outcome.CANCELLED, False),
-    ({"exit_code": None, "killed_by": "agent_gone"}, Outcome.LOST, False),
+    ({"exit_code": None, "killed_by": "gone"}, Outcome.LOST, False),
     ({"exit_code": None, "error": "no_command"}, Outcome.NOT_STARTED, True),
-    ({"exit_code": None, "error": "lost", "killed_by": "agent_gone"}, Outcome.LOST, False),
+    ({"exit_code": None, "error": "lost", "killed_by": "gone"}, Outcome.LOST, False),
 ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cronherd.domain.errors import Conflict
+from cronherd.domain.event import EventKind
 from cronherd.domain.ident import to_stored
 from cronherd.domain.job import UNLIMITED, Job, place_matches
 from cronherd.domain.node import Node
@@ -168,14 +169,18 @@ class Model(Controls):
                     ended_us=ending.exit.ended_us,
                     text=ending.exit.error_text,
                 )
-                self._rearm(line, ending)
+                self._rearm(line, row, ending)
                 return
             row.attempt, row.ready_us = row.attempt + 1, self.clock() + verdict.wait_us
             row.cancel = False
         row.state = RunState.READY if verdict.void else RunState.DELAYED
         row.token = row.node_id = row.started_us = None
+        row.version, row.place, row.prio = line.version, line.job.place, line.job.priority
+        if (unwanted or self._kept_back(line, row)) and row.permit is not None:
+            freed.add(gate_key(row.job_id))
         if unwanted:
             self.end_unstarted([row], Outcome.CANCELLED, "cancelled before it started")
+            self._rearm(line, row, ending)
         elif self._kept_back(line, row):
             self.hold([row])
 
@@ -183,9 +188,10 @@ class Model(Controls):
         """Disabled or paused meanwhile: it does not start once more."""
         return row.slot_us is not None and (not line.enabled or self.paused(line))
 
-    def _rearm(self, line: JobLine, ending: Ending) -> None:
+    def _rearm(self, line: JobLine, row: RunRow, ending: Ending) -> None:
         """The next slot of an `after` job counts from this end."""
-        if ending.rearms:
+        goes_on = ending.verdict.void or ending.verdict.wait_us is not None
+        if ending.rearms or (goes_on and row.slot_us is not None):
             self._mend_chain(line, self.clock())
 
     def _waited_for(self, key: str) -> bool:
@@ -312,6 +318,8 @@ class Model(Controls):
         if answer.permit is not None:
             self.take_permit(row, answer.permit)
         self.make_room([answer])
+        if answer.replaces or answer.cancels:
+            self._mend_chain(line, self.clock())
         self.requests[job_id, dedup] = run_id
         self.changed()
         return Requested(run_id=run_id, repeated=False)
@@ -394,6 +402,9 @@ class Model(Controls):
             if host.id != node_id and not host.removed
         )
         return Peers(now_us=now_us, hold=bool(others) and self.holding, nodes=others)
+
+    def note(self, kind: EventKind, subject: str, actor: str, text: str) -> None:
+        """Events are not checked."""
 
     def take_over(self, node: Node, endings: Sequence[Ending], *, judged: bool) -> Recorded | None:
         """Either its next renewal or this came first."""

@@ -1,5 +1,7 @@
 """`after` jobs: the next slot is the end of the run before plus the delay, however it ended."""
 
+from typing import Any
+
 import pytest
 
 from cronherd.domain.run import RunState
@@ -76,6 +78,33 @@ def test_a_cancelled_run_lets_the_chain_go_on(stage: Stage, chained: str):
     (run,) = stage.runs(chained)
     assert stage.store.cancel_run(run.id) is RunState.READY
     stage.settle()
+    assert next_of(stage) == stage.now_us + DELAY_US
+
+
+@pytest.mark.parametrize("ending", [{"exit_code": 1}, {"exit_code": None, "error": "void"}])
+def test_an_end_that_would_go_on_and_was_cancelled_arms_the_chain_at_once(
+    stage: Stage, ending: dict[str, Any]
+):
+    job_id = stage.job(schedule="after 5m", retries=3)
+    stage.after(300)
+    claim = stage.one_claim()
+    assert stage.store.cancel_run(claim.run_id) is RunState.CLAIMED
+    stage.advance(7)
+    stage.end(claim, **ending)
+    assert stage.states(job_id) == ["finished"]
+    assert next_of(stage) == stage.now_us + DELAY_US
+
+
+@pytest.mark.parametrize("parked", [False, True])
+def test_a_run_that_a_request_replaces_arms_the_chain_at_once(stage: Stage, *, parked: bool):
+    job_id = stage.job(schedule="after 5m", overlap="replace")
+    if parked:
+        stage.request(job_id, "m:0")
+        stage.start(stage.one_claim())
+    stage.after(300)
+    assert next_of(stage) is None
+    stage.advance(7)
+    stage.request(job_id)
     assert next_of(stage) == stage.now_us + DELAY_US
 
 

@@ -29,7 +29,7 @@ ENDINGS: list[dict[str, object]] = [
     {"exit_code": 0},
     {"exit_code": 1},
     {"exit_code": None, "killed_by": "timeout"},
-    {"exit_code": None, "killed_by": "agent_gone"},
+    {"exit_code": None, "killed_by": "gone"},
     {"exit_code": None, "error": "void"},
     {"exit_code": None, "error": "no_command"},
 ]

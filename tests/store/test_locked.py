@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from cronherd.domain.ident import to_stored
+from cronherd.domain.job import build_job
+from cronherd.store.base import JobWrite
 from cronherd.store.database import Connection, Contended, fetch, one
+from cronherd.store.jobs import ADD_JOB
 from cronherd.store.sqlstore import SqlStore
 from tests.store.only import servers_only
 from tests.store.sound import assert_sound
@@ -193,12 +196,13 @@ def test_a_pause_that_came_before_a_sweep_got_the_lock_counts(
     assert stage.states(job_id) == ["held"]
 
 
+@pytest.mark.parametrize("exit_code", [0, 1])
 @pytest.mark.parametrize("verb", ["record", "take over"])
 def test_the_end_of_a_chains_run_locks_its_job_before_the_run(
-    stage: Stage, locked: Callable[..., Any], verb: str
+    stage: Stage, locked: Callable[..., Any], verb: str, exit_code: int
 ):
-    """The lock order: nobody who holds a run waits for a due row."""
-    job_id = stage.job(schedule="after 5m")
+    """The lock order: nobody who holds a run waits for a due row. 1: a retry that was cancelled."""
+    job_id = stage.job(schedule="after 5m", retries=3)
     two = stage.join("two")
     stage.clock.advance(300)
     stage.store.renew(two.id, two.incarnation, 10**9)
@@ -206,7 +210,9 @@ def test_the_end_of_a_chains_run_locks_its_job_before_the_run(
     (claim,) = stage.claim(node=two)
     (node,) = stage.store.peers(stage.node.id).nodes
     stage.clock.advance(10_000)
-    end = stage.ending(claim)
+    end = stage.ending(claim, exit_code)
+    if exit_code:
+        stage.store.cancel_run(claim.run_id)
     acts: dict[str, Callable[[], Any]] = {
         "record": lambda: stage.store.record([], [], [end]),
         "take over": lambda: stage.store.take_over(node, [end], judged=True),
@@ -275,3 +281,44 @@ def test_a_verb_that_is_always_in_the_way_of_others_gives_up_with_a_sentence(sta
     assert caught.value.code == "database_busy"
     assert tries.count == 6
     assert not stage.store.look(stage.node.id, 0).hold
+
+
+def test_two_who_insert_the_same_new_jobs_in_opposite_orders_wait_in_one_line(
+    stage: Stage, open_second: Callable[[], SqlStore]
+):
+    """Who waits for a name holds no later one: nobody is the victim of a deadlock."""
+    built = [
+        JobWrite(
+            id=stage.new_id(),
+            job=build_job({"name": name, "command": "true"}),
+            enabled=True,
+            source="",
+        )
+        for name in ("beta", "alpha")
+    ]
+    other = open_second()
+    tries = Tries(stage.store)
+    answers: list[Any] = []
+    act = threading.Thread(
+        target=lambda: answers.extend(race(lambda: stage.store.save_jobs(built, "me")))
+    )
+    with other.db.write() as connection:
+        one(
+            connection,
+            ADD_JOB,
+            ("alpha", "Alpha", "{}", 1, True, "", 1, to_stored(stage.new_id()), 1),
+        )
+        act.start()
+        act.join(0.3)
+        assert act.is_alive()
+        one(
+            connection,
+            ADD_JOB,
+            ("beta", "Beta", "{}", 1, True, "", 1, to_stored(stage.new_id()), 1),
+        )
+        connection.one("ROLLBACK")
+        other.db.dialect.begin_write(connection)
+    act.join(20)
+    assert answers == [None]
+    assert tries.count == 1
+    assert [row.job.name for row in stage.store.jobs()] == ["alpha", "beta"]

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from cronherd.domain.errors import Unavailable
+from cronherd.domain.errors import Conflict, NotFound, Unavailable
 from cronherd.domain.job import build_job
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.run import Cause
 from cronherd.store.base import JobWrite, Offer, Start
+from cronherd.store.controls import ControlRows
+from cronherd.store.database import Connection, Contended
 from tests.store.lossy import lost_answers
 from tests.store.sound import assert_sound
 from tests.store.stage import LEASE_US, Stage, chunk
@@ -145,6 +147,85 @@ def test_a_cancel_a_pause_and_a_disable_may_be_sent_again(stage: Stage):
     assert stage.pause(job_id, 600) == [going.run_id]
     again_without_effect(stage, lambda: stage.disable(job_id))
     again_without_effect(stage, lambda: stage.store.set_hold("me", hold=True))
+
+
+def lost(stage: Stage, verb: Callable[[], Any]) -> Any:
+    """What a verb answers that asks once more by itself."""
+    with lost_answers(stage.store) as count:
+        answer = verb()
+    assert count == [1]
+    assert_sound(stage)
+    return answer
+
+
+def test_a_resume_asks_once_more_by_itself_and_knows_its_own_work(stage: Stage):
+    job_id = stage.job()
+    stage.pause(job_id)
+    stage.advance(300)
+    lost(stage, lambda: stage.resume(job_id))
+    assert stage.store.find_job(job_id).paused_until_us is None
+    kinds = [event.kind.value for event in stage.store.events(99)]
+    assert kinds.count("job_resumed") == 1
+    assert stage.reasons(job_id) == ["paused"]
+    with pytest.raises(Conflict) as caught:
+        stage.resume(job_id)
+    assert caught.value.code == "not_paused"
+
+
+def test_a_delete_asks_once_more_by_itself_and_knows_its_own_work(stage: Stage):
+    job_id = stage.job()
+    stage.request(job_id)
+    going = stage.one_claim()
+    assert lost(stage, lambda: stage.store.delete_job(job_id, "me")) == [going.run_id]
+    kinds = [event.kind.value for event in stage.store.events(99)]
+    assert kinds.count("job_deleted") == 1
+    with pytest.raises(NotFound):
+        stage.delete(job_id)
+
+
+def test_it_knows_its_own_work_also_when_it_had_to_wait_for_that(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    """The session that was lost holds its locks for a while."""
+    job_id = stage.job()
+    stage.pause(job_id)
+    dialect, begun = stage.store.db.dialect, [0]
+    plain = dialect.begin_write
+
+    def begin(connection: Connection) -> None:
+        begun[0] += 1
+        if begun[0] == 2:
+            raise Contended("the database was busy")
+        plain(connection)
+
+    monkeypatch.setattr(dialect, "begin_write", begin)
+    lost(stage, lambda: stage.resume(job_id))
+    assert begun[0] >= 3
+
+
+def test_a_resume_or_a_delete_whose_answers_are_all_lost_says_so(stage: Stage):
+    job_id = stage.job()
+    stage.pause(job_id)
+    for verb in (stage.resume, stage.delete):
+        with lost_answers(stage.store, 2), pytest.raises(Unavailable):
+            verb(job_id)
+
+
+def test_what_somebody_else_did_since_then_is_not_undone(stage: Stage):
+    """The second time finds its event, so a job that was paused or revived meanwhile stays so."""
+    job_id = stage.job()
+    controls = ControlRows(stage.store.db, stage.store._events)
+    stage.pause(job_id)
+    mark = stage.new_id()
+    controls._resume(job_id, "me", mark)
+    stage.pause(job_id)
+    controls._resume(job_id, "me", mark)
+    assert stage.store.find_job(job_id).paused_until_us is not None
+    mark = stage.new_id()
+    controls._delete(job_id, "me", mark)
+    assert stage.job() == job_id
+    assert controls._delete(job_id, "me", mark) == []
+    assert stage.store.find_job(job_id).enabled
 
 
 def test_a_renewal_and_a_registration_may_be_sent_again(stage: Stage):

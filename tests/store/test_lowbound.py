@@ -1,8 +1,13 @@
 """The low bound: a look skips what was fired long ago, and still finds what slipped past."""
 
+import threading
+from typing import Any
+
 import pytest
 
+from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import to_stored
+from cronherd.store import claims
 from cronherd.store.lowbound import FULL_EVERY_US, SHORT_US, WIDE_US, LowBound
 from tests.store.stage import SECOND_US, Stage
 
@@ -17,6 +22,7 @@ def test_a_look_begins_a_little_before_the_oldest_that_was_due():
     bound = LowBound()
     bound.saw(None, NOW_US)
     assert bound.low_us() == 0, "the first full look is counted from here"
+    bound.saw(None, NOW_US)
     assert bound.low_us() == NOW_US - SHORT_US
     bound.saw(NOW_US - 7 * SECOND_US, NOW_US + SECOND_US)
     assert bound.low_us() == NOW_US - 7 * SECOND_US - SHORT_US
@@ -36,10 +42,12 @@ def test_a_batch_moves_it_but_never_past_what_others_may_hold():
     bound = LowBound()
     bound.saw(NOW_US, NOW_US)
     bound.low_us()
+    bound.saw(NOW_US, NOW_US)
     bound.fired(NOW_US + 2 * SECOND_US, NOW_US + 3 * SECOND_US)
     assert bound.low_us() == NOW_US - SHORT_US
     bound.fired(NOW_US + 40 * SECOND_US, NOW_US + 41 * SECOND_US)
     bound.low_us()  # the full one
+    bound.fired(NOW_US + 40 * SECOND_US, NOW_US + 41 * SECOND_US)
     assert bound.low_us() == NOW_US + 40 * SECOND_US - WIDE_US
     bound.fired(NOW_US + SECOND_US, NOW_US + 41 * SECOND_US)
     assert bound.low_us() == NOW_US + SECOND_US - SHORT_US
@@ -49,6 +57,7 @@ def test_what_is_due_later_does_not_move_the_bound_past_now():
     bound = LowBound()
     bound.saw(NOW_US + 60 * SECOND_US, NOW_US)
     bound.low_us()
+    bound.saw(NOW_US + 60 * SECOND_US, NOW_US)
     assert bound.low_us() == NOW_US - SHORT_US
 
 
@@ -60,6 +69,27 @@ def test_now_and_then_a_look_begins_at_the_beginning():
         full += [second] if bound.low_us() == 0 else []
     assert full == [0, 30, 60, 90]
     assert FULL_EVERY_US == 30 * SECOND_US
+
+
+def test_a_look_that_failed_counts_for_nothing():
+    bound = LowBound()
+    bound.saw(None, NOW_US)
+    assert [bound.low_us(), bound.low_us()] == [0, 0]
+    bound.saw(None, NOW_US + 5 * SECOND_US)
+    wide_us = NOW_US + 5 * SECOND_US - WIDE_US
+    assert [bound.low_us(), bound.low_us()] == [wide_us, wide_us]
+    bound.fired(None, NOW_US + 5 * SECOND_US)
+    assert bound.low_us() == wide_us + WIDE_US - SHORT_US
+
+
+def test_the_answer_to_another_threads_look_counts_for_that_one_alone():
+    bound = LowBound()
+    bound.saw(None, NOW_US)
+    full = bound.low_us()
+    answer = threading.Thread(target=bound.saw, args=(None, NOW_US))
+    answer.start()
+    answer.join()
+    assert (full, bound.low_us()) == (0, 0)
 
 
 def test_after_a_backward_step_everything_is_looked_at():
@@ -108,6 +138,25 @@ def test_a_batch_alone_finds_it_as_well(stage: Stage):
         stage.advance(1)
         stage.fire()
     assert len(stage.runs(job_id)) == 1
+
+
+def test_a_full_look_that_failed_is_made_again(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    job_id = stage.job(schedule="every 1d")
+    slip(stage, job_id)
+    stage.advance(31)
+    stage.store.look(stage.node.id, 0)
+
+    def fail(*_: Any) -> None:
+        raise Unavailable("the database does not answer", code="database_lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "fetch", fail)
+        patched.setattr(stage.store.db.dialect, "due", fail)
+        with pytest.raises(Unavailable):
+            stage.store.look(stage.node.id, 0)
+        with pytest.raises(Unavailable):
+            stage.fire()
+    assert stage.store.look(stage.node.id, 0).next_us is not None
 
 
 @pytest.mark.parametrize("back", [10, 1000])

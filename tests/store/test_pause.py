@@ -207,7 +207,7 @@ def test_a_run_that_comes_back_while_its_job_is_paused_is_held(stage: Stage, end
     elif ending == "void":
         stage.end(claim, exit_code=None, error="void")
     else:
-        stage.end(claim, exit_code=None, killed_by="agent_gone", error="lost")
+        stage.end(claim, exit_code=None, killed_by="gone", error="lost")
     assert stage.states(job_id) == ["held"]
     stage.advance(3600)
     stage.settle()

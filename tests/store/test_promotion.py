@@ -179,7 +179,7 @@ def test_a_waiter_that_ran_before_stays_on_record_when_it_is_replaced(stage: Sta
     stage.after(60)
     claim = stage.one_claim()
     stage.start(claim)
-    stage.end(claim, exit_code=None, killed_by="agent_gone")
+    stage.end(claim, exit_code=None, killed_by="gone")
     stage.store.pause_job(job_id, stage.now_us + 1, "tester")
     stage.advance(60)
     stage.store.resume_job(job_id, "tester")

@@ -154,6 +154,23 @@ def test_a_pause_against_an_end_that_would_start_it_again(stage: Stage, other: S
         stage.settle()
 
 
+@pytest.mark.parametrize("end", ["void", "failed"])
+def test_an_edit_against_an_end_that_would_start_it_again(stage: Stage, other: Stage, end: str):
+    job_id = stage.job(schedule="every 60s", retries={"max": 9, "backoff": "0s"})
+    stage.after(60)
+    for turn in range(ROUNDS):
+        (claim,) = stage.claim()
+        assert claim.version == turn + 1
+        code, error = (None, "void") if end == "void" else (1, "")
+        clash(
+            partial(stage.end, claim, exit_code=code, error=error),
+            partial(other.edit, job_id, command=f"echo {turn}"),
+        )
+        stage.advance(1)
+        stage.settle()
+        assert_sound(stage)
+
+
 def test_a_cancel_against_a_promotion_leaks_no_permit(stage: Stage, other: Stage):
     job_id = stage.job(overlap="queue")
     for turn in range(ROUNDS * 2):

@@ -1,11 +1,14 @@
 """Recording: starts, output and ends, each with the token of its claim, each re-sent at will."""
 
+from typing import Any
+
 import pytest
 
 from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
 from cronherd.domain.run import RunState
 from cronherd.store.base import Recorded, Start
+from tests.store.sound import assert_sound
 from tests.store.stage import Stage, chunk
 
 BOOKS = ("job_due", "run", "run_history", "permit", "ledger", "output", "attempt")
@@ -199,7 +202,7 @@ def test_a_lost_run_is_started_again_only_when_the_job_allows_it(
     run_id = stage.request(stage.job(delivery=delivery)).run_id
     claim = stage.one_claim()
     stage.start(claim)
-    stage.end(claim, exit_code=None, killed_by="agent_gone", error="lost")
+    stage.end(claim, exit_code=None, killed_by="gone", error="lost")
     stage.settle()
     claims = stage.claim()
     assert [c.attempt for c in claims] == ([2] if again else [])
@@ -238,3 +241,84 @@ def test_a_job_that_was_deleted_meanwhile_starts_nothing(stage: Stage, ending: d
     assert stage.claim() == []
     assert stage.states() == ["finished"]
     assert stage.permits(job_id) == 0
+
+
+@pytest.mark.parametrize("way", ["cancel", "disable"])
+def test_what_an_unused_claim_gives_up_is_told_at_once(stage: Stage, way: str):
+    job_id = stage.job(overlap="queue")
+    stage.after(60)
+    claim = stage.one_claim()
+    if way == "cancel":
+        stage.store.cancel_run(claim.run_id)
+    else:
+        stage.disable(job_id)
+    stage.request(job_id)
+    answer = stage.end(claim, exit_code=None, error="void")
+    assert answer.freed == [f"j{job_id}"]
+    assert stage.store.promote(answer.freed) == 1
+    assert_sound(stage, most=1)
+
+
+# ---------------------------------------------------------------- an edit meanwhile
+
+
+@pytest.mark.parametrize("ending", [{"exit_code": 1}, {"exit_code": None, "error": "void"}])
+def test_what_goes_on_after_an_edit_starts_by_the_new_definition(
+    stage: Stage, ending: dict[str, Any]
+):
+    fast = stage.join("fast", disk="ssd")
+    job_id = stage.job(retries={"max": 3, "backoff": "1s"})
+    run_id = stage.request(job_id).run_id
+    claim = stage.one_claim()
+    stage.edit(job_id, command="false", run_on={"disk": "ssd"}, priority=3)
+    stage.end(claim, **ending)
+    stage.advance(2)
+    stage.renew(fast)
+    stage.settle()
+    assert stage.claim() == []
+    (again,) = stage.claim(node=fast)
+    assert (again.run_id, again.version, again.job.spec["command"]) == (run_id, 2, "false")
+    assert stage.fetch("SELECT version, place, prio FROM run") == [
+        (2, "disk=ssd", again.job.priority)
+    ]
+    assert again.job.priority != claim.job.priority
+    assert_sound(stage, most=1)
+
+
+def test_what_was_disabled_by_an_edit_is_held_with_the_new_definition(stage: Stage):
+    job_id = stage.job()
+    stage.after(60)
+    claim = stage.one_claim()
+    stage.edit(job_id, command="false", enabled=False)
+    stage.end(claim, exit_code=None, error="void")
+    assert stage.states(job_id) == ["held"]
+    stage.enable(job_id)
+    stage.settle()
+    assert stage.one_claim().job.spec["command"] == "false"
+
+
+def test_what_goes_on_by_a_definition_nobody_can_read_does_not_start(stage: Stage):
+    job_id = stage.job(run_on={"node": "one"})
+    run_id = stage.request(job_id).run_id
+    claim = stage.one_claim()
+    stage.spoil(job_id, "{}")
+    stage.end(claim, exit_code=None, error="void")
+    assert stage.fetch("SELECT version, place FROM run") == [(2, "node=one")]
+    assert stage.claim() == []
+    assert stage.store.find_run(run_id).outcome == "not_started"
+
+
+# ---------------------------------------------------------------- the fence
+
+
+def test_a_run_that_was_claimed_very_often_keeps_its_own_fence(stage: Stage):
+    """One claim more would show the number of the job's next run."""
+    stage.request(stage.job())
+    stage.write("UPDATE run SET epoch = 65534")
+    first = stage.one_claim()
+    stage.end(first, exit_code=None, error="void")
+    second = stage.one_claim()
+    most = 1 << 16 | 65535
+    assert (first.fence, second.fence, stage.fence_of(second.run_id)) == (most, most, most)
+    stage.end(second)
+    assert stage.fence_of(second.run_id) == most

@@ -6,6 +6,9 @@ from functools import partial
 import pytest
 
 from cronherd.domain.run import RunState
+from cronherd.store import promotion
+from cronherd.store.chains import unarmed
+from cronherd.store.database import Connection
 from cronherd.store.sqlstore import SqlStore
 from tests.store.sound import assert_sound
 from tests.store.stage import Stage, race
@@ -135,3 +138,89 @@ def test_a_cancel_against_a_sweep_arms_the_chain_once(
     assert_sound(stage)
     for turn in range(8):
         assert stage.store.find_job(f"job {turn}").next_us is not None
+
+
+# ---------------------------------------------------------------- between the look and the lock
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """meanwhile(act): once, after the next sweep has looked and before it locks anything."""
+    plain = unarmed
+
+    def arrange(act: Callable[[], object]) -> None:
+        def looked(connection: Connection) -> list[bytes]:
+            monkeypatch.setattr(promotion, "unarmed", plain)
+            found = plain(connection)
+            act()
+            return found
+
+        monkeypatch.setattr(promotion, "unarmed", looked)
+
+    return arrange
+
+
+def test_a_run_that_was_tried_since_the_sweep_looked_does_not_expire(
+    stage: Stage, meanwhile: Callable[[Callable[[], object]], None]
+):
+    job_id = stage.job(start_deadline="10s", retries={"max": 3, "backoff": "0s"})
+    run_id = stage.request(job_id).run_id
+    stage.advance(11)
+
+    def act() -> None:
+        stage.end(stage.one_claim(), exit_code=1)
+        stage.store.sweep()
+
+    meanwhile(act)
+    stage.store.sweep()
+    run = stage.store.find_run(run_id)
+    assert (run.state, run.attempt) == (RunState.READY, 2)
+
+
+def test_a_run_that_waits_anew_since_the_sweep_looked_is_not_woken(
+    stage: Stage, meanwhile: Callable[[Callable[[], object]], None]
+):
+    job_id = stage.job(retries={"max": 3, "backoff": "10s", "jitter": 0})
+    run_id = stage.request(job_id).run_id
+    stage.end(stage.one_claim(), exit_code=1)
+    stage.advance(10)
+
+    def act() -> None:
+        stage.store.sweep()
+        stage.end(stage.one_claim(), exit_code=1)
+
+    meanwhile(act)
+    stage.store.sweep()
+    run = stage.store.find_run(run_id)
+    assert (run.state, run.attempt) == (RunState.DELAYED, 3)
+
+
+@pytest.mark.parametrize("tried", [False, True])
+def test_the_clock_that_counts_is_the_one_under_the_lock(
+    stage: Stage, meanwhile: Callable[[Callable[[], object]], None], *, tried: bool
+):
+    """It stepped back: neither the deadline nor the next try has come."""
+    job_id = stage.job(start_deadline="10s", retries={"max": 3, "backoff": "10s", "jitter": 0})
+    run_id = stage.request(job_id).run_id
+    if tried:
+        stage.end(stage.one_claim(), exit_code=1)
+    stage.advance(11)
+    meanwhile(lambda: stage.clock.step(-5))
+    stage.store.sweep()
+    expected = RunState.DELAYED if tried else RunState.READY
+    assert stage.store.find_run(run_id).state is expected
+
+
+@pytest.mark.parametrize("what", ["woken", "expired"])
+def test_what_is_still_so_under_the_lock_happens(
+    stage: Stage, meanwhile: Callable[[Callable[[], object]], None], what: str
+):
+    job_id = stage.job(start_deadline="10s", retries={"max": 3, "backoff": "1s"})
+    run_id = stage.request(job_id).run_id
+    if what == "woken":
+        stage.end(stage.one_claim(), exit_code=1)
+    stage.advance(11)
+    meanwhile(lambda: None)
+    stage.store.sweep()
+    ready = RunState.READY if what == "woken" else RunState.FINISHED
+    assert stage.store.find_run(run_id).state is ready

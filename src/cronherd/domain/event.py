@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     RUN_CORRECTED = "run_corrected"
     RUNS_RECOVERED = "runs_recovered"
     STALE_REPORT = "stale_report"
+    REPORT_REFUSED = "report_refused"
 
 
 EVENT_WORDS = {
@@ -52,6 +53,7 @@ EVENT_WORDS = {
     EventKind.RUN_CORRECTED: "the node of a run called lost came back with its true end",
     EventKind.RUNS_RECOVERED: "a node settled the runs of its earlier life",
     EventKind.STALE_REPORT: "a report came for a run that belongs to somebody else by now",
+    EventKind.REPORT_REFUSED: "the database refused what a supervisor told of a run",
 }
 
 

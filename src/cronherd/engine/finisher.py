@@ -2,14 +2,13 @@
 
 import queue
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.run import Exit
 from cronherd.engine.clock import Clock
-from cronherd.engine.crier import Crier
 from cronherd.engine.live import Key, LiveRuns
-from cronherd.store.base import Chunk, Claim, Ending, Start, Store
+from cronherd.engine.recorder import Recorder
+from cronherd.store.base import Chunk, Claim, Start, Store
 from cronherd.supervisor import base as supervisor_base
 from cronherd.supervisor.base import Ended, Gone, Output, Started, Supervisor, SupervisorGone
 
@@ -18,27 +17,7 @@ from cronherd.supervisor.base import Ended, Gone, Output, Started, Supervisor, S
 GATHER_US = 10_000
 GATHER_BUSY_US = 40_000
 BUSY = 20
-MOST = 1_000
-MOST_BYTES = 4 << 20
 QUIET_S = 0.5
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction stores."""
-
-    starts: list[Start] = field(default_factory=list)
-    chunks: list[Chunk] = field(default_factory=list)
-    endings: list[Ending] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    output_bytes: int = 0
-
-    def __len__(self) -> int:
-        return len(self.starts) + len(self.chunks) + len(self.endings)
-
-    def full(self) -> bool:
-        """Whether one transaction, with its deadline, should take no more."""
-        return len(self) >= MOST or self.output_bytes >= MOST_BYTES
 
 
 class Finisher:
@@ -54,19 +33,17 @@ class Finisher:
         chance: Callable[[], float],
         freed: Callable[[], None],
     ) -> None:
-        self._store = store
         self._clock = clock
         self._live = live
         self._supervisor = supervisor
         self._chance = chance
         self._freed = freed
         self._local: queue.SimpleQueue[tuple[Claim, Exit]] = queue.SimpleQueue()
-        self._batch = Batch()
+        self._recorder = Recorder(store, clock, freed=freed)
         self._position = 0
         self._busy = False
         # Ends were read that are not stored yet, or whose places were not handed on.
         self.busy = False
-        self._crier = Crier(clock)
 
     @property
     def position(self) -> int:
@@ -74,9 +51,8 @@ class Finisher:
         return self._position
 
     def knows(self, run_id: str, attempt: int) -> bool:
-        """Whether an end of this attempt was read that is not stored yet."""
-        endings = list(self._batch.endings)
-        return any((end.run_id, end.attempt) == (run_id, attempt) for end in endings)
+        """Whether an end of this attempt was read that is not stored yet, or never can be."""
+        return self._recorder.knows(run_id, attempt)
 
     def end(self, claim: Claim, ending: Exit) -> None:
         """An end that this agent itself knows of: the command was never handed over."""
@@ -85,16 +61,10 @@ class Finisher:
     def tick(self) -> float:
         """Never sleeps between ticks: waiting for reports is its sleep."""
         position = self._gather()
-        if len(self._batch):
-            # An error here leaves the batch as it is: the next tick stores it again.
-            told = self._store.record(self._batch.starts, self._batch.chunks, self._batch.endings)
-            stored, self._batch = self._batch, Batch()
-            self._busy = len(stored) > BUSY
-            self._crier.tell(zip(stored.names, stored.endings, strict=True))
-            if told.freed:
-                self._store.promote(told.freed)
-            if told.freed or told.ready:
-                self._freed()
+        if len(self._recorder):
+            self._busy = len(self._recorder) > BUSY
+            # An error here leaves what is not stored yet: the next tick stores it, and says so.
+            self._recorder.save()
         if position > self._position:
             self._supervisor.ack(position)
             self._position = position
@@ -108,19 +78,20 @@ class Finisher:
         """
         self._take_local()
         position = self._position
-        if self._batch.full():  # what cannot be stored at the moment does not grow for ever
+        if self._recorder.full():  # what cannot be stored at the moment does not grow for ever
             return position
         try:
-            reports, position = self._supervisor.reports(0.0 if len(self._batch) else QUIET_S)
+            reports, position = self._supervisor.reports(0.0 if len(self._recorder) else QUIET_S)
             self._take(reports)
-            if not len(self._batch):
+            if not len(self._recorder):
                 return position
             until_us = self._clock.boot_us() + (GATHER_BUSY_US if self._busy else GATHER_US)
-            while not self._batch.full() and (left_us := until_us - self._clock.boot_us()) > 0:
+            while not self._recorder.full() and (left_us := until_us - self._clock.boot_us()) > 0:
                 reports, position = self._supervisor.reports(left_us / 1_000_000)
                 self._take(reports)
         except SupervisorGone:
-            if not len(self._batch):
+            # What only the refused wait for may never come: the next life hears them again.
+            if not len(self._recorder) or self._recorder.stuck:
                 raise
         return position
 
@@ -143,13 +114,12 @@ class Finisher:
 
     def _add(self, claim: Claim, report: supervisor_base.Report) -> None:
         if isinstance(report, Output):
-            self._batch.chunks.append(_chunk(report))
-            self._batch.output_bytes += len(report.chunk)
+            self._recorder.add(claim.job.name, _chunk(report))
         elif isinstance(report, Started):
             start = Start(
                 run_id=report.run_id, token=report.token, at_us=report.at_us, pid=report.pid
             )
-            self._batch.starts.append(start)
+            self._recorder.add(claim.job.name, start)
         elif isinstance(report, Ended):
             self._judge(claim, _exit(report))
         else:
@@ -165,8 +135,7 @@ class Finisher:
 
     def _judge(self, claim: Claim, ending: Exit) -> None:
         verdict = judge(claim.job, claim.attempt, ending, self._chance())
-        self._batch.names.append(claim.job.name)
-        self._batch.endings.append(claim.ended(ending, verdict))
+        self._recorder.add(claim.job.name, claim.ended(ending, verdict))
 
 
 def _chunk(report: Output) -> Chunk:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
 from cronherd.domain.judge import Verdict
 from cronherd.domain.node import Node
@@ -348,6 +349,10 @@ class Store(Protocol):
 
     def peers(self, node_id: str) -> Peers:
         """All nodes but this one, as they are now; locks nothing."""
+        ...
+
+    def note(self, kind: EventKind, subject: str, actor: str, text: str) -> None:
+        """Write an event that stands for itself, cut to what fits."""
         ...
 
     def take_over(self, node: Node, endings: Sequence[Ending], *, judged: bool) -> Recorded | None:

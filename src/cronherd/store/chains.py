@@ -18,6 +18,11 @@ WHERE d.next_us IS NULL AND j.enabled AND j.deleted_us IS NULL AND j.spec LIKE '
 AND (d.paused_until_us IS NULL OR d.paused_until_us < ?)
 AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = d.job_id AND r.slot_us IS NOT NULL) {}
 """
+# Jobs whose next slot may come with the end of one of these runs.
+CHAINED = """
+SELECT DISTINCT r.job_id FROM run r JOIN job j ON j.id = r.job_id
+WHERE r.id IN ? AND r.slot_us IS NOT NULL AND j.spec LIKE '%"after%'
+"""
 UNARMED_AMONG = UNARMED.format("AND d.job_id IN ?")
 UNARMED_ANY = UNARMED.format("LIMIT 100")
 ARM = "UPDATE job_due SET slot_us = ?, next_us = ? WHERE job_id = ? AND next_us IS NULL"
@@ -32,6 +37,13 @@ def rearm_after(
     return _arm(connection, cache, UNARMED_AMONG, (FOREVER_US, list(job_ids)), now_us)
 
 
+def chained(connection: Connection, run_ids: Sequence[bytes]) -> list[bytes]:
+    """Jobs that an end of one of these runs would re-arm; read without a lock."""
+    if not run_ids:
+        return []
+    return [row[0] for row in fetch(connection, CHAINED, (list(run_ids),))]
+
+
 def unarmed(connection: Connection) -> list[bytes]:
     """Jobs whose chain nobody re-armed; read without a lock."""
     return [row[0] for row in fetch(connection, UNARMED_ANY, (FOREVER_US,))]
@@ -44,7 +56,7 @@ def _arm(
     jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
     armed: list[str] = []
     for stored, version, name, last_us, paused_us in rows:
-        job = jobs[stored, version]
+        job = jobs.get((stored, version))
         if isinstance(job, Job) and job.chained and job.schedule is not None:
             slot_us = max(job.schedule.next_after(now_us) or now_us, last_us + 1)
             one(connection, ARM, (slot_us, max(slot_us, paused_us or 0), stored))

@@ -171,6 +171,8 @@ class ClaimRows:
         if admission.permit is not None:
             permits.take(connection, [(gate_key(job_id), admission.permit, row[0])])
         make_room(connection, [admission], now_us)
+        if admission.replaces or admission.cancels:
+            rearm_after(connection, self._cache, [stored], now_us)
         one(connection, SET_SEQ, (seq, stored))
         one(connection, ADD_REQUEST, (stored, dedup, row[0], now_us))
         self._events.add(connection, EventKind.RUN_REQUESTED, job.name, cause.value, run_id)
@@ -199,6 +201,15 @@ class ClaimRows:
         return state
 
 
+def shown_fence(fence: int, epoch: int) -> int:
+    """What the outside sees: the job's counter, then which of the run's claims this is.
+
+    The 65535th claim and all after it show the same number: one more would be the counter's, and
+    so another run's.
+    """
+    return fence | min(epoch, (1 << FENCE_SHIFT) - 1)
+
+
 def _by_ids(connection: Connection, ids: Sequence[bytes]) -> Sequence[Row]:
     return fetch(connection, BY_IDS, (list(ids),)) if ids else []
 
@@ -213,7 +224,7 @@ def _claim(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Claim:
         version=version,
         attempt=attempt,
         token=token,
-        fence=fence | min(epoch, (1 << FENCE_SHIFT) - 1),
+        fence=shown_fence(fence, epoch),
         cause=Cause(cause),
         slot_us=slot_us,
         started_us=started_us,

@@ -2,22 +2,30 @@
 
 Each locks the job's due row, so it comes before or after any firing, and then all of its live
 runs, so it comes before or after any claim or end. Who was first is named in the answer.
+
+Disable, enable and pause may be said again. A second resume or delete is an error of the person
+who says it, so the store itself asks once more when the answer to its COMMIT was lost: the event
+of the first time, whose id was made before, tells that it was done.
 """
 
-from cronherd.domain.errors import Conflict, NotFound
+from collections.abc import Callable
+from typing import TypeVar
+
+from cronherd.domain.errors import Conflict, NotFound, Unavailable
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome, Reason
-from cronherd.store.database import Connection, Database, one
+from cronherd.store.database import Connection, Database, again, fetch, one
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
     DueRow,
     account_gap,
     first_slot,
     let_go,
+    lock_due,
     lock_runs,
     locked_row,
     not_before,
@@ -30,6 +38,9 @@ from cronherd.store.events import EventRows
 SET_ENABLED = "UPDATE job SET enabled = ?, updated_us = ? WHERE id = ?"
 STOP_DUE = "UPDATE job_due SET next_us = NULL, paused_until_us = ? WHERE job_id = ?"
 DELETE = "UPDATE job SET deleted_us = ?, enabled = FALSE, updated_us = ? WHERE id = ?"
+DONE = "SELECT 1 FROM event WHERE id = ?"
+
+R = TypeVar("R")
 
 
 class ControlRows:
@@ -78,7 +89,12 @@ class ControlRows:
         return first
 
     def resume_job(self, job_id: str, actor: str) -> None:
+        self._surely(lambda mark: self._resume(job_id, actor, mark))
+
+    def _resume(self, job_id: str, actor: str, mark: str) -> None:
         with self._db.write() as connection:
+            if _done(connection, job_id, mark):
+                return
             row, job = _locked(connection, job_id)
             if row.paused_us is None:
                 raise Conflict("that job is not paused", code="not_paused")
@@ -89,10 +105,15 @@ class ControlRows:
             if isinstance(job, Job) and row.enabled:
                 _arm(connection, ended, job, now_us, Reason.PAUSED)
                 let_go(connection, row.id, now_us)
-            self._tell(connection, EventKind.JOB_RESUMED, row, job, actor)
+            self._tell(connection, EventKind.JOB_RESUMED, row, job, actor, mark=mark)
 
     def delete_job(self, job_id: str, actor: str) -> list[str]:
+        return self._surely(lambda mark: self._delete(job_id, actor, mark))
+
+    def _delete(self, job_id: str, actor: str, mark: str) -> list[str]:
         with self._db.write() as connection:
+            if _done(connection, job_id, mark):
+                return lock_runs(connection, to_stored(job_id))[1]
             row, job = _locked(connection, job_id)
             now_us = self._db.dialect.now_us(connection)
             if isinstance(job, Job):  # what was due is the last that the ledger owes
@@ -102,8 +123,22 @@ class ControlRows:
             waiting, first = lock_runs(connection, row.id)
             text = "the job was deleted"
             end_unstarted(connection, waiting, Outcome.CANCELLED, text, now_us)
-            self._tell(connection, EventKind.JOB_DELETED, row, job, actor)
+            self._tell(connection, EventKind.JOB_DELETED, row, job, actor, mark=mark)
         return first
+
+    def _surely(self, verb: Callable[[str], R]) -> R:
+        """Once more when nobody knows whether it was done; `mark` is the id of its event.
+
+        Its locks are ours only when the COMMIT that was on its way is over, either way; until then
+        it is asked again here, with the same mark.
+        """
+        mark = self._events.new_id()
+        try:
+            return verb(mark)
+        except Unavailable as error:
+            if error.code != "database_lost":
+                raise
+        return again(verb)(mark)
 
     def _tell(
         self,
@@ -113,9 +148,17 @@ class ControlRows:
         job: Job | str,
         actor: str,
         text: str = "",
+        mark: str | None = None,
     ) -> None:
         name = job.name if isinstance(job, Job) else from_stored(row.id)
-        self._events.add(connection, kind, name, actor, text)
+        events = self._events if mark is None else EventRows(self._db, lambda: mark)
+        events.add(connection, kind, name, actor, text)
+
+
+def _done(connection: Connection, job_id: str, mark: str) -> bool:
+    """Whether this very event is on record, as it is once the job's due row is ours."""
+    lock_due(connection, [to_stored(job_id)])
+    return bool(fetch(connection, DONE, (to_stored(mark),)))
 
 
 def _locked(connection: Connection, job_id: str) -> tuple[DueRow, Job | str]:

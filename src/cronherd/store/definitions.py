@@ -3,6 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from cronherd.domain.errors import CronherdError
 from cronherd.domain.job import Job, build_job
@@ -35,7 +36,8 @@ class JobCache:
         for pair, spec in _specs(connection, missing).items():
             found[pair] = self._jobs[pair] = read_definition(spec)
         while len(self._jobs) > _CACHED:
-            self._jobs.popitem(last=False)
+            with suppress(KeyError):  # another thread took the last one that was too many
+                self._jobs.popitem(last=False)
         return found
 
 

@@ -51,6 +51,10 @@ class EventRows:
         who = plain(actor, SUBJECT_LENGTH)
         one(connection, ADD_EVENT, (*values, who, plain(text, TEXT_LENGTH)))
 
+    def note(self, kind: EventKind, subject: str, actor: str, text: str) -> None:
+        with self._db.write() as connection:
+            self.add(connection, kind, subject, actor, text)
+
     def events(self, limit: int, after_us: int = 0) -> list[Event]:
         with self._db.read() as connection:
             rows = fetch(connection, EVENTS, (after_us, limit))

@@ -25,7 +25,8 @@ d.paused_until_us FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
 SELECT r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us, r.started_us, NULL,
-r.attempt, r.fence + r.epoch, n.name, NULL, NULL, '', r.wait_key, r.cancel, 0, n.lease_us
+r.attempt, r.fence + CASE WHEN r.epoch < 65535 THEN r.epoch ELSE 65535 END, n.name, NULL, NULL, '',
+r.wait_key, r.cancel, 0, n.lease_us
 FROM run r JOIN job j ON j.id = r.job_id LEFT JOIN node n ON n.id = r.node_id WHERE {}
 ORDER BY r.id DESC LIMIT ?
 """

@@ -12,7 +12,7 @@ from cronherd.domain.planner import gate_key
 from cronherd.domain.run import Reason
 from cronherd.store import permits
 from cronherd.store.base import JobWrite
-from cronherd.store.database import Connection, Database, Duplicate, fetch, one, plain
+from cronherd.store.database import Connection, Database, Duplicate, Values, fetch, one, plain
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
     DueRow,
@@ -42,9 +42,10 @@ ADD_VERSION = 'INSERT INTO job_version (job_id, version, spec, "by", at_us) VALU
 ADD_DUE = """
 INSERT INTO job_due (next_us, slot_us, last_slot_us, version, job_id, seq) VALUES (?, ?, ?, ?, ?, 0)
 """
+# NULL for what a definition that nobody here can read does not say: it stays.
 RESTAMP = """
-UPDATE run SET version = ?, place = ?, prio = ?,
-wait_key = CASE WHEN wait_key LIKE '@%' THEN ? ELSE wait_key END WHERE id IN ?
+UPDATE run SET version = ?, place = coalesce(?, place), prio = coalesce(?, prio),
+wait_key = CASE WHEN wait_key LIKE '@%' THEN coalesce(?, wait_key) ELSE wait_key END WHERE id IN ?
 """
 ALL_KEYS = "SELECT name FROM job WHERE deleted_us IS NULL"
 VERSIONS = """
@@ -71,7 +72,8 @@ class JobRows:
         with self._db.write() as connection:
             self._lock(connection, writes)
             now_us = self._db.dialect.now_us(connection)
-            for write in writes:
+            # New ones in the order of their names: two who insert the same wait in one line.
+            for write in sorted(writes, key=_turn):
                 self._save(connection, write, actor, now_us)
 
     def _lock(self, connection: Connection, writes: Sequence[JobWrite]) -> None:
@@ -150,10 +152,7 @@ class JobRows:
         )
         self._move(connection, write, row, old, version, now_us, enabled=enabled)
         waiting, _ = lock_runs(connection, row.id)
-        if waiting:
-            place = write.job.place
-            stamp = (version, place, write.job.priority, f"@{place}")
-            one(connection, RESTAMP, (*stamp, waiting))
+        restamp(connection, waiting, write.job, version)
         if write.job.permits != UNLIMITED and _had_no_limit(old):
             permits.bind(connection, row.id, gate_key(write.id))
         if row.enabled and not enabled:
@@ -191,6 +190,16 @@ class JobRows:
         return [(version, json.loads(spec), by, at_us) for version, spec, by, at_us in rows]
 
 
+def restamp(connection: Connection, run_ids: Sequence[bytes], job: Job | str, version: int) -> None:
+    """These runs, whose rows are locked, start by this definition, or not at all."""
+    if not run_ids:
+        return
+    stamp: Values = (None, None, None)
+    if isinstance(job, Job):
+        stamp = (job.place, job.priority, f"@{job.place}")
+    one(connection, RESTAMP, (version, *stamp, list(run_ids)))
+
+
 def no_such_job(connection: Connection, name: str) -> NotFound:
     """The error for a name that fits no job, with close ones as its hint."""
     names = [row[0] for row in fetch(connection, ALL_KEYS)]
@@ -198,6 +207,12 @@ def no_such_job(connection: Connection, name: str) -> NotFound:
     known = next((known for known in names if close and known.lower() == close[0]), None)
     hint = f"did you mean '{known}'?" if known else "'cronherd job list' shows them all"
     return NotFound(f"there is no job '{name[:120]}'", code="no_such_job", hint=hint)
+
+
+def _turn(write: JobWrite) -> tuple[bool, str]:
+    """What is there already goes first, as it was told: it may give up a name."""
+    new = write.version is None
+    return new, write.job.key if new else ""
 
 
 def _columns(write: JobWrite, version: int, now_us: int, *, enabled: bool) -> tuple[object, ...]:

@@ -7,6 +7,8 @@ nothing and so sees rows that others hold: what it can miss are rows that were w
 an older clock or by a commit that took its time. For those it goes back further now and then.
 """
 
+import threading
+
 from cronherd.domain.instant import SECOND_US
 
 # How far back a look goes usually, how far every few seconds, and when it sees all there is.
@@ -17,22 +19,35 @@ WIDE_EVERY_US = 5 * SECOND_US
 FULL_EVERY_US = 30 * SECOND_US
 
 
+class _Asked(threading.local):
+    """What this thread's look counts as once it is answered: full or wide, as of then."""
+
+    full_us = 0
+    wide_us = 0
+
+
 class LowBound:
-    """One for all threads of a store: each only ever replaces whole numbers."""
+    """One for all threads of a store: each only ever replaces whole numbers.
+
+    A look that failed saw nothing: only an answer counts as the full or the wide one.
+    """
 
     def __init__(self) -> None:
         self._oldest_us = 0
         self._full_us = 0
         self._wide_us = 0
         self._now_us = 0
+        self._asked = _Asked()
 
     def low_us(self) -> int:
         """Where the next look begins."""
-        if self._now_us - self._full_us >= FULL_EVERY_US:
-            self._full_us = self._wide_us = self._now_us
+        now_us, asked = self._now_us, self._asked
+        asked.full_us = asked.wide_us = 0
+        if now_us - self._full_us >= FULL_EVERY_US:
+            asked.full_us = asked.wide_us = now_us
             return 0
-        if self._now_us - self._wide_us >= WIDE_EVERY_US:
-            self._wide_us = self._now_us
+        if now_us - self._wide_us >= WIDE_EVERY_US:
+            asked.wide_us = now_us
             return max(0, self._oldest_us - WIDE_US)
         return max(0, self._oldest_us - SHORT_US)
 
@@ -51,6 +66,8 @@ class LowBound:
     def _at(self, now_us: int) -> None:
         if now_us < self._now_us:  # the clock stepped back: what was seen says nothing any more
             self._oldest_us = 0
+        asked = self._asked
         self._now_us = now_us
-        self._full_us = min(self._full_us, now_us)
-        self._wide_us = min(self._wide_us, now_us)
+        self._full_us = min(max(self._full_us, asked.full_us), now_us)
+        self._wide_us = min(max(self._wide_us, asked.wide_us), now_us)
+        asked.full_us = asked.wide_us = 0

@@ -37,13 +37,19 @@ WHERE id = ? AND wait_key = ?
 PARK = "UPDATE run SET wait_key = ? WHERE id = ? AND wait_key = ?"
 SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
 DELAYED = "SELECT id FROM run WHERE state = 'delayed' AND ready_us <= ? LIMIT 1000"
-LOCK_STATE = """
-SELECT id FROM run /*by primary*/ WHERE id IN ? AND state IN ? ORDER BY id /*lock, skip*/
+# What was read without a lock is asked again under it: the run may have run, and wait anew.
+LOCK_DELAYED = """
+SELECT id FROM run /*by primary*/ WHERE id IN ? AND state = 'delayed' AND ready_us <= ?
+ORDER BY id /*lock, skip*/
 """
 WAKE = "UPDATE run SET state = 'ready' WHERE id IN ?"
 EXPIRED = """
 SELECT id, job_id FROM run WHERE deadline_us < ? AND state IN ('waiting', 'ready') AND attempt = 1
 LIMIT 1000
+"""
+LOCK_EXPIRED = """
+SELECT id FROM run /*by primary*/ WHERE id IN ? AND deadline_us < ?
+AND state IN ('waiting', 'ready') AND attempt = 1 ORDER BY id /*lock, skip*/
 """
 # The keys that are waited for: one step of the index for each, however many wait.
 KEYS = """
@@ -160,7 +166,8 @@ class PromotionRows:
         if delayed or expired or chains:
             with self._db.write() as connection:
                 lock_due(connection, [*expired.values(), *chains])
-                self._wake(connection, delayed)
+                now_us = self._db.dialect.now_us(connection)
+                self._wake(connection, delayed, now_us)
                 self._expire(connection, expired, now_us)
                 self._rearm(connection, [*expired.values(), *chains], now_us)
         if paused:
@@ -172,14 +179,14 @@ class PromotionRows:
         with self._db.glance() as connection:
             return [row[0] for row in fetch(connection, KEYS)]
 
-    def _wake(self, connection: Connection, delayed: Sequence[bytes]) -> None:
-        ids = _locked(connection, delayed, "delayed")
+    def _wake(self, connection: Connection, delayed: Sequence[bytes], now_us: int) -> None:
+        ids = _locked(connection, LOCK_DELAYED, delayed, now_us)
         if ids:
             one(connection, WAKE, (ids,))
             self._db.dialect.notify(connection)
 
     def _expire(self, connection: Connection, expired: Mapping[bytes, bytes], now_us: int) -> None:
-        ids = _locked(connection, list(expired), "waiting", "ready")
+        ids = _locked(connection, LOCK_EXPIRED, list(expired), now_us)
         text = "its start_deadline passed before it could start"
         end_unstarted(connection, ids, Outcome.NOT_STARTED, text, now_us)
 
@@ -207,12 +214,11 @@ class PromotionRows:
         many(connection, SEND_BACK, homeless)
 
 
-def _locked(connection: Connection, run_ids: Sequence[bytes], *states: str) -> list[bytes]:
-    """Those of these runs that are still in such a state and that nobody else holds."""
+def _locked(connection: Connection, sql: str, run_ids: Sequence[bytes], now_us: int) -> list[bytes]:
+    """Those of these runs for which it is still so and that nobody else holds."""
     if not run_ids:
         return []
-    rows = fetch(connection, LOCK_STATE, (sorted(run_ids), list(states)))
-    return [row[0] for row in rows]
+    return [row[0] for row in fetch(connection, sql, (sorted(run_ids), now_us))]
 
 
 def _permit(job: Job, gate: Gate, *, own: bool) -> int | None:

@@ -9,22 +9,24 @@ from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.run import Outcome, RunState, require_transition
 from cronherd.store import permits
 from cronherd.store.base import Chunk, Ending, Recorded, Start
-from cronherd.store.chains import rearm_after
+from cronherd.store.chains import chained, rearm_after
+from cronherd.store.claims import shown_fence
 from cronherd.store.corrections import ERROR_LENGTH, CorrectionRows
 from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one, plain
 from cronherd.store.definitions import JobCache
 from cronherd.store.duerows import hold, lock_due
 from cronherd.store.endings import drop, end_unstarted
 from cronherd.store.events import EventRows
+from cronherd.store.jobs import restamp
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
 fence, node_id, excl_key, cancel FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
 """
 PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ?"
-# Read after the locks: whoever disabled, paused or deleted a job held its runs' rows as well.
+# Read after the locks: whoever edited, disabled, paused or deleted a job held its runs' rows too.
 WISHES = """
-SELECT j.id, j.enabled, j.deleted_us, d.paused_until_us FROM job j
+SELECT j.id, j.enabled, j.deleted_us, d.paused_until_us, j.version FROM job j
 JOIN job_due d ON d.job_id = j.id WHERE j.id IN ?
 """
 STARTED = "UPDATE run SET state = 'running', started_us = ? WHERE id = ? AND token = ?"
@@ -161,46 +163,69 @@ class RecordRows:
         if not mine:
             return
         wishes = _wishes(connection, [row for ending, row in mine if not _final(ending)])
-        given_back = [row[0] for ending, row in mine if ending.verdict.void]
-        tried = [(ending, row) for ending, row in mine if not ending.verdict.void]
-        final = [(e, row) for e, row in tried if _final(e) or _unwanted(row, wishes)]
-        gone = [row[0] for _, row in final]
-        ended = set(gone)
-        back = [(ending, row) for ending, row in mine if row[0] not in ended]
+        ended = [(e, row) for e, row in mine if _final(e) or _unwanted(row, wishes)]
+        tried = [(e, row) for e, row in ended if not e.verdict.void]
+        unused = [row for e, row in ended if e.verdict.void]
+        back = [(e, row) for e, row in mine if not _final(e) and not _unwanted(row, wishes)]
+        many(connection, ADD_ATTEMPT, [_attempt(e, row) for e, row in mine if not e.verdict.void])
+        many(connection, ADD_HISTORY, [_history(*pair) for pair in tried])
+        gone = [row for _, row in tried]
+        if any(row[14] for row in gone):
+            permits.free(connection, [row[0] for row in gone])
+        drop(connection, [row[0] for row in gone])
+        self._end_unused(connection, unused)
+        held = self._send_back(connection, back, wishes)
+        self._rearm(connection, ended)
+        answer.ready = any(e.verdict.void for e, _ in mine)
+        freed = {row[14] for row in (*gone, *unused, *held) if row[14]}
+        answer.freed = _waited_for(connection, sorted(freed))
+
+    def _end_unused(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Void claims of what was cancelled or deleted meanwhile: they do not start once more."""
+        if rows:
+            now_us = self._db.dialect.now_us(connection)
+            text = "cancelled before it started"
+            end_unstarted(connection, [row[0] for row in rows], Outcome.CANCELLED, text, now_us)
+
+    def _send_back(
+        self,
+        connection: Connection,
+        back: Sequence[tuple[Ending, Row]],
+        wishes: Mapping[bytes, "_Wish"],
+    ) -> list[Row]:
+        """What starts once more does so as its job is now; what is held instead, since it stops."""
+        if not back:
+            return []
+        given_back = [row[0] for ending, row in back if ending.verdict.void]
         waits = [(e.verdict.wait_us or 0, row[0]) for e, row in back if not e.verdict.void]
         if given_back:
             one(connection, GIVE_BACK, (given_back,))
-        many(connection, ADD_ATTEMPT, [_attempt(*pair) for pair in tried])
         many(connection, RETRY, waits)
-        self._keep_back(connection, [row for _, row in back], wishes)
-        many(connection, ADD_HISTORY, [_history(*pair) for pair in final])
-        keys = {row[14] for _, row in final if row[14]}
-        if keys:
-            permits.free(connection, gone)
-        drop(connection, gone)
-        self._rearm(connection, final)
-        answer.ready = bool(given_back)
-        answer.freed = _waited_for(connection, sorted(keys))
+        rows = [row for _, row in back]
+        self._restamp(connection, rows, wishes)
+        now_us = self._db.dialect.now_us(connection)
+        held = [row for row in rows if row[6] is not None and wishes[row[4]].stops(now_us)]
+        hold(connection, [row[0] for row in held])
+        return held
 
-    def _keep_back(
+    def _restamp(
         self, connection: Connection, rows: Sequence[Row], wishes: Mapping[bytes, "_Wish"]
     ) -> None:
-        """What was cancelled, deleted, paused or disabled meanwhile does not start once more."""
-        if not rows:
-            return
-        now_us = self._db.dialect.now_us(connection)
-        unwanted = [row[0] for row in rows if _unwanted(row, wishes)]
-        text = "cancelled before it started"
-        end_unstarted(connection, unwanted, Outcome.CANCELLED, text, now_us)
-        stopped = [row[0] for row in rows if row[6] is not None and wishes[row[4]].stops(now_us)]
-        hold(connection, [run_id for run_id in stopped if run_id not in unwanted])
+        """An edit was acknowledged while these were started: nothing starts by the old words."""
+        old: dict[tuple[bytes, int], list[bytes]] = {}
+        for row in rows:
+            version = wishes[row[4]].version
+            if row[8] != version:
+                old.setdefault((row[4], version), []).append(row[0])
+        for pair, job in self._cache.get(connection, old).items():
+            restamp(connection, old[pair], job, pair[1])
 
-    def _rearm(self, connection: Connection, final: Sequence[tuple[Ending, Row]]) -> None:
+    def _rearm(self, connection: Connection, ended: Sequence[tuple[Ending, Row]]) -> None:
         """The next slot of an `after` job counts from this end, by the database's clock."""
-        job_ids = sorted({row[4] for ending, row in final if ending.rearms})
-        if job_ids:
+        chains = [row[4] for e, row in ended if e.rearms or (row[6] is not None and not _final(e))]
+        if chains:
             now_us = self._db.dialect.now_us(connection)
-            rearm_after(connection, self._cache, job_ids, now_us)
+            rearm_after(connection, self._cache, sorted(set(chains)), now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +235,7 @@ class _Wish:
     enabled: bool
     deleted: bool
     paused_until_us: int
+    version: int
 
     def stops(self, now_us: int) -> bool:
         """Whether nothing of it is to start."""
@@ -217,8 +243,12 @@ class _Wish:
 
 
 def lock_chained(connection: Connection, endings: Sequence[Ending]) -> None:
-    """Lock order: an ending that re-arms its job takes the due row before the run."""
-    lock_due(connection, [to_stored(e.job_id) for e in endings if e.rearms])
+    """Lock order: an ending that re-arms its job takes the due row before the run.
+
+    So does one that would go on: it ends when somebody cancelled it or deleted its job.
+    """
+    perhaps = chained(connection, [to_stored(e.run_id) for e in endings if not _final(e)])
+    lock_due(connection, [*(to_stored(e.job_id) for e in endings if e.rearms), *perhaps])
 
 
 def lock_live(connection: Connection, told: Mapping[bytes, set[str]]) -> dict[bytes, Row]:
@@ -231,7 +261,7 @@ def _wishes(connection: Connection, rows: Sequence[Row]) -> dict[bytes, _Wish]:
     if not rows:
         return {}
     found = fetch(connection, WISHES, (sorted({row[4] for row in rows}),))
-    return {row[0]: _Wish(bool(row[1]), row[2] is not None, row[3] or 0) for row in found}
+    return {row[0]: _Wish(bool(row[1]), row[2] is not None, row[3] or 0, row[4]) for row in found}
 
 
 def _final(ending: Ending) -> bool:
@@ -292,7 +322,7 @@ def _history(ending: Ending, row: Row) -> tuple[object, ...]:
         seen.started_us,
         seen.ended_us,
         attempt,
-        fence | epoch,
+        shown_fence(fence, epoch),
         token,
         node_id,
         seen.exit_code,

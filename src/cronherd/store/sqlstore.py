@@ -58,6 +58,7 @@ class SqlStore:
         self.jobs_by_key, self.counts = history.jobs_by_key, history.counts
         self.find_run, self.runs = history.find_run, history.runs
         self.attempts, self.output = history.attempts, history.output
+        self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
 
     def fire(self, limit: int) -> AbstractContextManager[FireBatch]:

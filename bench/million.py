@@ -1,6 +1,6 @@
 """million: how fast slots fire with 1,000,000 jobs in the database, and what looking costs.
 
-Firing is the store's own: due rows, definitions, permits, plans, runs, commit, batches of 500.
+Firing is the store's own: due rows, definitions, permits, plans, runs, commit, batches of 1,000.
 Each round fires jobs that were never fired before and whose definitions nobody has read.
 """
 
@@ -210,7 +210,7 @@ def _memory(bench: Bench, url: str) -> list[Row]:
 
 
 def _write(report: Report, bench: Bench, found: Found) -> None:
-    report.tables["firing in batches of 500, each round"] = found.rows
+    report.tables["firing in batches of 1,000, each round"] = found.rows
     medians: list[Row] = []
     for overlap, processes in ((o, p) for p in PROCESSES for o in GOALS):
         same = [

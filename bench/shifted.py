@@ -23,7 +23,7 @@ from cronherd.store.postgres import PostgresDialect
 from cronherd.store.sqlstore import SqlStore
 
 CLOCK = SystemClock()
-BATCH = 500  # as the scheduler's
+BATCH = 1_000  # as the scheduler's
 BUSY_S = 0.002
 DAY_US = 86_400_000_000
 

@@ -87,6 +87,27 @@ def test_many_rows_may_have_nulls_and_words_of_every_kind(store: SqlStore, empty
     assert found == rows
 
 
+@pytest.mark.parametrize("count", [99, 100, 500])
+@pytest.mark.parametrize("odd", [None, 0, 50, -1])
+def test_columns_in_which_all_rows_or_all_but_one_are_alike(
+    store: SqlStore, count: int, odd: int | None
+):
+    rows: list[tuple[Any, ...]] = [
+        (to_stored(f"{n:032x}"), f"k{n:03}", "quo'te {1,2}", "admin", None, 2**62, 5)
+        for n in range(count)
+    ]
+    if odd is not None:
+        rows[odd] = (*rows[odd][:2], "", "NULL", "x", -(2**62), None)
+    assert insert(store, ADD_ACCOUNT, rows) == count
+    assert read(store, 'SELECT * FROM account ORDER BY "key"') == rows
+
+
+def test_a_number_no_database_takes_is_refused_among_many(store: SqlStore):
+    rows = [(to_stored(f"{n:032x}"), f"k{n}", "", "", None, 2**n, None) for n in range(60, 66)]
+    with pytest.raises(StatementRefused):
+        insert(store, ADD_ACCOUNT, rows)
+
+
 def test_many_rows_may_have_booleans_and_quoted_columns(store: SqlStore):
     rows = [(i, f"k{n}", "x", "{}", n, n % 2 == 0, "", 0, 0) for n, i in enumerate(IDS)]
     insert(store, ADD_JOB, rows)

@@ -69,6 +69,16 @@ def test_two_who_upgrade_at_one_instant_upgrade_once(empty: Database):
     said = race(*(lambda other=other: upgrade(other) for other in others))
     assert sorted("new" in str(words) for words in said) == [False, False, True]
     assert sum("up to date" in str(words) for words in said) == 2
+    for other in others:
+        other.close()
+
+
+def test_a_schema_that_is_up_to_date_loads_no_library_for_it(
+    empty: Database, monkeypatch: pytest.MonkeyPatch
+):
+    upgrade(empty)
+    monkeypatch.setattr(empty.dialect, "schema_session", None)
+    assert "up to date" in upgrade(empty)
 
 
 @pytest.mark.parametrize("verb", ["check", "upgrade"])

@@ -32,6 +32,8 @@ NAME_LENGTH = 120  # fits every column and table of a terminal
 NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?")
 UNLIMITED = 0
 _RESERVED = frozenset({".", "..", "new"})
+# Frozen, so that all jobs may share them.
+_CATCHUP, _RETRY, _RETENTION = Catchup(), Retry(), Retention()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,12 @@ class Job:
     overlap: Overlap = Overlap.SKIP
     max_running: int = 1
     queue_max: int = QUEUE_MAX
-    catchup: Catchup = field(default_factory=Catchup)
+    catchup: Catchup = _CATCHUP
     on_time_us: int = ON_TIME_US
     start_deadline_us: int | None = None
     timeout_us: int | None = None
     grace_us: int = GRACE_US
-    retry: Retry = field(default_factory=Retry)
+    retry: Retry = _RETRY
     delivery: Delivery = Delivery.AT_MOST_ONCE
     takeover_after_us: int | None = TAKEOVER_AFTER_US
     run_on: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Job:
     cwd: str | None = None
     stdin: str | None = None
     user: str | None = None
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = _RETENTION
     head_bytes: int = OUTPUT_HEAD
     tail_bytes: int = OUTPUT_TAIL
 
@@ -111,7 +113,8 @@ def name_key(name: str) -> str:
             hint=f"1 to {NAME_LENGTH} characters without / \\ and control characters, "
             "no blank at either end",
         )
-    if any(unicodedata.category(char) in {"Cf", "Cs", "Co", "Cn"} for char in text):
+    hidden = {"Cf", "Cs", "Co", "Cn"}
+    if not text.isascii() and any(unicodedata.category(char) in hidden for char in text):
         raise Invalid(f"the name '{name[:60]}' has invisible characters", code="bad_name")
     return text.lower()
 
@@ -137,7 +140,9 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     window = _text(spec, "window")
     rule = spec.get("schedule")
     command = spec["command"]
-    optional = {key: read(spec[key]) for key, read in _READERS.items() if spec.get(key) is not None}
+    # By what is said, not by what could be: most definitions say little.
+    said = {key: value for key, value in spec.items() if value is not None and key in _READERS}
+    optional = {key: _READERS[key](value) for key, value in said.items()}
     least_us = LEASE_US + optional.get("grace", GRACE_US) + TAKEOVER_SLACK_US
     # Whoever asks for a long grace need not know the rule.
     optional.setdefault("takeover_after", max(TAKEOVER_AFTER_US, least_us))
@@ -178,7 +183,9 @@ def _check(job: Job, least_us: int) -> None:
 
 
 def _catchup(spec: Mapping[str, Any]) -> Catchup:
-    plain = Catchup()
+    plain = _CATCHUP
+    if spec.keys().isdisjoint({"catchup", "catchup_window", "catchup_max"}):
+        return plain
     window = spec.get("catchup_window")
     most = spec.get("catchup_max")
     return Catchup(

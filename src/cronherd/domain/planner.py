@@ -18,7 +18,8 @@ SLOTS_PER_PLAN = 2_000
 CATCHUP_PER_PLAN = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Due, Fire and Plan are made for each slot: freezing them would cost more than filling them.
+@dataclass(slots=True, kw_only=True)
 class Due:
     """The due row of a job as it was read under its lock; slots before the pause's end skip."""
 
@@ -77,7 +78,7 @@ class Refusal:
     ref: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Fire:
     """One slot that becomes a run. `seq` is 0 when the fence is drawn later, at promotion."""
 
@@ -98,7 +99,7 @@ class Skip:
     ref: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Plan:
     """What one due row turns into; `next_us` None: nothing is due until somebody re-arms it."""
 
@@ -113,16 +114,25 @@ class Plan:
 
 def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
     """What the due slots of a job become. `fits`: a live node matches the job's place."""
-    slots, following_us = _due_slots(job, due, now_us)
-    paused, slots_left = _paused(due, slots)
-    chosen, skips = _choose(job, slots_left, now_us, following_us)
+    slots, following_us, after_us = _due_slots(job, due, now_us)
+    paused: Sequence[Skip] = ()
+    skips: Sequence[Skip] = ()
+    if len(slots) == 1 and _is_plain(job, due, now_us):
+        # Nearly always: one slot, at its instant.
+        chosen = [(slots[0], Cause.SCHEDULE)]
+    else:
+        paused, slots_left = _paused(due, slots)
+        chosen, skips = _choose(job, slots_left, now_us, following_us)
     if len(chosen) > CATCHUP_PER_PLAN:
         following_us = chosen[CATCHUP_PER_PLAN][0]
         chosen = chosen[:CATCHUP_PER_PLAN]
     consumed_us = _last_before(slots, following_us)
     fires, refused, seq = _admit_all(job, due, chosen, gate, fits=fits)
     if following_us is None:
-        following_us = _next_slot(job, consumed_us, now_us, fired=bool(fires))
+        following_us = after_us
+        if job.chained and not fires and job.schedule is not None:
+            # The end of a run re-arms it; a refused slot has no end, so it counts as one.
+            following_us = job.schedule.next_after(now_us)
     return Plan(
         due=due,
         next_us=None if following_us is None else max(following_us, now_us),
@@ -134,6 +144,9 @@ def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
     )
 
 
+_UNCOUNTED = Admission(state=RunState.READY)
+
+
 def admit(job: Job, gate: Gate, wait_key: str, *, fits: bool, queue: bool) -> Admission | Refusal:
     """Let one run in, park it, or refuse it. `queue`: it waits whatever the policy says.
 
@@ -142,7 +155,7 @@ def admit(job: Job, gate: Gate, wait_key: str, *, fits: bool, queue: bool) -> Ad
     if not fits:
         return _park(job, gate)
     if job.permits == UNLIMITED:
-        return Admission(state=RunState.READY)
+        return _UNCOUNTED
     permit = gate.take(job.permits)
     if permit is not None:
         return Admission(state=RunState.READY, permit=permit)
@@ -198,21 +211,31 @@ def missed_between(
     return Skip(from_us=first_us, to_us=until_us, count=count, reason=reason, ref="at least")
 
 
-def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None]:
-    """The due slots in order, and the first due one that is left for the next plan."""
+def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None, int | None]:
+    """The due slots in order, the first due one left for the next plan, the one that is not due."""
     slots = [due.slot_us]
     if job.schedule is None or job.chained:
-        return slots, None
+        return slots, None, None
     while len(slots) <= SLOTS_PER_PLAN:
         slot_us = job.schedule.next_after(slots[-1])
         if slot_us is None or slot_us > now_us:
-            return slots, None
+            return slots, None, slot_us
         slots.append(slot_us)
     # The newest of the late ones may still be worth catching up: leave them to the next look.
     late = now_us - slots[-1] > job.on_time_us
     most = job.catchup.most if late and job.catchup.mode is CatchupMode.ALL else 1
     keep = min(max(most, 1), SLOTS_PER_PLAN)
-    return slots[:-keep], slots[-keep]
+    return slots[:-keep], slots[-keep], None
+
+
+def _is_plain(job: Job, due: Due, now_us: int) -> bool:
+    """Whether the one due slot is on time, and nothing else is to be asked."""
+    late_us = now_us - due.slot_us
+    return (
+        due.paused_until_us is None
+        and late_us <= job.on_time_us
+        and (job.start_deadline_us is None or late_us <= job.start_deadline_us)
+    )
 
 
 def _paused(due: Due, slots: Sequence[int]) -> tuple[list[Skip], Sequence[int]]:
@@ -329,12 +352,3 @@ def _last_before(slots: Sequence[int], following_us: int | None) -> int:
     if following_us is None:
         return slots[-1]
     return max(slot for slot in slots if slot < following_us)
-
-
-def _next_slot(job: Job, consumed_us: int, now_us: int, *, fired: bool) -> int | None:
-    if job.schedule is None:
-        return None
-    if job.chained:
-        # The end of the run re-arms it; a refused slot has no end, so it counts as one.
-        return None if fired else job.schedule.next_after(now_us)
-    return job.schedule.next_after(consumed_us)

@@ -22,7 +22,7 @@ log = logging.getLogger("cronherd")
 # so that the first runs of a burst start while the rest is still being fired.
 FIRST_BATCH = 64
 GROWTH = 8
-BATCH = 500
+BATCH = 1_000
 # Rows that are due and that others hold at the moment are looked at again after this.
 BUSY_S = 0.01
 # How far ahead a look asks for due instants, and the longest sleep without a look.

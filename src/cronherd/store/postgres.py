@@ -8,15 +8,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import Format, TransactionStatus
-from psycopg.types.array import ListBinaryDumper
-from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.pq import TransactionStatus
 
 from cronherd.domain.errors import CronherdError, StatementRefused, Unavailable
-from cronherd.domain.ident import Stored
 from cronherd.store.database import (
     Connection,
     Contended,
@@ -28,6 +23,7 @@ from cronherd.store.database import (
     one,
     written,
 )
+from cronherd.store.postgres_rows import COLUMNS, INSERT, adapt, bulk, by_column
 from cronherd.store.watchdog import Watchdog, shut
 
 if TYPE_CHECKING:
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
 
 OLDEST = 130_000
 CONNECT_TIMEOUT_S = 5
-UUID_OID = 2950
 CHANNEL = "cronherd"
 # What every session of ours relies on, whatever the server's defaults are.
 SETTINGS = {
@@ -77,10 +72,6 @@ FROM c WHERE run.id = c.id RETURNING run.id
 """
 # The order of the index is the order of the claim only while there is one place to look at.
 CLAIM_ONE = CLAIM.replace("place IN ?", "place = ?")
-COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a
-WHERE a.attrelid = ?::regclass AND a.attnum > 0 AND NOT a.attisdropped
-"""
 FACTS = """
 SELECT current_setting('server_version_num')::int, current_setting('fsync'),
 current_setting('full_page_writes'), current_setting('synchronous_commit'),
@@ -105,26 +96,6 @@ _MARKS = {
     "/*lock, skip*/": "FOR UPDATE SKIP LOCKED",
     "/*unless there*/": "ON CONFLICT DO NOTHING",
 }
-_INSERT = re.compile(r"\s*INSERT INTO (\w+) \(([^)]*)\)\s*VALUES \([?, ]+\)(.*)", re.DOTALL)
-
-
-class _StoredDumper(Dumper):
-    """Ids go as the sixteen bytes they are."""
-
-    format = Format.BINARY
-    oid = UUID_OID
-
-    def dump(self, obj: bytes) -> Buffer:
-        return bytes(obj)
-
-
-class _StoredLoader(Loader):
-    """And come back as such."""
-
-    format = Format.BINARY
-
-    def load(self, obj: Buffer) -> Stored:
-        return Stored(obj)
 
 
 class PostgresConnection:
@@ -156,11 +127,11 @@ class PostgresConnection:
             self.until_us = None
 
     def many(self, sql: str, rows: Sequence[Values]) -> int:
-        """Rows of an INSERT go as one array per column; all others one after the other."""
-        matched = _INSERT.fullmatch(sql) if len(rows) > 1 else None
+        """Rows of an INSERT go by column; all other statements one after the other."""
+        matched = INSERT.fullmatch(sql) if len(rows) > 1 else None
         if matched:
-            text = self._dialect.bulk(self, sql, matched)
-            return self.one(text, [list(column) for column in zip(*rows, strict=True)])
+            same, values = by_column(rows)
+            return self.one(self._dialect.bulk(self, matched, same), values)
         self.until_us = self._watchdog.deadline_us()
         try:
             self._cursor.executemany(self._text(sql), rows)
@@ -201,7 +172,7 @@ class PostgresDialect:
         self._url = url
         self._password = password
         self.watchdog = Watchdog(boot_us)
-        self._bulk: dict[str, str] = {}
+        self._types: dict[str, dict[str, str]] = {}
 
     def connect(self, *, writes: bool = True) -> PostgresConnection:
         del writes
@@ -219,11 +190,7 @@ class PostgresDialect:
             options=options,
             application_name="cronherd",
         )
-        driver.adapters.register_dumper(Stored, _StoredDumper)
-        driver.adapters.register_loader("uuid", _StoredLoader)
-        # Always eight bytes: one prepared statement, however large a number is.
-        driver.adapters.register_dumper(int, Int8BinaryDumper)
-        driver.adapters.register_dumper(list, ListBinaryDumper)
+        adapt(driver)
         return driver
 
     def begin_write(self, connection: Connection) -> None:
@@ -272,17 +239,16 @@ class PostgresDialect:
             heard = list(driver.notifies(timeout=0, stop_after=1))
         return bool(heard)
 
-    def bulk(self, connection: PostgresConnection, sql: str, matched: re.Match[str]) -> str:
-        """An INSERT of many rows, each column one array: parsed and planned once."""
-        found = self._bulk.get(sql)
-        if found is None:
-            table, columns, rest = matched.groups()
-            types = dict(fetch(connection, COLUMNS, (table,)))
-            names = [column.strip().strip('"') for column in columns.split(",")]
-            arrays = ", ".join(f"?::{types[name]}[]" for name in names)
-            found = f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) {rest}"
-            self._bulk[sql] = found
-        return found
+    def bulk(
+        self, connection: PostgresConnection, matched: re.Match[str], same: tuple[bool, ...]
+    ) -> str:
+        """An INSERT of many rows, parsed and planned once; `same`: which columns are one value."""
+        table = matched[1]
+        if table not in self._types:
+            self._types[table] = dict(fetch(connection, COLUMNS, (table,)))
+        names = [column.strip() for column in matched[2].split(",")]
+        kinds = tuple(self._types[table][name.strip('"')] for name in names)
+        return bulk(table, tuple(zip(names, kinds, same, strict=True)), matched[3])
 
     def check(self, connection: Connection) -> list[Fact]:
         number, fsync, pages, sync, isolation, standby, read_only, encoding = fetch(

@@ -356,6 +356,8 @@ def refused_command(words: list[str], *, whole: bool = True) -> str:
             context = command.make_context("cronherd", rest, parent=parent, obj=session)
             if not isinstance(command, click.Group):
                 return ""
+            if command.invoke_without_command and not (context._protected_args or context.args):
+                return ""
             rest = [*context._protected_args, *context.args]
             _, found, rest = command.resolve_command(context, rest)
             assert found is not None

@@ -94,7 +94,25 @@ def open_lock(state: Path) -> int:
             code="already_running",
             hint="stop it, or choose another one with --state DIR",
         ) from error
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
     return lock
+
+
+def agent_pid(state: Path) -> int | None:
+    """The process that holds the directory; None when nobody does."""
+    try:
+        lock = os.open(state / AGENT_LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        text = os.pread(lock, 32, 0).strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(lock)
+    return None
 
 
 def owns(lock: int, state: Path) -> bool:

@@ -5,7 +5,6 @@ import logging
 import os
 import pwd
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,8 +24,9 @@ from cronherd.domain.policy import default_capacity
 from cronherd.engine.agent import Agent, Parts
 from cronherd.engine.clock import SystemClock
 from cronherd.engine.order import Account
-from cronherd.places import claim_state, home_of, node_id, open_lock, owns
+from cronherd.places import agent_pid, claim_state, home_of, node_id, open_lock, owns
 from cronherd.service import Service
+from cronherd.signals import RELOAD, Signals
 from cronherd.store.beats import SqlBeats
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema, upgrade_schema
@@ -55,6 +55,7 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     _log(config)
     if apply:  # before anything is made: a fault here has a place in a file
         build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
+    signals = Signals()
     with (
         _state(place) as lock,
         _open(config, place) as (db, beats),
@@ -62,7 +63,6 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     ):
         _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
         store = SqlStore(db, new_id)
-        signals = _Signals()
         agent = _agent(config, place, store, beats, lock, signals)
         closing = threading.Event()
         # People who look at long lists do not hold up what fires.
@@ -76,27 +76,29 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
             agent.start()
             _say(f"node {config.node.name} is up, state in {place.state}")
             _say(f"look with: cronherd --state {place.state} status")
-            return _run(agent, config, signals)
+            _run(agent, config, signals)
         finally:
             closing.set()
             server.stop()
+    return _end(signals)
 
 
 def agent(config: Config, place: Place) -> int:
     """The agent alone: it neither creates a schema nor applies jobs."""
     _log(config)
-    signals = _Signals()
+    signals = Signals()
     with _state(place) as lock, ExitStack() as stack:
         db, beats = _wait_for_database(stack, config, place, signals)
         check_schema(db)
         engine = _agent(config, place, SqlStore(db, new_id), beats, lock, signals)
         engine.start()
         _say(f"agent of node {config.node.name} is up")
-        return _run(engine, config, signals)
+        _run(engine, config, signals)
+    return _end(signals)
 
 
 def _wait_for_database(
-    stack: ExitStack, config: Config, place: Place, signals: "_Signals"
+    stack: ExitStack, config: Config, place: Place, signals: Signals
 ) -> tuple[Database, SqlBeats]:
     """After a power cut the database may be back later than its nodes. Raises Unavailable."""
     told = False
@@ -118,7 +120,7 @@ def tick(config: Config, place: Place) -> int:
     with _state(place) as lock, _open(config, place) as (db, beats):
         check_schema(db)
         store = SqlStore(db, new_id)
-        signals = _Signals()
+        signals = Signals()
         engine = _agent(config, place, store, beats, lock, signals)
         began_us = store.now_us()
         engine.start()
@@ -127,7 +129,8 @@ def tick(config: Config, place: Place) -> int:
             pass
         while not signals.count and not engine.idle():
             signals.wait(TICK_PAUSE_S)
-        return _stop(engine, config, signals)
+        _stop(engine, config, signals)
+        return 0
 
 
 def upgrade(config: Config, place: Place) -> str:
@@ -201,7 +204,7 @@ def _agent(
     store: SqlStore,
     beats: SqlBeats,
     lock: int,
-    signals: "_Signals",
+    signals: Signals,
 ) -> Agent:
     account = pwd.getpwuid(os.geteuid())
     node = Node(
@@ -289,32 +292,6 @@ def _apply(config: Config, service: Service) -> None:
     _say(f"jobs: {changes.count('create')} created, {changes.count('update')} updated")
 
 
-class _Signals:
-    """Ctrl-C and TERM, counted; waiting for the next one."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._came = threading.Event()
-        # The end of the terminal is a wish to end, too.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, frame: object) -> None:
-        del number, frame
-        self.stop()
-
-    def stop(self) -> None:
-        """As if a signal had come."""
-        self.count += 1
-        self._came.set()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """True when a signal came."""
-        came = self._came.wait(seconds)
-        self._came.clear()
-        return came
-
-
 def _tune_interpreter() -> None:
     """Settings of this process that were measured, each with what it gained.
 
@@ -328,16 +305,20 @@ def _tune_interpreter() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
-def _run(engine: Agent, config: Config, signals: "_Signals") -> int:
+def _run(engine: Agent, config: Config, signals: Signals) -> None:
     _tune_interpreter()
     signals.wait()
-    return _stop(engine, config, signals)
+    _stop(engine, config, signals)
 
 
-def _stop(engine: Agent, config: Config, signals: _Signals) -> int:
+def _stop(engine: Agent, config: Config, signals: Signals) -> None:
     """First signal: start nothing, wait for runs. Second one, or time up: cancel them."""
     waited = 0.0
     done = engine.drain(0)
+    if not done and signals.leaves:
+        engine.leave()
+        _say("stopped; what runs goes on, and the next agent here takes it over")
+        return
     if not done:
         runs = engine.count()
         _say(f"waiting for {runs} run{'s' * (runs != 1)} to end; once more to cancel")
@@ -349,7 +330,34 @@ def _stop(engine: Agent, config: Config, signals: _Signals) -> int:
         engine.cancel_all(CANCEL_WAIT_S)
     engine.stop()
     _say("stopped")
+
+
+def _end(signals: Signals) -> int:
+    """After everything was closed: this process is over, or begins again as its program is now."""
+    if signals.comes_back:
+        _say("starting again")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
     return 0
+
+
+def reload_agent(place: Place) -> int:
+    """Ask the agent of this state directory to start again; its pid. Raises Unavailable."""
+    pid = agent_pid(place.state)
+    if pid is None:
+        raise Unavailable(
+            f"no agent runs with the state directory {place.state}",
+            code="no_agent",
+            hint="start it with 'cronherd agent' or 'cronherd up'",
+        )
+    try:
+        os.kill(pid, RELOAD)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot signal the agent (pid {pid}): {error.strerror}",
+            code="no_agent",
+            hint="ask as the user who runs it",
+        ) from error
+    return pid
 
 
 def _log(config: Config) -> None:

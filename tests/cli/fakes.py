@@ -351,6 +351,10 @@ class FakeHost:
         self.calls.append("agent")
         return 7
 
+    def reload_agent(self, place: Place) -> int:
+        self.calls.append("reload")
+        return 4711
+
     def tick(self, config: Config, place: Place) -> int:
         return 0
 

@@ -12,5 +12,4 @@ from tests.engine.host import Host
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     yield made
-    if made.process is not None and made.process.poll() is None:
-        made.kill()
+    made.clear_away()

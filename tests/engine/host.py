@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cronherd.client import Client
@@ -85,7 +86,15 @@ class Host:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
+    def clear_away(self) -> None:
+        """Leave nothing behind: not even runs that would go on."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        for pid in self.supervisors():  # Their guardians end what they left.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
         """Signal it and wait for its end."""
         if self.process is None or self.process.poll() is not None:
             return 0

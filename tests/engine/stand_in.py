@@ -30,6 +30,8 @@ class FakeSupervisor:
     def __init__(self, clock: FakeClock, *, replay_until: int = 0) -> None:
         self.incarnation = "life"
         self.replay_until = replay_until
+        self.live: frozenset[tuple[str, int, str]] = frozenset()
+        self.unfenced = False
         self.started: list[Start] = []
         self.cancelled: list[tuple[str, int]] = []
         self.renewals: list[int | None] = []

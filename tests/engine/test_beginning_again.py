@@ -21,7 +21,7 @@ class FakeLife:
     def begin(self) -> None:
         self._parts.begun()
 
-    def abandon(self) -> None:
+    def leave(self) -> None:
         self._parts.abandoned()
 
     def end(self) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ def _ended(host: Host, run_id: str) -> dict[str, Any]:
     return host.client.show_run(run_id)
 
 
+def _take_over(host: Host) -> None:
+    """Somebody swears that this host is dead, while its supervisor goes on."""
+    (node,) = _nodes(host)
+    with closing(sqlite3.connect(host.state / "cronherd.db")) as book, book:
+        book.execute("UPDATE node SET lease_us = 0")
+    done = host.run("node", "remove", node, "--confirm-dead")
+    assert done.returncode == 0, done.stderr
+
+
+def _nodes(host: Host) -> list[str]:
+    with closing(sqlite3.connect(host.state / "cronherd.db")) as book:
+        return [name for (name,) in book.execute("SELECT name FROM node")]
+
+
 def test_it_runs_a_job_and_keeps_its_output_bytes(host: Host) -> None:
     host.up()
     host.client.create_job(_job("loud", r"printf 'a\0b\377'; echo oops >&2; exit 3"), "local")
@@ -60,7 +75,7 @@ def test_the_first_signal_waits_for_runs_and_starts_nothing_new(host: Host) -> N
     gate = host.evidence
     run_id = _start(host, _job("patient", f"while [ ! -e {gate} ]; do sleep 0.05; done; echo end"))
     assert host.process is not None
-    host.process.send_signal(signal.SIGTERM)
+    host.process.send_signal(signal.SIGINT)
     wait_until(
         lambda: b"waiting for 1 run" in host.log.read_bytes(), "it does not say what it does"
     )
@@ -85,12 +100,81 @@ def test_the_second_signal_cancels_what_still_runs(host: Host) -> None:
     assert host.client.show_run(run_id)["outcome"] == "cancelled"
 
 
-def test_children_die_with_the_agent_and_are_recorded_as_lost(host: Host) -> None:
+def test_a_run_outlives_a_killed_agent_and_the_next_one_takes_it_over(host: Host) -> None:
     host.up()
-    run_id = _start(host, _job("orphan", f"echo $$ > {host.evidence}; exec sleep 300"))
+    command = f"echo before; until test -e {host.evidence}; do sleep 0.05; done; echo after; exit 3"
+    run_id = _start(host, _job("orphan", command))
+    host.kill()
+    host.up()
+    run = host.client.show_run(run_id)
+    assert (run["state"], run["attempt"]) == ("running", 1)
+    host.evidence.touch()
+    run = _ended(host, run_id)
+    assert (run["outcome"], run["exit_code"], run["attempt"]) == ("failed", 3, 1)
+    assert [piece["bytes"] for piece in host.client.run_output(run_id)["items"]] == [
+        "before\n",
+        "after\n",
+    ]
+
+
+def test_what_ended_while_no_agent_lived_is_recorded_as_it_was(host: Host) -> None:
+    host.up()
+    command = f"until test -e {host.evidence}; do sleep 0.05; done; echo the end; exit 3"
+    run_id = _start(host, _job("orphan", command))
+    host.kill()
+    host.evidence.touch()
+    wait_until(lambda: not host.supervisors(), "the supervisor stays for nobody")
+    host.up()
+    run = _ended(host, run_id)
+    assert (run["outcome"], run["exit_code"]) == ("failed", 3)
+    text = "".join(piece["bytes"] for piece in host.client.run_output(run_id)["items"])
+    assert text == "the end\n"
+
+
+def test_a_service_manager_ends_the_agent_and_no_run(host: Host) -> None:
+    host.up()
+    run_id = _start(host, _job("going on", f"until test -e {host.evidence}; do sleep 0.05; done"))
+    assert host.stop(signal.SIGTERM) == 0
+    host.up()
+    assert host.client.show_run(run_id)["state"] == "running"
+    host.evidence.touch()
+    assert _ended(host, run_id)["outcome"] == "succeeded"
+
+
+def test_a_reload_begins_again_and_touches_no_run(host: Host) -> None:
+    host.up()
+    run_id = _start(host, _job("going on", f"until test -e {host.evidence}; do sleep 0.05; done"))
+    host.write_config("node: {capacity: 7}\n")
+    done = host.run("agent", "reload")
+    assert (done.returncode, "its runs go on" in done.stdout + done.stderr) == (0, True)
+    wait_until(lambda: host.log.read_text().count(" is up, ") == 2, "it never came back")
+    assert host.client.list_nodes()["items"][0]["capacity"] == 7
+    host.evidence.touch()
+    assert _ended(host, run_id)["outcome"] == "succeeded"
+    host.stop()
+    gone = host.run("agent", "reload")
+    assert (gone.returncode, "no agent runs" in gone.stderr) == (1, True)
+
+
+def test_a_run_that_was_taken_over_meanwhile_is_ended(host: Host) -> None:
+    host.up()
+    run_id = _start(host, _job("taken", f"echo $$ > {host.evidence}; exec sleep 300"))
     pid = int(host.evidence.read_text())
     host.kill()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the child outlived its agent")
+    _take_over(host)
+    host.up()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "two may run at once")
+    assert host.client.show_run(run_id)["outcome"] == "lost"
+
+
+def test_supervisor_and_agent_killed_at_once_leave_nothing_running(host: Host) -> None:
+    host.up()
+    run_id = _start(host, _job("doomed", f"echo $$ > {host.evidence}; exec sleep 300"))
+    pid = int(host.evidence.read_text())
+    (supervisor,) = host.supervisors()
+    os.kill(supervisor, signal.SIGKILL)
+    host.kill()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the child outlived its supervisor")
     host.up()
     run = host.client.show_run(run_id)
     assert (run["outcome"], run["attempt"]) == ("lost", 1)
@@ -101,11 +185,11 @@ def test_an_at_least_once_run_is_tried_again_after_a_loss(host: Host) -> None:
     command = f"test -e {host.evidence} && exit 0; touch {host.evidence}; exec sleep 300"
     run_id = _start(host, _job("again", command, delivery="at_least_once"))
     wait_until(host.evidence.exists, "it never ran")
-    host.kill()
-    host.up()
+    (supervisor,) = host.supervisors()
+    os.kill(supervisor, signal.SIGKILL)
     run = _ended(host, run_id)
     assert (run["outcome"], run["attempt"]) == ("succeeded", 2)
-    assert [attempt["killed_by"] for attempt in run["attempts"]] == ["agent_gone", ""]
+    assert [attempt["killed_by"] for attempt in run["attempts"]] == ["gone", ""]
 
 
 def test_it_goes_on_with_another_supervisor_when_its_own_is_killed(host: Host) -> None:
@@ -293,7 +377,7 @@ def test_a_drain_ends_by_itself_when_its_time_is_up(host: Host) -> None:
     host.up()
     run_id = _start(host, _job("endless", "sleep 300", grace="0.5s"))
     assert host.process is not None
-    host.process.send_signal(signal.SIGTERM)
+    host.process.send_signal(signal.SIGINT)
     assert host.process.wait(20) == 0
     host.up()
     assert host.client.show_run(run_id)["outcome"] == "cancelled"

@@ -68,7 +68,7 @@ def test_a_stop_while_it_begins_again_ends(rig: Rig, monkeypatch: pytest.MonkeyP
         def begin(self) -> None:
             pass
 
-        def abandon(self) -> None:
+        def leave(self) -> None:
             inside.set()
             assert go_on.wait(5)
 

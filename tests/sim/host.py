@@ -13,7 +13,6 @@ from cronherd.domain.silence import Watch
 from cronherd.engine.agent import Life, Parts
 from cronherd.engine.order import Account
 from cronherd.supervisor.base import SupervisorGone
-from tests.sim.checks import Violation
 from tests.sim.clock import HostClock
 from tests.sim.evidence import Deed, Evidence
 from tests.sim.hub import SECOND_US, Crashed, Fiber, Hub
@@ -77,7 +76,7 @@ class Host:
         if not self.up:
             return
         if self._begun is not None:
-            self._begun.abandon()
+            self._begun.leave()
         token = object()
         self.life, self.tickers = token, []
         try:
@@ -92,22 +91,10 @@ class Host:
             if self._first:
                 self.die()  # `cronherd agent` says why and exits; systemd starts it again
                 return
-            self._must_be_kept()
             self.hub.sleep(SECOND_US)
             self._lost(token)
             return
         self._first = False
-
-    def _must_be_kept(self) -> None:
-        """A life that failed while it was made must not have launched a supervisor before.
-
-        Nobody would close that one, and every further launch would meet its locks.
-        """
-        nurse = self.nurse
-        if nurse is None or not nurse.living or self._begun is None:
-            return
-        if self._begun._supervisor is not nurse:
-            raise Violation(f"{self.name} has lost track of a supervisor that lives")
 
     def _parts(self) -> Parts:
         parts: dict[str, Any] = {
@@ -127,9 +114,12 @@ class Host:
         return Parts(**{name: part for name, part in parts.items() if name in known})
 
     def _launch(self) -> Nurse:
-        """A new supervisor waits for the locks of the old one, and gives up in the end."""
+        """The one that lives is taken over; one that is stopped says nothing."""
         if self.nurse is not None and self.nurse.living:
-            raise SupervisorGone("an earlier supervisor still lives")
+            if self.nurse_thaw_us > self.hub.now_us:
+                raise SupervisorGone("the supervisor says nothing")
+            self.nurse.greet()
+            return self.nurse
         self._lives += 1
         self.nurse = Nurse(self, f"{self.name}-{self._lives}")
         return self.nurse
@@ -166,7 +156,7 @@ class Host:
     # ------------------------------------------------------------------ what happens to it
 
     def die(self) -> None:
-        """kill -9 the agent: its supervisor sees the connection drop."""
+        """kill -9 the agent: its supervisor goes on."""
         if not self.up:
             return
         self.world.unpark()

@@ -1,7 +1,7 @@
 """Nurse: a model of the supervisor, which starts, watches, fences and reports commands.
 
-One life of the process and its connection, since they end together. Its timers are its own: it
-kills at a fence whatever its agent or the database do. It uses the real one's `Fence`.
+One life of the process; agents come and go. Its timers are its own: it kills at a fence whatever
+its agent or the database do. It uses the real one's `Fence`.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,17 @@ class Nurse:
         spool = host.spool
         for run_id, attempt, token in list(spool.intents):
             spool.add(Gone(run_id=run_id, attempt=attempt, token=token), host.hub.now_us)
-        self.replay_until = spool.position if spool.reports else 0
+        self.replay_until = 0
+        self.live: frozenset[Key] = frozenset()
+        self.unfenced = False
+        self.greet()
+
+    def greet(self) -> None:
+        """Somebody says hello: tell what runs, and all that was not acknowledged."""
+        self._told = 0
+        self.replay_until = self.host.spool.position if self.host.spool.reports else 0
+        self.live = frozenset(ward.key for ward in self._wards.values())
+        self.unfenced = self._fence.held
 
     # ------------------------------------------------------------------ what the agent asks
 
@@ -101,8 +111,7 @@ class Nurse:
         return 0
 
     def close(self) -> None:
-        """The connection drops: it kills its children and ends."""
-        self._soon(lambda: self.end("agent_gone"))
+        """The connection drops: it goes on."""
 
     def shutdown(self) -> None:
         self._soon(lambda: self.end("shutdown"))

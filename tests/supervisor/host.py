@@ -39,9 +39,14 @@ class Host:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def leave(self) -> None:
-        """As when the agent dies; returns when the supervisor has ended too."""
-        self.supervisor.close()
+        """End the supervisor and all its runs; returns when it has exited."""
         self.supervisor.shutdown()
+        self.supervisor.close()
+
+    def reconnect(self) -> None:
+        """As when the agent dies and the next one comes."""
+        self.supervisor.close()
+        self.supervisor = launch(self.state, self.sockets, self.clock)
 
     def order(self, *argv: str, run_id: str = "r1", **more: Any) -> Start:
         fields: dict[str, Any] = {

@@ -414,7 +414,7 @@ def test_the_loop_wakes_up_to_look_for_strays_again(still: Still) -> None:
         _runs = still.runs
         _timers = still.timers
         _clock = still.clock
-        _retry_us = _give_up_us = None
+        _retry_us = _give_up_us = _alone_us = None
 
     server = cast("Server", Asleep)
     assert Server._sleep_s(server) == -1

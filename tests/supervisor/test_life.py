@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cronherd.supervisor import client as client_module
 from cronherd.supervisor import wire
-from cronherd.supervisor.base import Ended, Output, Started, SupervisorGone
+from cronherd.supervisor.base import Ended, Started, SupervisorGone
 from cronherd.supervisor.client import SOCKET_NAME, SupervisorClient, connect, launch
 from cronherd.supervisor.order import message_of
 from cronherd.supervisor.sweep import sweep
@@ -39,19 +41,78 @@ def answer(link: socket.socket) -> str:
     return received.decode("latin-1")
 
 
-def test_it_kills_the_children_when_the_agent_is_gone_and_tells_the_next_agent(host: Host) -> None:
-    host.supervisor.start([host.order(*SLEEPER, stdin=b"")])
+def patient(host: Host, **more: Any) -> Path:
+    """A command that says up, and then what it is told."""
+    fifo = host.state.parent / "fifo"
+    os.mkfifo(fifo)
+    host.supervisor.start([host.order("/bin/sh", "-c", f"echo up; cat {fifo}", **more)])
+    return fifo
+
+
+def test_a_run_goes_on_without_an_agent_and_the_next_one_hears_all_of_it(host: Host) -> None:
+    fifo = patient(host)
     pid = host.until_written(b"up")
-    first_life = host.supervisor.incarnation
+    life = host.supervisor.incarnation
+    host.reconnect()
+    assert host.supervisor.incarnation == life
+    assert host.supervisor.live == {("r1", 1, "t-r1")}
+    fifo.write_text("and on")
+    (end,), output = host.until_ended(1)
+    assert (end.exit_code, end.killed_by, text_of(output)) == (0, "", b"up\nand on")
+    wait_for_death(pid)
+
+
+def test_what_ended_without_an_agent_is_told_to_the_next_one(host: Host) -> None:
+    fifo = patient(host)
+    pid = host.until_written(b"up")
+    host.supervisor.close()
+    fifo.write_text("the end")
+    wait_for_death(pid)
+    host.reconnect()
+    (end,), output = host.until_ended(1)
+    assert (end.exit_code, text_of(output)) == (0, b"up\nthe end")
+
+
+def test_what_the_last_agent_ordered_comes_before_the_next_ones_hello(host: Host) -> None:
+    orders = [host.order("/bin/true", run_id=f"r{n}") for n in range(500)]
+    host.supervisor.start(orders)
+    host.reconnect()
+    known = {run_id for run_id, _, _ in host.supervisor.live}
+    replayed: set[str] = set()
+    while host.supervisor._position < host.supervisor.replay_until:
+        replayed |= {report.run_id for report in host.supervisor.reports(0.5)[0]}
+    assert known | replayed == {order.run_id for order in orders}
+
+
+def test_without_agent_and_runs_it_leaves(host: Host) -> None:
+    host.sh("exit 0")
+    pid = host.supervisor.pid
     host.supervisor.close()
     wait_for_death(pid)
-    host.launch()
-    got = host.wait(lambda reports: any(isinstance(report, Ended) for report in reports))
-    (end,) = [report for report in got if isinstance(report, Ended)]
-    assert (end.killed_by, end.signal, end.token) == ("agent_gone", 9, "t-r1")
-    assert [type(report) for report in got] == [Started, Output, Ended]
-    assert host.supervisor.incarnation != first_life
-    assert gone_of(got) == []
+
+
+def test_an_idle_one_of_another_version_is_replaced(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = host.supervisor.incarnation
+    monkeypatch.setattr(client_module, "__version__", "999")
+    fifo = patient(host)
+    host.until_written(b"up")
+    host.reconnect()
+    assert host.supervisor.incarnation == life, "its run would have died"
+    fifo.write_text("x")
+    host.until_ended(1)
+    host.reconnect()
+    assert host.supervisor.incarnation != life
+
+
+def test_one_of_another_directory_is_not_ours(host: Host) -> None:
+    life = host.supervisor.incarnation
+    host.supervisor.close()
+    other = launch(host.state.with_name("other"), host.sockets, host.clock)
+    assert other.incarnation != life
+    other.shutdown()
+    other.close()
 
 
 def test_it_says_gone_after_a_kill_nine_once_the_guardian_has_killed(host: Host) -> None:
@@ -80,7 +141,7 @@ def test_it_says_gone_only_once(host: Host) -> None:
     assert len(gone_of(host.wait(lambda all_: bool(gone_of(all_))))) == 1
 
 
-def test_it_raises_supervisor_gone_when_the_supervisor_dies(host: Host) -> None:
+def test_it_raises_gone_when_the_supervisor_dies(host: Host) -> None:
     os.kill(host.supervisor.pid, signal.SIGKILL)
     with pytest.raises(SupervisorGone):
         host.supervisor.reports(5)
@@ -196,9 +257,12 @@ IMPATIENT = (
 )
 
 
-def test_it_refuses_a_second_agent_and_keeps_the_first(host: Host) -> None:
-    with pytest.raises(SupervisorGone, match="another agent"):
-        SupervisorClient(raw_link(host))
+def test_the_agent_that_came_last_is_served(host: Host) -> None:
+    first = host.supervisor
+    host.supervisor = SupervisorClient(raw_link(host))
+    with pytest.raises(SupervisorGone):
+        first.reports(5)
+    first.close()
     assert host.sh("exit 0")[0].exit_code == 0
 
 
@@ -259,13 +323,11 @@ def test_it_refuses_who_does_not_speak_its_language(
 )
 def test_it_drops_an_agent_that_breaks_the_protocol(host: Host, message: list[object]) -> None:
     host.supervisor.start([host.order(*SLEEPER)])
-    pid = host.until_written(b"up")
+    host.until_written(b"up")
     host.supervisor._send(wire.pack([message]))
     host.all_reports()
-    wait_for_death(pid)
-    host.launch()
-    ends, _ = host.until_ended(1)
-    assert ends[0].killed_by == "agent_gone"
+    host.reconnect()
+    assert len(host.supervisor.live) == 1
 
 
 def test_it_keeps_socket_and_state_private(host: Host) -> None:

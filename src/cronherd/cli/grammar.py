@@ -71,7 +71,9 @@ class Group(_Everywhere, click.Group):
         self.aliases = aliases or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args and not ctx.resilient_parsing:  # nothing was asked: what there is, on stderr
+        if not (
+            args or ctx.resilient_parsing or self.invoke_without_command
+        ):  # nothing was asked: what there is, on stderr
             raise click.UsageError(ctx.get_help(), ctx)
         return super().parse_args(ctx, args)
 

@@ -42,6 +42,10 @@ class Host(Protocol):
         """Run the agent until signalled; the exit code."""
         ...
 
+    def reload_agent(self, place: Place) -> int:
+        """Have the agent of this place start again; its pid. Raises Unavailable."""
+        ...
+
     def tick(self, config: "Config", place: Place) -> int:
         """Run what is due, wait for it; the exit code."""
         ...

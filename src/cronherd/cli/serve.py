@@ -2,7 +2,7 @@
 
 import click
 
-from cronherd.cli.grammar import Command
+from cronherd.cli.grammar import Command, Group
 from cronherd.cli.output import talk
 from cronherd.cli.session import Session
 
@@ -16,12 +16,27 @@ def up_command(session: Session, *, no_apply: bool) -> int:
     return session.host.up(session.config, session.place, apply=not no_apply)
 
 
-@click.command("agent", cls=Command)
-@click.pass_obj
-def agent_command(session: Session) -> int:
+@click.group("agent", cls=Group, invoke_without_command=True)
+@click.pass_context
+def agent_command(context: click.Context) -> int:
     """Run the agent of this host; it never makes a schema and applies no jobs."""
+    if context.invoked_subcommand is not None:
+        return 0
+    session: Session = context.obj
     _say_files(session)
     return session.host.agent(session.config, session.place)
+
+
+@agent_command.command("reload", cls=Command)
+@click.pass_obj
+def reload_command(session: Session) -> int:
+    """Have the agent of this host start again with its program and files as they are now.
+
+    No run is touched: what runs goes on with its supervisor.
+    """
+    pid = session.host.reload_agent(session.place)
+    talk(f"asked the agent (pid {pid}) to start again; its runs go on")
+    return 0
 
 
 @click.command("tick", cls=Command)

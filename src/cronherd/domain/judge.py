@@ -12,7 +12,7 @@ _KILLED = {
     "cancel": Outcome.CANCELLED,
     "shutdown": Outcome.CANCELLED,
     "fenced": Outcome.LOST,
-    "agent_gone": Outcome.LOST,
+    "gone": Outcome.LOST,
 }
 _RETRIED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_STARTED})
 
@@ -56,7 +56,7 @@ def outcome_of(ending: Exit) -> Outcome:
 
 def _was_withdrawn(ending: Exit) -> bool:
     """The supervisor ended with the order still in its hands: it knows that nothing ran."""
-    ended_with_it = ending.killed_by in {"agent_gone", "shutdown"}
+    ended_with_it = ending.killed_by in {"gone", "shutdown"}
     return ended_with_it and ending.started_us is None and not ending.error
 
 
@@ -68,7 +68,7 @@ def lost_exit(started_us: int | None, ended_us: int, text: str) -> Exit:
     return Exit(
         started_us=started_us,
         ended_us=ended_us,
-        killed_by="agent_gone",
+        killed_by="gone",
         error=LOST,
         error_text=text,
     )

@@ -94,12 +94,21 @@ class Agent:
 
     def stop(self) -> None:
         """End: what still runs is killed with its supervisor, and recorded."""
+        self._keep_no_more()
+        if self._life is not None:
+            self._life.end()
+
+    def leave(self) -> None:
+        """End, and leave what runs to its supervisor: the next agent here takes it over."""
+        self._keep_no_more()
+        if self._life is not None:
+            self._life.leave()
+
+    def _keep_no_more(self) -> None:
         self._stopping.set()
         self._over.set()
         if self._keeper.ident is not None:
             self._keeper.join()
-        if self._life is not None:
-            self._life.end()
 
     def _begin(self) -> None:
         self._over.clear()
@@ -123,7 +132,7 @@ class Agent:
                 return
             log.error("the supervisor was lost: beginning again")
             assert self._life is not None
-            self._life.abandon()
+            self._life.leave()
             try:
                 self._begin()
             except Exception:
@@ -141,7 +150,11 @@ class Life:
         self._gone = threading.Event()
         self._stepping_down = False
         self._supervisor = parts.launch()
-        self._node = replace(parts.node, incarnation=self._supervisor.incarnation)
+        self._node = replace(
+            parts.node,
+            incarnation=self._supervisor.incarnation,
+            unfenced=self._supervisor.unfenced,
+        )
         self._live = LiveRuns(self._node.capacity)
         store, clock = parts.store, parts.clock
         self._finisher = Finisher(
@@ -174,6 +187,15 @@ class Life:
             new_id=parts.new_id,
             sleep_share=lambda: 0.8 + 0.2 * parts.chance(),
         )
+        self._starters = [
+            self._ticker("scheduler", self._scheduler.tick),
+            self._ticker("worker", self._worker.tick),
+        ]
+        self._keepers = self._make_keepers()
+
+    def _make_keepers(self) -> list[Ticker]:
+        """What goes on while nothing new is started."""
+        parts, store, clock = self._parts, self._parts.store, self._parts.clock
         heartbeat = Heartbeat(
             parts.beats,
             clock,
@@ -193,11 +215,7 @@ class Life:
         )
         strays = Strays(store, clock, self._live, self._finisher, self._node.id)
         pruner = Pruner(store, parts.ledger_age_us)
-        self._starters = [
-            self._ticker("scheduler", self._scheduler.tick),
-            self._ticker("worker", self._worker.tick),
-        ]
-        self._keepers = [
+        return [
             self._ticker("finisher", self._finisher.tick),
             self._ticker("promoter", self._promoter.tick),
             self._ticker("heartbeat", heartbeat.tick),
@@ -215,10 +233,9 @@ class Life:
         same_boot = before.settled_boot in {"", self._node.boot_id}
         settled = reaper.settle(self._node.id, same_boot=same_boot)
         if settled:
-            plural = "" if settled == 1 else "s"
-            log.warning(
-                "settled %d run%s of an earlier life: ended, or given back", settled, plural
-            )
+            log.warning("settled %s of an earlier life: ended, or given back", _runs(settled))
+        if kept := self.count():
+            log.warning("%s went on while no agent was here", _runs(kept))
         for ticker in (*self._keepers, *self._starters):
             ticker.start()
 
@@ -301,8 +318,11 @@ class Life:
         self._supervisor.close()
         self._parts.store.release_node(self._node.id, self._node.incarnation)
 
-    def abandon(self) -> None:
-        """The supervisor is gone: stop every ticker, store nothing more."""
+    def leave(self) -> None:
+        """Stop every ticker and let the supervisor go on with its runs, if it still lives.
+
+        The lease is left to run out: whoever comes within it finds nothing suspected.
+        """
         for ticker in (*self._starters, *self._keepers):
             ticker.stop()
         for ticker in (*self._starters, *self._keepers):
@@ -360,6 +380,10 @@ class Life:
     def _ticker(self, name: str, tick: Tick) -> Ticker:
         guarded = _unless_gone(tick, self._end_of_supervisor)
         return Ticker(name, guarded, self._parts.clock, self._parts.chance)
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"
 
 
 def _unless_gone(tick: Tick, lost: Callable[[], None]) -> Tick:

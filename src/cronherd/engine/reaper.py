@@ -1,8 +1,9 @@
 """Reaper: settles what an earlier life of this node left behind, by proof.
 
-The supervisor replays what its predecessor wrote down: ends, and starts without an end, whose
-processes the guardian has killed. A claim that it never heard of was never started: it is given
-back, unless the host was restarted meanwhile and the record may be lost with it.
+The supervisor says what still runs: that goes on under this life. It replays what was written down
+and not yet stored: ends, and starts without an end of a predecessor, whose processes the guardian
+has killed. A claim that it never heard of was never started: it is given back, unless the host was
+restarted meanwhile and the record may be lost with it.
 """
 
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ class Reaper:
         self._finisher = finisher
 
     def settle(self, node_id: str, *, same_boot: bool) -> int:
-        """End or give back every run this node still holds; how many there were."""
+        """End or give back what does not run any more; how many runs those are."""
         held = self._store.held_by(node_id)
         self._live.add(held)
         while self._finisher.position < self._supervisor.replay_until:
@@ -42,16 +43,30 @@ class Reaper:
         rest = self._unheard(held)
         for claim in rest:
             self._finisher.end(claim, self._ending(claim, same_boot=same_boot))
-        while self._live.all():
+        while self._open(rest):
             self._finisher.tick()
-        return len(held)
+        self._end_others(held)
+        return sum(_key(claim) not in self._supervisor.live for claim in held)
 
     def _unheard(self, held: Iterable[Claim]) -> list[Claim]:
-        """Claims of which the predecessor never wrote anything down."""
-        return [claim for claim in held if self._live.get(claim.run_id, claim.attempt) is not None]
+        """Claims that do not run, and of which nothing was ever written down."""
+        running = self._supervisor.live
+        return [claim for claim in self._open(held) if _key(claim) not in running]
+
+    def _open(self, claims: Iterable[Claim]) -> list[Claim]:
+        return [claim for claim in claims if self._live.get(claim.run_id, claim.attempt) is claim]
+
+    def _end_others(self, held: Iterable[Claim]) -> None:
+        """What runs here and is not ours any more was taken over while no agent lived."""
+        for run_id, attempt, _ in self._supervisor.live - {_key(claim) for claim in held}:
+            self._supervisor.cancel(run_id, attempt)
 
     def _ending(self, claim: Claim, *, same_boot: bool) -> Exit:
         now_us = self._clock.now_us()
         if same_boot and claim.started_us is None:
             return Exit(started_us=None, ended_us=now_us, error=VOID, error_text="never started")
         return lost_exit(claim.started_us, now_us, "the host was restarted while it ran")
+
+
+def _key(claim: Claim) -> tuple[str, int, str]:
+    return claim.run_id, claim.attempt, claim.token

@@ -16,6 +16,10 @@ class SupervisorGone(Exception):
     """
 
 
+class SupervisorRefused(SupervisorGone):
+    """It lives, and we do not speak a common wire version: its runs go on without us."""
+
+
 class Clock(Protocol):
     """The two clocks the supervisor reads; engine/clock.py has the real one."""
 
@@ -100,7 +104,7 @@ class Ended:
     """Of the command; 127 and 126, as a shell says, with `not_found` and `not_executable`."""
     signal: int | None
     killed_by: str
-    """"" | timeout | cancel | fenced | agent_gone | shutdown: the first order to kill it."""
+    """"" | timeout | cancel | fenced | gone | shutdown: the first order to kill it."""
     error: str
     """"" | not_found | not_executable | cwd_missing | too_long | spawn_failed | void."""
     error_text: str
@@ -134,6 +138,15 @@ class Supervisor(Protocol):
 
     replay_until: int
     """Reports up to this spool position are of an earlier life; 0 when there are none."""
+
+    live: frozenset[tuple[str, int, str]]
+    """Run, attempt and token of what an earlier agent ordered and what had not ended at the hello.
+
+    What ends later is reported after `replay_until`.
+    """
+
+    unfenced: bool
+    """It was told of a hold by an earlier agent, and of no renewal since."""
 
     def start(self, starts: Sequence[Start]) -> None:
         """Order a batch. Each ends in exactly one Ended. Raises SupervisorGone or ValueError.
@@ -172,7 +185,7 @@ class Supervisor(Protocol):
         ...
 
     def close(self) -> None:
-        """Drop the connection; the supervisor, if it lives, ends with it."""
+        """Drop the connection; the supervisor and its runs go on."""
         ...
 
     def shutdown(self) -> None:

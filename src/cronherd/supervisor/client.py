@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cronherd import __version__
 from cronherd.supervisor import wire
 from cronherd.supervisor.base import (
     Clock,
@@ -22,8 +24,10 @@ from cronherd.supervisor.base import (
     Start,
     Started,
     SupervisorGone,
+    SupervisorRefused,
 )
 from cronherd.supervisor.door import RECEIVE_BYTES, owner, reach
+from cronherd.supervisor.guard import LOCK_NAME, home_of
 from cronherd.supervisor.order import message_of
 
 SOCKET_NAME = "supervisor.sock"
@@ -31,7 +35,6 @@ BIRTH_S = 40.0
 """Two waits of 15 s for locks of a predecessor that is dying, and room."""
 SEND_S = 10
 """A supervisor that takes nothing for so long is stopped or stuck: the connection is lost."""
-CLOSE_S = 2.0
 EXIT_S = 15.0
 """After `shutdown`: the supervisor gives itself 12 s."""
 FRAME_BYTES = 4 << 20
@@ -43,13 +46,44 @@ _BOOT = (
 )
 
 
-def launch(state: Path, socket_dir: Path, clock: Clock) -> "SupervisorClient":
-    """Start the supervisor of `state` and connect to it. Raises SupervisorGone if it cannot live.
+_left: "list[subprocess.Popen[bytes]]" = []
+"""Supervisors of ours that live on without us; somebody must reap them when they end."""
 
-    It gets a session of its own, so that a Ctrl-C in the terminal does not reach it. `clock` is
-    for measuring our own waits.
+
+def launch(state: Path, socket_dir: Path, clock: Clock) -> "SupervisorClient":
+    """Connect to the supervisor of `state`, or start one. Raises SupervisorGone if none can live.
+
+    One that was left by an earlier agent is taken over with its runs. When it has none and is of
+    another version it is replaced: so an upgrade reaches it as soon as nothing depends on it.
     """
+    _left[:] = [process for process in _left if process.poll() is None]
     path = socket_dir / SOCKET_NAME
+    found = _find(state, path)
+    if found is None:
+        return _launch(state, path, clock)
+    if found.live or found.version == __version__:
+        return found
+    found.shutdown()
+    found.close()
+    return _launch(state, path, clock)
+
+
+def _find(state: Path, path: Path) -> "SupervisorClient | None":
+    """The supervisor of this very directory that listens there. Raises SupervisorRefused."""
+    try:
+        found = SupervisorClient(connect(path))
+    except SupervisorRefused:
+        raise
+    except SupervisorGone:  # Nobody listens, or it is leaving: its lock says when it has left.
+        return None
+    if found.home == home_of(str(state / LOCK_NAME)):
+        return found
+    found.close()
+    return None
+
+
+def _launch(state: Path, path: Path, clock: Clock) -> "SupervisorClient":
+    """A new process, in a session of its own: a Ctrl-C in the terminal does not reach it."""
     ready, ready_end = os.pipe2(os.O_CLOEXEC)
     try:
         process = subprocess.Popen(
@@ -98,6 +132,7 @@ class SupervisorClient:
         """Say hello over `link`. Raises SupervisorGone when we are refused."""
         self._link = link
         self._process = process
+        self._life: int | None = None
         self._sending = threading.Lock()
         self._reader = wire.Reader()
         self._frames: list[wire.Frame] = []
@@ -110,7 +145,13 @@ class SupervisorClient:
         facts = self._greet()
         self.incarnation = str(facts.get("incarnation", ""))
         self.pid = int(facts.get("pid", 0))
+        self.home = str(facts.get("home", ""))
+        self.version = str(facts.get("version", ""))
         self.replay_until = int(facts.get("replay_until", 0))
+        self.live = frozenset((str(r), int(n), str(t)) for r, n, t in facts.get("live", ()))
+        self.unfenced = bool(facts.get("unfenced"))
+        with suppress(OSError):  # Gone already: the connection will tell.
+            self._life = os.pidfd_open(self.pid)
 
     def _greet(self) -> dict[str, Any]:
         while not self._frames and not self._lost:
@@ -119,6 +160,9 @@ class SupervisorClient:
                 self._lost = "the supervisor says nothing"
         try:
             return wire.greeted(self._frames.pop(0)[0] if self._frames else [])
+        except wire.Refused as error:
+            self.close()
+            raise SupervisorRefused(str(error)) from None
         except wire.WireError as error:
             self.close()
             raise SupervisorGone(self._lost or str(error)) from None
@@ -171,19 +215,25 @@ class SupervisorClient:
     def shutdown(self) -> None:
         """See base.Supervisor. Reports may still be read and acked meanwhile."""
         self._try_to_send(wire.pack([["shutdown"]]))
+        if self._life is None:
+            return
+        poll = select.poll()
+        poll.register(self._life, select.POLLIN)
+        if not poll.poll(EXIT_S * 1000):
+            signal.pidfd_send_signal(self._life, signal.SIGKILL)  # Its guardian does the rest.
+            poll.poll(EXIT_S * 1000)
         if self._process is not None:
-            try:
-                self._process.wait(EXIT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()  # Its guardian does the rest.
-                self._process.wait()
+            self._process.wait()
 
     def close(self) -> None:
-        """Drop the connection, as the death of this process would: every run is killed."""
+        """See base.Supervisor: as the death of this process would."""
         self._link.close()
-        if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):  # Stuck: it is reaped with this process.
-                self._process.wait(CLOSE_S)
+        if self._process is not None and self._process.poll() is None:
+            _left.append(self._process)
+            self._process = None
+        if self._life is not None:
+            os.close(self._life)
+            self._life = None
 
     def _send(self, frames: bytes) -> None:
         if self._lost:

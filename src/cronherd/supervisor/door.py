@@ -56,7 +56,7 @@ class Door:
 class Connection:
     """Frames in both directions over one socket, without ever waiting."""
 
-    __slots__ = ("_out", "_reader", "_socket", "fd")
+    __slots__ = ("_out", "_reader", "_socket", "fd", "heard")
 
     def __init__(self, peer: socket.socket) -> None:
         peer.setblocking(False)  # noqa: FBT003 (its only form)
@@ -64,6 +64,8 @@ class Connection:
         self.fd = peer.fileno()
         self._reader = Reader()
         self._out = bytearray()
+        self.heard = 0
+        """Bytes received."""
 
     def receive(self) -> list[Frame] | None:
         """The frames that came; None when the other side is gone. Raises WireError."""
@@ -73,6 +75,7 @@ class Connection:
             return []
         except OSError:
             return None
+        self.heard += len(received)
         return self._reader.feed(received) if received else None
 
     def send(self, frame: bytes) -> None:

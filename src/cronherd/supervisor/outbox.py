@@ -107,7 +107,7 @@ class Outbox:
 
     def rewind(self) -> None:
         """Begin again with the oldest report: another agent listens."""
-        self._cursor = self._spool.start
+        self._cursor = self._spool.acked
 
     def is_delivered(self) -> bool:
         """Everything is spooled and sent."""

@@ -66,6 +66,16 @@ class Runs:
     def __len__(self) -> int:
         return len(self._children) + len(self._queue)
 
+    def live(self) -> list[tuple[str, int, str]]:
+        """Run, attempt and token of all that is queued or has not reported its end."""
+        known: list[Order | Child] = [*self._orders.values(), *self._children.values()]
+        return [(each.run_id, each.attempt, each.token) for each in known]
+
+    @property
+    def unfenced(self) -> bool:
+        """The fleet held when we last heard of it: no run is ended for want of a renewal."""
+        return self._fence.held
+
     def waiting(self) -> bool:
         """There are orders to spawn."""
         return bool(self._queue)

@@ -11,9 +11,10 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from cronherd import __version__
 from cronherd.supervisor import wire
 from cronherd.supervisor.door import Connection, Door
-from cronherd.supervisor.guard import Guard, GuardianError, take
+from cronherd.supervisor.guard import LOCK_NAME, Guard, GuardianError, home_of, take
 from cronherd.supervisor.order import Order
 from cronherd.supervisor.outbox import Outbox
 from cronherd.supervisor.runs import EXIT, Runs
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 LOCK_WAIT_S = 15.0
 """The predecessor kills, reaps and reports for at most LEAVE_US; its guardian kills in no time."""
-AGENT_WAIT_US = 30_000_000
-"""From birth: an agent that died between launching us and connecting never comes."""
+BIRTH_US = 10_000_000
+"""An agent that died between launching us and connecting never comes."""
+ALONE_US = 2_000_000
+"""Without an agent and without a run: whoever comes later starts a supervisor of its own."""
 LEAVE_US = 10_000_000
 """From the order to leave: a process that SIGKILL does not end must not keep us for ever."""
 FAREWELL_US = 500_000
@@ -54,6 +57,7 @@ class Server:
         self._state = state
         self.incarnation = os.urandom(16).hex()
         self._lock = self._take_place()
+        self._home = home_of(f"{state}/{LOCK_NAME}")
         guardian_lock = self._take_guardian_lock()
         self._spool = Spool(f"{state}/spool")
         self._epoll = select.epoll()
@@ -68,7 +72,8 @@ class Server:
         self._agent: Connection | None = None
         self._strangers: dict[int, Connection] = {}
         self._retry_us: int | None = None
-        self._give_up_us: int | None = clock.boot_us() + AGENT_WAIT_US
+        self._give_up_us: int | None = None
+        self._alone_us: int | None = clock.boot_us() + BIRTH_US
         self._leaving = ""
         self._running = True
         self._report_gone()
@@ -106,10 +111,10 @@ class Server:
     def _take_place(self) -> int:
         os.makedirs(self._state, mode=0o700, exist_ok=True)
         try:
-            return take(f"{self._state}/supervisor.lock", LOCK_WAIT_S)
+            return take(f"{self._state}/{LOCK_NAME}", LOCK_WAIT_S)
         except TimeoutError:
             raise Refusal(
-                f"another supervisor holds {self._state}/supervisor.lock: "
+                f"another supervisor holds {self._state}/{LOCK_NAME}: "
                 "stop it, or give this node a state directory of its own"
             ) from None
 
@@ -157,17 +162,10 @@ class Server:
         stranger = self._door.accept()
         if stranger is None:
             return
-        if self._agent is not None or self._leaving:
-            stranger.send(wire.pack([["refused", "busy", self._busy()]]))
-            stranger.close()
-            return
         if len(self._strangers) >= STRANGERS:
             self._part(next(iter(self._strangers.values())))
         self._strangers[stranger.fd] = stranger
         self._epoll.register(stranger.fd, select.EPOLLIN)
-
-    def _busy(self) -> str:
-        return "this supervisor is leaving" if self._leaving else "another agent is connected"
 
     def _meet(self, stranger: Connection) -> None:
         """The first frame of a connection decides whether it is the agent."""
@@ -183,16 +181,21 @@ class Server:
             stranger.send(wire.pack([["refused", "protocol", str(error)]]))
             self._part(stranger)
             return
-        if self._agent is not None or self._leaving:
-            stranger.send(wire.pack([["refused", "busy", self._busy()]]))
+        if self._leaving:
             self._part(stranger)
             return
+        self._hear_out()
         del self._strangers[stranger.fd]
         self._agent = stranger
-        self._give_up_us = None
-        spool = self._spool
-        replay_until = spool.reports_end
-        facts = {"incarnation": self.incarnation, "pid": os.getpid(), "replay_until": replay_until}
+        facts = {
+            "incarnation": self.incarnation,
+            "pid": os.getpid(),
+            "version": __version__,
+            "home": self._home,
+            "replay_until": self._spool.replay_until,
+            "live": self._runs.live(),
+            "unfenced": self._runs.unfenced,
+        }
         stranger.send(wire.greeting(**facts))
         self._outbox.rewind()
         self._outbox.pump(stranger)
@@ -202,6 +205,17 @@ class Server:
         self._epoll.unregister(stranger.fd)
         del self._strangers[stranger.fd]
         stranger.close()
+
+    def _hear_out(self) -> None:
+        """Whoever says hello holds the agent's lock, so the one before is dead.
+
+        What that one had ordered lies in its socket, and comes first.
+        """
+        while (agent := self._agent) is not None:
+            before = agent.heard
+            self._hear(agent)
+            if self._agent is not None and agent.heard == before:
+                self._lose_agent(agent)
 
     def _hear(self, agent: Connection) -> None:
         """What the agent wants. If it breaks the protocol it is as good as gone."""
@@ -253,11 +267,10 @@ class Server:
         runs.accept(orders)
 
     def _lose_agent(self, agent: Connection) -> None:
-        """For now runs end with their agent; letting them live on is a change of this method."""
+        """Runs outlive their agent: the next one finds them here, and their ends in the spool."""
         self._agent = None
         self._epoll.unregister(agent.fd)
         agent.close()
-        self._leave("agent_gone")
 
     # Care of what may fail, and the end
 
@@ -275,6 +288,12 @@ class Server:
                 self._replace_guardian()
         if self._retry_us is None and (self._outbox.blocked or self._runs.guard is None):
             self._retry_us = boot_us + RETRY_US
+        if self._agent is not None or len(self._runs):
+            self._alone_us = None
+        elif self._alone_us is None:
+            self._alone_us = boot_us + ALONE_US
+        elif boot_us >= self._alone_us and not self._strangers:
+            self._running = False
         if self._give_up_us is not None and boot_us >= self._give_up_us:
             self._running = False
         elif self._leaving:
@@ -312,7 +331,8 @@ class Server:
         if self._runs.waiting():
             return 0
         strays_us = self._runs.strays.next_us
-        dues = (self._timers.next_us(), strays_us, self._retry_us, self._give_up_us)
+        ends_us = (self._alone_us, self._give_up_us)
+        dues = (self._timers.next_us(), strays_us, self._retry_us, *ends_us)
         due_us = min((due for due in dues if due is not None), default=None)
         if due_us is None:
             return -1

@@ -49,6 +49,16 @@ class Spool:
         """The position after the newest record."""
         return self._segments[-1].end
 
+    @property
+    def acked(self) -> int:
+        """Up to here everything is safe elsewhere; a life begins with what is kept."""
+        return self._acked
+
+    @property
+    def replay_until(self) -> int:
+        """The position after the newest report that somebody may still need; 0 without any."""
+        return self.reports_end if self.reports_end > self._acked else 0
+
     def size(self) -> int:
         """What it takes on disk."""
         return sum(piece.size for piece in self._segments)

@@ -9,7 +9,8 @@ To the supervisor:
     ["start", run_id, attempt, token, argv, cwd, env, timeout_us, grace_us, head_bytes,
               tail_bytes, valid_until_boot_us, fence_us, stdin size]
 From it:
-    ["hello", {"wire", "min_wire", "incarnation", "pid", "replay_until"}]
+    ["hello", {"wire", "min_wire", "incarnation", "pid", "version", "home",
+               "replay_until", "live": [[run_id, attempt, token], ...], "unfenced"}]
     ["refused", code, sentence]
     ["spool", position, bytes]: the position after this frame's reports, and the spool's size
     ["started", run_id, attempt, token, pid, at_us]
@@ -47,6 +48,10 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 class WireError(Exception):
     """The other side broke the protocol; the connection ends."""
+
+
+class Refused(WireError):
+    """The other side lives and does not want us, or speaks no version that we know."""
 
 
 def pack(messages: Sequence[Message], blobs: Sequence[bytes | bytearray] = ()) -> bytes:
@@ -124,7 +129,7 @@ def greeted(messages: list[Any]) -> dict[str, Any]:
     """What the other side's hello says. Raises WireError when we cannot talk to each other."""
     first = messages[0] if messages else [""]
     if first[0] == "refused":
-        raise WireError(f"refused: {first[-1]}")
+        raise Refused(str(first[-1]))
     if first[0] != "hello" or len(first) != 2 or not isinstance(first[1], dict):
         raise WireError("the first message is no hello")
     facts: dict[str, Any] = first[1]
@@ -132,7 +137,7 @@ def greeted(messages: list[Any]) -> dict[str, Any]:
     if not isinstance(newest, int) or not isinstance(oldest, int):
         raise WireError("the hello names no wire version")
     if newest < MIN_VERSION or oldest > VERSION:
-        raise WireError(
+        raise Refused(
             f"the other side speaks wire versions {oldest} to {newest}, "
             f"this one {MIN_VERSION} to {VERSION}: upgrade the older of the two"
         )

@@ -133,15 +133,15 @@ class Node:
         return found
 
     def stop(self) -> float:
-        """TERM, and wait; how long it took. Raises NodeBroken."""
+        """Ctrl-C, and wait for its runs; how long it took. Raises NodeBroken."""
         began_ns = boot_ns()
         if self.process is None:
             return 0.0
-        self.signal_agent(signal.SIGTERM)
+        self.signal_agent(signal.SIGINT)
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired as error:
-            raise NodeBroken(f"{self.name} ignored SIGTERM:\n{self.tail()}") from error
+            raise NodeBroken(f"{self.name} ignored SIGINT:\n{self.tail()}") from error
         return (boot_ns() - began_ns) / 1e9
 
     def destroy(self) -> None:

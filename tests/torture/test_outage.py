@@ -131,7 +131,7 @@ def test_a_node_ends_when_told_although_its_database_stands_still(
         node = fleet.nodes[0]
         fleet.ground.freeze()
         _pass(2)
-        node.signal_agent(signal.SIGTERM)
+        node.signal_agent(signal.SIGINT)
         began_ns = boot_ns()
         ended = wait_until(lambda: not node.alive(), STOP_S)
         took_s = (boot_ns() - began_ns) / SECOND_NS

@@ -121,6 +121,11 @@ def attempt_view(attempt: Attempt) -> Json:
         "cpu_s": attempt.cpu_us / 1_000_000,
         "peak_memory_bytes": attempt.peak_rss_bytes,
         "output_dropped_bytes": attempt.dropped,
+        "read_bytes": attempt.read_bytes,
+        "written_bytes": attempt.written_bytes,
+        "pid": attempt.pid or None,
+        "ended_how": attempt.how,
+        "leaked_processes": attempt.leaked,
     }
 
 

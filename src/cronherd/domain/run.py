@@ -125,6 +125,11 @@ class Exit:
     dropped: int = 0
     cpu_us: int = 0
     peak_rss_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    pid: int = 0
+    how: str = ""
+    leaked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +174,8 @@ class Attempt:
     cpu_us: int
     peak_rss_bytes: int
     dropped: int
+    read_bytes: int = 0
+    written_bytes: int = 0
+    pid: int = 0
+    how: str = ""
+    leaked: int = 0

@@ -163,4 +163,9 @@ def _exit(report: Ended) -> Exit:
         dropped=report.dropped,
         cpu_us=report.cpu_us,
         peak_rss_bytes=report.peak_rss_bytes,
+        read_bytes=report.read_bytes,
+        written_bytes=report.written_bytes,
+        pid=report.pid,
+        how=report.how,
+        leaked=report.leaked,
     )

@@ -26,7 +26,8 @@ error_text = ?, dropped = ? WHERE id = ? AND outcome = 'lost' AND token = ?
 """
 CORRECT_ATTEMPT = """
 UPDATE attempt SET started_us = ?, ended_us = ?, exit_code = ?, "signal" = ?, killed_by = ?,
-error = ?, error_text = ?, cpu_us = ?, peak_rss_bytes = ?, dropped = ?
+error = ?, error_text = ?, cpu_us = ?, peak_rss_bytes = ?, dropped = ?, read_bytes = ?,
+written_bytes = ?, pid = ?, how = ?, leaked = ?
 WHERE run_id = ? AND n = ? AND token = ?
 """
 
@@ -63,12 +64,13 @@ class CorrectionRows:
             values = (outcome, *how, text, seen.dropped, run_id, ending.token)
             if not one(connection, CORRECT, values):
                 return
-            spent = (seen.cpu_us, seen.peak_rss_bytes, seen.dropped)
+            spent = (seen.cpu_us, seen.peak_rss_bytes, seen.dropped, seen.read_bytes)
+            left = (seen.written_bytes, seen.pid, seen.how, seen.leaked)
             what = (seen.killed_by, seen.error, text)
             one(
                 connection,
                 CORRECT_ATTEMPT,
-                (*how, *what, *spent, run_id, ending.attempt, ending.token),
+                (*how, *what, *spent, *left, run_id, ending.attempt, ending.token),
             )
             shown = from_stored(run_id)
             self._events.add(connection, EventKind.RUN_CORRECTED, shown, "finisher", outcome)

@@ -39,7 +39,8 @@ ORDER BY h.id DESC LIMIT ?
 """
 ATTEMPTS = """
 SELECT a.n, n.name, a.started_us, a.ended_us, a.exit_code, a."signal", a.killed_by, a.error,
-a.error_text, a.cpu_us, a.peak_rss_bytes, a.dropped
+a.error_text, a.cpu_us, a.peak_rss_bytes, a.dropped, a.read_bytes, a.written_bytes, a.pid, a.how,
+a.leaked
 FROM attempt a LEFT JOIN node n ON n.id = a.node_id WHERE a.run_id = ? ORDER BY a.n
 """
 OUTPUT = """
@@ -180,6 +181,11 @@ class HistoryRows:
                 cpu_us=row[9],
                 peak_rss_bytes=row[10],
                 dropped=row[11],
+                read_bytes=row[12],
+                written_bytes=row[13],
+                pid=row[14],
+                how=row[15],
+                leaked=row[16],
             )
             for row in rows
         ]

@@ -36,8 +36,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?) /*unless there*/
 """
 ADD_ATTEMPT = """
 INSERT INTO attempt (run_id, n, node_id, token, started_us, ended_us, exit_code, "signal",
-killed_by, error, error_text, cpu_us, peak_rss_bytes, dropped)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /*unless there*/
+killed_by, error, error_text, cpu_us, peak_rss_bytes, dropped, read_bytes, written_bytes, pid, how,
+leaked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /*unless there*/
 """
 ADD_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
@@ -302,6 +302,11 @@ def _attempt(ending: Ending, row: Row) -> tuple[object, ...]:
         seen.cpu_us,
         seen.peak_rss_bytes,
         seen.dropped,
+        seen.read_bytes,
+        seen.written_bytes,
+        seen.pid,
+        seen.how,
+        seen.leaked,
     )
 
 

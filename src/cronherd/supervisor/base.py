@@ -5,7 +5,7 @@ The supervisor process itself never imports this file (dataclasses cost it 6 ms 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -59,6 +59,27 @@ class Start:
     fence_us: int | None = None
     """From the start of the last renewal we were told of to the last instant at which anything of
     this run may live. TERM comes `grace_us` earlier, KILL at the instant itself. None: never."""
+    stop_signal: int = 15
+    """What asks it to end; after `grace_us` comes SIGKILL."""
+    nice: int = 0
+    """Added to our own niceness."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """memory (bytes), processes, open_files, cpu (seconds); what is not named is not limited."""
+    user: str = ""
+    """Whom it runs as; empty: as the supervisor. Only a root supervisor whose host allows it."""
+    group: str = ""
+    """Its group; empty: the one of `user`."""
+    masks: tuple[str, ...] = ()
+    """Texts that never leave the supervisor: each is replaced by *** in what it wrote."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Content by the name of an environment variable: written to a file of mode 0600 that only
+    the command may read, its path is put into the variable, and it is gone when the run is."""
+    copy: str = ""
+    """A file on this host that gets all of the output as well, under no cap."""
+    copy_bytes: int = 0
+    """At this size the copy is rotated, once: the one before is kept as `.1`. 0: never."""
+    task: bool = False
+    """Give it a third pipe as descriptor 3: what it writes there is output of stream 3."""
 
 
 # Reports are not frozen: a hundred guarded field writes per run were a tenth of the agent's time.
@@ -83,7 +104,7 @@ class Output:
     seq: int
     """0, 1, 2 … over both streams of one attempt."""
     stream: int
-    """1 stdout, 2 stderr."""
+    """1 stdout, 2 stderr, 3 what a task says of itself."""
     at_us: int
     dropped: int
     """Bytes (of both streams) dropped right before this chunk."""
@@ -113,6 +134,15 @@ class Ended:
     """All bytes of output that were not kept."""
     cpu_us: int
     peak_rss_bytes: int
+    read_bytes: int = 0
+    """From disks, not from caches."""
+    written_bytes: int = 0
+    pid: int = 0
+    """0: nothing was ever executed."""
+    how: str = ""
+    """"" | term | kill | cgroup: what it took to end it, when it was killed."""
+    leaked: int = 0
+    """Processes it left behind when it ended."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 READ_BYTES = 65_536
 """A pipe's usual capacity: one read empties it."""
+BLOCK_BYTES = 512
+"""The unit of ru_inblock and ru_oublock, whatever the disk's is."""
 DRAIN_READS = 16
 """Reads per pipe after the exit: 1 MiB, the largest pipe an unprivileged process can make. What
 a grandchild writes beyond that is read in later turns of the loop."""
@@ -21,9 +23,10 @@ class Child:
 
     __slots__ = (
         "arrived_us", "attempt", "capture", "cpu_us", "done", "ended_us", "err", "fence_look_us",
-        "fence_us", "fenced", "flush_armed", "grace_us", "killed_by", "listening", "out",
-        "peak_rss_bytes", "pid", "pidfd", "place", "quiet_until_us", "reaped", "run_id",
-        "started_us", "status", "token",
+        "fence_us", "fenced", "flush_armed", "grace_us", "how", "killed_by", "leaked",
+        "listening", "out", "peak_rss_bytes", "pid", "pidfd", "place", "quiet_until_us",
+        "read_bytes", "reaped", "run_id", "started_us", "status", "stop_signal", "token",
+        "written_bytes",
     )  # fmt: skip
 
     def __init__(self, order: "Order", spawned: "Spawned", place: int, started_us: int) -> None:
@@ -32,6 +35,7 @@ class Child:
         self.token = order.token
         self.grace_us = order.grace_us
         self.fence_us = order.fence_us
+        self.stop_signal = order.stop_signal
         self.arrived_us = order.arrived_us
         self.fence_look_us: int | None = None
         self.fenced = False
@@ -50,6 +54,10 @@ class Child:
         self.status = 0
         self.cpu_us = 0
         self.peak_rss_bytes = 0
+        self.read_bytes = 0
+        self.written_bytes = 0
+        self.how = ""
+        self.leaked = 0
         self.quiet_until_us = 0
         self.flush_armed = False
 
@@ -59,6 +67,8 @@ class Child:
         self.ended_us = now_us
         self.cpu_us = round((usage.ru_utime + usage.ru_stime) * 1_000_000)
         self.peak_rss_bytes = usage.ru_maxrss * 1024
+        self.read_bytes = usage.ru_inblock * BLOCK_BYTES
+        self.written_bytes = usage.ru_oublock * BLOCK_BYTES
         self.reaped = True
 
     def drain(self, stream: int, at_us: int, reads: int) -> tuple[bool, bool]:

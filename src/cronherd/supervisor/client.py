@@ -309,12 +309,13 @@ def _output(message: list[Any], chunk: bytes) -> Output:
 def _ended(message: list[Any]) -> Ended:
     (
         _, run_id, attempt, token, started_us, ended_us, exit_code, signal, killed_by, error,
-        error_text, dropped, cpu_us, peak_rss_bytes,
+        error_text, dropped, cpu_us, peak_rss_bytes, read_bytes, written_bytes, pid, how, leaked,
     ) = message  # fmt: skip
     return Ended(
         run_id=run_id, attempt=attempt, token=token, started_us=started_us, ended_us=ended_us,
         exit_code=exit_code, signal=signal, killed_by=killed_by, error=error,
         error_text=error_text, dropped=dropped, cpu_us=cpu_us, peak_rss_bytes=peak_rss_bytes,
+        read_bytes=read_bytes, written_bytes=written_bytes, pid=pid, how=how, leaked=leaked,
     )  # fmt: skip
 
 

@@ -7,17 +7,35 @@ from cronherd.supervisor.wire import KEPT_LIMIT, STDIN_LIMIT, WireError
 if TYPE_CHECKING:
     from cronherd.supervisor.base import Start
 
-FIELDS = 14
+FIELDS = 15
+EXTRAS = {
+    "stop_signal": 15, "nice": 0, "limits": {}, "user": "", "group": "", "masks": [], "files": {},
+    "copy": "", "copy_bytes": 0, "task": False,
+}  # fmt: skip
+"""What a start may say beyond its fixed fields, and what it means not to say it."""
 
 
 class Order:
     """One start, as base.Start, in a class that costs the supervisor no import."""
 
     __slots__ = (
-        "argv", "arrived_us", "attempt", "cwd", "env", "fence_us", "grace_us", "head_bytes",
-        "run_id", "stdin", "tail_bytes", "timeout_us", "token", "valid_until_boot_us",
-        "withdrawn",
+        "argv", "arrived_us", "attempt", "copy", "copy_bytes", "cwd", "env", "fence_us", "files",
+        "grace_us", "group", "head_bytes", "limits", "masks", "nice", "run_id", "stdin",
+        "stop_signal", "tail_bytes", "task", "timeout_us", "token", "unknown", "user",
+        "valid_until_boot_us", "withdrawn",
     )  # fmt: skip
+
+    # Taken from the extras.
+    stop_signal: int
+    nice: int
+    limits: dict[str, int]
+    user: str
+    group: str
+    masks: list[str]
+    files: dict[str, str]
+    copy: str
+    copy_bytes: int
+    task: bool
 
     def __init__(self, message: list[Any], stdin: bytes) -> None:
         """`message` as wire.py describes it. Raises WireError when it is no start."""
@@ -26,8 +44,9 @@ class Order:
         (
             _, self.run_id, self.attempt, self.token, self.argv, self.cwd, self.env,
             self.timeout_us, self.grace_us, self.head_bytes, self.tail_bytes,
-            self.valid_until_boot_us, self.fence_us, _,
+            self.valid_until_boot_us, self.fence_us, extras, _,
         ) = message  # fmt: skip
+        self._take(extras)
         self.stdin = stdin
         self.arrived_us = 0
         self.withdrawn = False
@@ -37,6 +56,17 @@ class Order:
     def key(self) -> tuple[str, int]:
         """What names the attempt in this process."""
         return self.run_id, self.attempt
+
+    def _take(self, extras: Any) -> None:
+        """Raises WireError for a value of a wrong type; a name that is not known is kept."""
+        if type(extras) is not dict:
+            raise WireError("a start whose extras are none")
+        for name, default in EXTRAS.items():
+            value = extras.get(name, default)
+            if type(value) is not type(default):
+                raise WireError(f"a start whose {name} is of a wrong type")
+            setattr(self, name, value)
+        self.unknown = next((name for name in extras if name not in EXTRAS), "")
 
     def _check(self) -> None:
         texts = type(self.run_id) is type(self.token) is type(self.cwd) is str
@@ -64,5 +94,15 @@ def message_of(start: "Start") -> list[Any]:
     return [
         "start", start.run_id, start.attempt, start.token, list(start.argv), start.cwd,
         dict(start.env), start.timeout_us, start.grace_us, start.head_bytes, start.tail_bytes,
-        start.valid_until_boot_us, start.fence_us, len(start.stdin),
+        start.valid_until_boot_us, start.fence_us, _extras(start), len(start.stdin),
     ]  # fmt: skip
+
+
+def _extras(start: "Start") -> dict[str, Any]:
+    said = {
+        "stop_signal": start.stop_signal, "nice": start.nice, "limits": dict(start.limits),
+        "user": start.user, "group": start.group, "masks": list(start.masks),
+        "files": dict(start.files), "copy": start.copy, "copy_bytes": start.copy_bytes,
+        "task": start.task,
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value != EXTRAS[name]}

@@ -154,7 +154,8 @@ def ended(child: Any) -> wire.Message:
     return (
         "ended", child.run_id, child.attempt, child.token, child.started_us, child.ended_us,
         child.exit_code(), child.signal(), child.killed_by, "", "", child.capture.dropped,
-        child.cpu_us, child.peak_rss_bytes,
+        child.cpu_us, child.peak_rss_bytes, child.read_bytes, child.written_bytes, child.pid,
+        child.how, child.leaked,
     )  # fmt: skip
 
 
@@ -166,5 +167,5 @@ def never(order: Any, at_us: int, killed_by: str, error: str, text: str) -> wire
     """The wire's form of base.Ended for a command that was never executed."""
     return (
         "ended", order.run_id, order.attempt, order.token, None, at_us, SHELL_CODES.get(error),
-        None, killed_by, error, text, 0, 0, 0,
+        None, killed_by, error, text, 0, 0, 0, 0, 0, 0, "", 0,
     )  # fmt: skip

@@ -183,6 +183,12 @@ class Runs:
 
     def _check(self, order: Order) -> None:
         """The last look before it is executed: a claim that grew stale is void."""
+        if order.unknown:
+            raise SpawnError(
+                "spawn_failed",
+                f"this supervisor is older than its agent and does not know '{order.unknown}': "
+                "it is replaced when an agent starts here while nothing runs",
+            )
         limit = order.valid_until_boot_us
         if limit is not None and self._clock.boot_us() > limit:
             raise SpawnError("void", "the start was not spawned in time and is void")
@@ -334,7 +340,7 @@ class Runs:
         if child.reaped or child.killed_by:
             return
         child.killed_by = reason
-        self._signal(child, signal.SIGTERM)
+        self._signal(child, child.stop_signal)
         self._signal(child, signal.SIGCONT)
         self._timers.add(self._clock.boot_us() + child.grace_us, self._kill, child)
 

@@ -7,7 +7,10 @@ To the supervisor:
     ["hello", {"wire", "min_wire"}]  ["cancel", run_id, attempt]  ["ack", position]  ["shutdown"]
     ["renewed", boot_us or null]
     ["start", run_id, attempt, token, argv, cwd, env, timeout_us, grace_us, head_bytes,
-              tail_bytes, valid_until_boot_us, fence_us, stdin size]
+              tail_bytes, valid_until_boot_us, fence_us, extras, stdin size]
+    extras is an object of what else base.Start says, by the names of its fields, without what has
+    its default. A supervisor that does not know one of them refuses that start: so new ones need
+    no new version.
 From it:
     ["hello", {"wire", "min_wire", "incarnation", "pid", "version", "home",
                "replay_until", "live": [[run_id, attempt, token], ...], "unfenced"}]
@@ -16,7 +19,8 @@ From it:
     ["started", run_id, attempt, token, pid, at_us]
     ["output", run_id, attempt, token, seq, stream, at_us, dropped, chunk size]
     ["ended", run_id, attempt, token, started_us, ended_us, exit_code, signal, killed_by, error,
-              error_text, dropped, cpu_us, peak_rss_bytes]
+              error_text, dropped, cpu_us, peak_rss_bytes, read_bytes, written_bytes, pid, how,
+              leaked]
     ["gone", run_id, attempt, token]
 """
 
@@ -25,8 +29,9 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any
 
-VERSION = 2
-MIN_VERSION = 2
+VERSION = 3
+MIN_VERSION = 3
+"""The first version whose supervisor outlives its agent; from the next one on this is one less."""
 
 HEADER = Struct("!II")
 JSON_LIMIT = 16 << 20

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.torture.database import Ground, ground
 from tests.torture.evidence import Deed, Notes, boot_ns
 from tests.torture.load import Work
+from tests.torture.namespace import Namespace
 from tests.torture.node import ROOT, Node
 from tests.torture.people import People
 from tests.torture.programs import compile_programs
@@ -80,9 +81,18 @@ class Fleet:
 
 @contextmanager
 def make_fleet(
-    kind: str, works: Sequence[Work], *, nodes: int, seed: int, plant: str = ""
+    kind: str,
+    works: Sequence[Work],
+    *,
+    nodes: int,
+    seed: int,
+    plant: str = "",
+    apart: Namespace | None = None,
 ) -> Iterator[Fleet]:
-    """Everything is gone at the end, whatever happened in between. Raises ServerMissing."""
+    """Everything is gone at the end, whatever happened in between. Raises ServerMissing.
+
+    `apart`: the first node lives in this network.
+    """
     with ExitStack() as stack:
         folder = stack.enter_context(_folder())
         evidence = folder / "evidence"
@@ -91,11 +101,20 @@ def make_fleet(
         place = stack.enter_context(ground(kind, folder))
         network = None
         if place.address:
-            network = Network(kind, place.address, nodes, seed)
+            listen = "0.0.0.0" if apart else "127.0.0.1"  # noqa: S104 - a cable is no loopback
+            network = Network(kind, place.address, nodes, seed, listen)
             stack.callback(network.close)
         stack.enter_context(_coroner(evidence))
         members = [
-            _node(folder, place, network, number, programs.clock_shim, plant)
+            _node(
+                folder,
+                place,
+                network,
+                number,
+                programs.clock_shim,
+                plant,
+                apart if number == 0 else None,
+            )
             for number in range(nodes)
         ]
         for node in members:
@@ -119,13 +138,20 @@ def make_fleet(
 
 
 def _node(
-    folder: Path, place: Ground, network: Network | None, number: int, shim: Path, plant: str
+    folder: Path,
+    place: Ground,
+    network: Network | None,
+    number: int,
+    shim: Path,
+    plant: str,
+    apart: Namespace | None,
 ) -> Node:
     own = folder / f"node{number}"
     own.mkdir()
     door = network.ports[number] if network else 0
+    url = place.url(door)
     settings = {
-        "database": place.url(door),
+        "database": url.replace("127.0.0.1", apart.gateway) if apart else url,
         "timezone": "UTC",
         "drain_timeout": "1s",
         "node": {
@@ -136,7 +162,9 @@ def _node(
         },
     }
     verb = "agent" if place.address else "up"
-    return Node(own.name, own, json.dumps(settings), shim, verb=verb, plant=plant)
+    prefix = apart.prefix if apart else ()
+    words = json.dumps(settings)
+    return Node(own.name, own, words, shim, verb=verb, plant=plant, prefix=prefix)
 
 
 def _desk(folder: Path, place: Ground, shim: Path) -> Node:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +43,15 @@ class Node:
     """Starts and hurts it. `verb` is `agent`, or `up` for the one node of an embedded database."""
 
     def __init__(
-        self, name: str, folder: Path, settings: str, shim: Path, *, verb: str, plant: str
+        self,
+        name: str,
+        folder: Path,
+        settings: str,
+        shim: Path,
+        *,
+        verb: str,
+        plant: str,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.state = folder / "state"
@@ -54,6 +62,7 @@ class Node:
         self.ended: list[str] = []
         self._verb = verb
         self._plant = plant
+        self._prefix = list(prefix)
         self._shim = shim
         self._lives = 0
         self.config.write_text(settings)
@@ -73,7 +82,7 @@ class Node:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(self._verb),
+                [*self._prefix, *self.command(self._verb)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -119,7 +119,10 @@ class People:
         items = json.loads(answer.text)["items"] if answer.code == 0 else []
         live = [run["id"] for run in items if run["state"] != "finished"]
         if live:
-            self.do("cancel", job, "run", "cancel", "--yes", live[0])
+            self.cancel_run(job, live[0])
+
+    def cancel_run(self, job: str, run: str) -> None:
+        self.do("cancel", job, "run", "cancel", "--yes", run)
 
     def _until_done(self, kind: str, target: str, *words: str) -> None:
         """What must not be left undone, or the rest of the torture tests nothing."""

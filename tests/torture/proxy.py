@@ -1,6 +1,6 @@
 """The network between nodes and their database, as bad as wanted.
 
-    python -m tests.torture.proxy KIND HOST:PORT NODES SEED
+    python -m tests.torture.proxy KIND HOST:PORT NODES SEED LISTEN
 
 A process of its own. It says the port of each node's door on its first line; then each line of its
 input is a JSON object {"door": 0, "mode": "delay", "ms": 50, "jitter": 20}. Modes:
@@ -139,11 +139,11 @@ class Door:
             await asyncio.sleep(max(0.0, self.mode.ms + spread) / 1000)
 
 
-async def serve(kind: str, target: str, nodes: int, seed: int) -> None:
+async def serve(kind: str, target: str, nodes: int, seed: int, listen: str) -> None:
     host, _, port = target.rpartition(":")
     chance = random.Random(seed)
     doors = [Door(kind, host, int(port), random.Random(chance.random())) for _ in range(nodes)]
-    servers = [await asyncio.start_server(door.serve, "127.0.0.1", 0) for door in doors]
+    servers = [await asyncio.start_server(door.serve, listen, 0) for door in doors]
     _answer([server.sockets[0].getsockname()[1] for server in servers])
     loop = asyncio.get_running_loop()
     orders = asyncio.StreamReader()
@@ -168,9 +168,12 @@ def _answer(document: object) -> None:
 class Network:
     """The torture's side: starts the process and tells it what to do."""
 
-    def __init__(self, kind: str, target: str, nodes: int, seed: int) -> None:
+    def __init__(
+        self, kind: str, target: str, nodes: int, seed: int, listen: str = "127.0.0.1"
+    ) -> None:
+        words = [kind, target, str(nodes), str(seed), listen]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.torture.proxy", kind, target, str(nodes), str(seed)],
+            [sys.executable, "-m", "tests.torture.proxy", *words],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -208,4 +211,4 @@ class Network:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))

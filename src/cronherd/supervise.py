@@ -1,6 +1,7 @@
 # ruff: noqa: PTH100, PTH208 -- pathlib would cost this process 5 ms of its birth
-"""The supervisor process: `python -m cronherd.supervise --state DIR --socket PATH`.
+"""The supervisor process: `python -m cronherd.supervise --state DIR --socket PATH [--allow PATH]`.
 
+`--allow` names the list of users that commands may run as, instead of /etc/cronherd/run-as.allow.
 Standard library only, and little of it. Usually started by `cronherd.supervisor.client.launch`.
 """
 
@@ -10,6 +11,7 @@ import sys
 from contextlib import suppress
 
 from cronherd.engine.clock import SystemClock
+from cronherd.supervisor.allow import ALLOW
 from cronherd.supervisor.guard import GuardianError
 from cronherd.supervisor.server import Refusal, Server
 
@@ -30,7 +32,9 @@ def main(arguments: list[str]) -> int:
     _keep_to_ourselves()
     os.umask(0o022)
     try:
-        server = Server(os.path.abspath(state), os.path.abspath(socket_path), SystemClock())
+        allow = os.path.abspath(options.pop("--allow", ALLOW))
+        state, socket_path = os.path.abspath(state), os.path.abspath(socket_path)
+        server = Server(state, socket_path, SystemClock(), allow)
     except (Refusal, GuardianError, OSError) as error:
         _announce(ready, f"error {error}\n")
         sys.stderr.write(f"cronherd supervisor: {error}\n")

@@ -16,13 +16,13 @@ from cronherd.engine.clock import FakeClock, SystemClock
 from cronherd.supervisor import wire
 from cronherd.supervisor.base import Ended, Start
 from cronherd.supervisor.guard import Guard
+from cronherd.supervisor.launch import Means
 from cronherd.supervisor.order import Order, message_of
 from cronherd.supervisor.outbox import Outbox
 from cronherd.supervisor.runs import EXIT, Runs
 from cronherd.supervisor.server import Server
 from cronherd.supervisor.spool import Spool
-from cronherd.supervisor.sweep import Strays
-from cronherd.supervisor.timers import SPARE, Timers
+from cronherd.supervisor.timers import SPARE, Limits, Timers
 from tests.supervisor.host import Host, text_of, wait_for_death
 
 SLEEPER = ("/bin/sh", "-c", "echo up; exec sleep 60")
@@ -188,8 +188,8 @@ def test_it_does_not_need_an_agent_that_is_awake(tmp_path: Path) -> None:
 # With a clock that the test moves: Runs without its server.
 
 
-class StillRuns(Runs):
-    """Runs that note the signals they send."""
+class StillLimits(Limits):
+    """Limits that note the signals they send."""
 
     sent: list[tuple[str, int]]
 
@@ -207,9 +207,11 @@ class Still:
         self.epoll = select.epoll()
         spool = Spool(str(folder / "spool"))
         self.outbox = Outbox(spool)
-        self.runs = StillRuns(self.clock, spool, self.outbox, self.timers, self.epoll)
+        means = Means(str(folder / "socket"))
+        self.runs = Runs(self.clock, spool, self.outbox, self.timers, self.epoll, means)
         self.runs.guard = cast("Guard", self)
-        self.runs.sent = []
+        self.runs.limits = self.limits = StillLimits(self.clock, self.timers)
+        self.limits.sent = []
 
     def start(self, run_id: str = "a", **more: Any) -> None:
         fields = {"fence_us": 60_000_000, "grace_us": 10_000_000} | more
@@ -225,17 +227,17 @@ class Still:
 
     def sent_after(self, seconds: float) -> list[int]:
         """Let time pass in steps of a tenth; the signals it brought."""
-        before = len(self.runs.sent)
+        before = len(self.limits.sent)
         for _ in range(round(seconds * 10)):
             self.clock.advance(0.1)
             self.timers.fire(self.clock.boot_us())
-        return [number for _, number in self.runs.sent[before:]]
+        return [number for _, number in self.limits.sent[before:]]
 
     def sent_after_jump(self, seconds: float) -> list[int]:
-        before = len(self.runs.sent)
+        before = len(self.limits.sent)
         self.clock.advance(seconds)
         self.timers.fire(self.clock.boot_us())
-        return [number for _, number in self.runs.sent[before:]]
+        return [number for _, number in self.limits.sent[before:]]
 
     def said(self) -> list[Any]:
         return [report for report in self.outbox._reports if report[0] == "ended"]
@@ -243,14 +245,14 @@ class Still:
     def reap(self) -> None:
         """Until all that was killed has been reaped."""
         while len(self.runs):
-            ready = self.epoll.poll(10)
-            assert ready, "something does not end"
-            for descriptor, _ in ready:
+            for descriptor, _ in self.epoll.poll(0.01):
                 watch_ = self.runs.watched.get(descriptor)
                 if watch_ is not None and watch_[0] == EXIT:
                     self.runs.leave(watch_[1], self.clock.boot_us(), self.clock.now_us())
                 elif watch_ is not None:
                     self.runs.read(*watch_, self.clock.boot_us(), self.clock.now_us())
+            self.clock.advance(0.002)
+            self.runs.hunt_on(self.clock.boot_us(), self.clock.now_us())
 
 
 ASKED = [signal.SIGTERM, signal.SIGCONT]
@@ -300,7 +302,7 @@ def test_a_renewal_moves_all_fences_and_never_back(still: Still) -> None:
     assert still.sent_after(0.1) == ASKED
     assert still.sent_after(9.9) == []
     assert still.sent_after(0.1) == ASKED
-    assert [run_id for run_id, _ in still.runs.sent] == ["b", "b", "a", "a"]
+    assert [run_id for run_id, _ in still.limits.sent] == ["b", "b", "a", "a"]
 
 
 def test_a_renewal_begins_never_later_than_now(still: Still) -> None:
@@ -359,7 +361,7 @@ def test_what_is_being_cancelled_is_dead_at_the_instant_too(still: Still) -> Non
     still.start(grace_us=90_000_000)
     assert still.sent_after(5) == []
     still.runs.cancel(("a", 1))
-    assert [number for _, number in still.runs.sent] == ASKED
+    assert [number for _, number in still.limits.sent] == ASKED
     assert still.sent_after(54.9) == []
     assert still.sent_after(0.1) == [signal.SIGKILL]
     still.reap()
@@ -381,7 +383,8 @@ def test_an_order_behind_its_fence_is_void(still: Still) -> None:
     still.renewed(ago_s=51)
     still.start()
     assert len(still.runs) == 0
-    ((*_, killed_by, error, text, _, _, _),) = still.said()
+    (said,) = still.said()
+    killed_by, error, text = said[8:11]
     assert (killed_by, error) == ("", "void")
     assert "renewed" in text
     still.runs.renewed(None)
@@ -409,7 +412,7 @@ def test_a_timer_that_an_earlier_one_made_needless_lapses(still: Still) -> None:
     assert len([timer for timer in still.timers._heap if timer[0] > still.clock.boot_us()]) == 1
 
 
-def test_the_loop_wakes_up_to_look_for_strays_again(still: Still) -> None:
+def test_the_loop_wakes_up_to_look_again_for_what_is_hunted(still: Still) -> None:
     class Asleep:
         _runs = still.runs
         _timers = still.timers
@@ -418,35 +421,8 @@ def test_the_loop_wakes_up_to_look_for_strays_again(still: Still) -> None:
 
     server = cast("Server", Asleep)
     assert Server._sleep_s(server) == -1
-    still.runs.strays.next_us = still.clock.boot_us() + 10_000
+    still.limits.hunt.next_us = still.clock.boot_us() + 10_000
     assert Server._sleep_s(server) == 0.01
-
-
-def test_strays_are_looked_for_until_none_is_left() -> None:
-    run_id, env = marked()
-    strays = Strays()
-
-    def look(at_us: int) -> int | None:
-        strays.look(at_us)
-        return strays.next_us
-
-    with subprocess.Popen(["/bin/sleep", "300"], env=env) as stray:
-        try:
-            assert look(0) is None
-            strays.want(run_id + "0", 1, 5)
-            assert look(5) is None
-            strays.want(run_id, 2, 5)
-            assert look(5) is None
-            strays.want(run_id, 1, 6)
-            assert look(5) == 6
-            assert look(6 + 1_000_000) is None
-            assert stray.poll() is None  # of another run, of another attempt, too early, too late
-            strays.want(run_id, 1, 6)
-            assert look(6) == 10_006
-            assert stray.wait(5) == -signal.SIGKILL  # alone: its group is ours
-            assert look(10_006) is None
-        finally:
-            stray.kill()
 
 
 @pytest.mark.parametrize("message", [["renewed"], ["renewed", "soon"], ["renewed", [1]]])
@@ -460,6 +436,6 @@ def test_a_fence_that_is_no_number_is_refused() -> None:
     start = Start(run_id="a", attempt=1, token="t", argv=("x",), cwd="/", env={}, fence_us=5)
     message = message_of(start)
     assert Order(message, b"").fence_us == 5
-    message[-2] = "soon"
+    message[-3] = "soon"
     with pytest.raises(wire.WireError, match="no number"):
         Order(message, b"")

@@ -42,7 +42,7 @@ class Start:
     argv: tuple[str, ...]
     """Executed as it is; argv[0] holds a slash or is looked up in the PATH of `env`."""
     cwd: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     """The whole environment: nothing is inherited and nothing is added.
 
     Its CRONHERD_RUN_ID is how processes of the run are found again after a crash."""
@@ -69,9 +69,9 @@ class Start:
     """Whom it runs as; empty: as the supervisor. Only a root supervisor whose host allows it."""
     group: str = ""
     """Its group; empty: the one of `user`."""
-    masks: tuple[str, ...] = ()
+    masks: tuple[str, ...] = field(default=(), repr=False)
     """Texts that never leave the supervisor: each is replaced by *** in what it wrote."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Content by the name of an environment variable: written to a file of mode 0600 that only
     the command may read, its path is put into the variable, and it is gone when the run is."""
     copy: str = ""
@@ -127,9 +127,10 @@ class Ended:
     killed_by: str
     """"" | timeout | cancel | fenced | gone | shutdown: the first order to kill it."""
     error: str
-    """"" | not_found | not_executable | cwd_missing | too_long | spawn_failed | void."""
+    """"" | not_found | not_executable | not_allowed | cwd_missing | too_long | spawn_failed
+    | void."""
     error_text: str
-    """One sentence when `error` is set."""
+    """One sentence when `error` is set, or when it could not be killed."""
     dropped: int
     """All bytes of output that were not kept."""
     cpu_us: int

@@ -15,8 +15,12 @@ FRESH_CHUNKS = 64
 """Chunks in one flush. A command that switches streams more often within it gets its switches
 merged, each stream still in order: every chunk becomes a row of the database."""
 
+TASK_BYTES = 1 << 20
+"""Kept of stream 3, what a task says of itself; the rest is dropped."""
+TASK = 3
+
 Piece = tuple[int, int, int, int, bytes]
-"""seq, stream (1 or 2), at_us, bytes dropped right before it, chunk."""
+"""seq, stream (1, 2 or 3), at_us, bytes dropped right before it, chunk."""
 
 
 class _Chunk:
@@ -29,9 +33,15 @@ class _Chunk:
 
 
 class Capture:
-    """The output of one attempt, both streams in the order in which they were read."""
+    """The output of one attempt, all streams in the order in which they were read.
 
-    __slots__ = ("_fresh", "_head_left", "_ring", "_ring_bytes", "_seq", "_tail_bytes", "dropped")
+    Stream 3 has a cap of its own: what a task says is not lost in a flood of what it prints.
+    """
+
+    __slots__ = (
+        "_fresh", "_head_left", "_ring", "_ring_bytes", "_seq", "_tail_bytes", "_task_left",
+        "dropped", "task_dropped",
+    )  # fmt: skip
 
     def __init__(self, head_bytes: int, tail_bytes: int) -> None:
         self._head_left = head_bytes
@@ -40,10 +50,15 @@ class Capture:
         self._ring: deque[_Chunk] | None = None
         self._ring_bytes = 0
         self._seq = 0
+        self._task_left = TASK_BYTES
         self.dropped = 0
+        self.task_dropped = 0
+        """Of stream 3; `dropped` is of the others."""
 
     def take(self, stream: int, chunk: bytes, at_us: int) -> bool:
         """Keep what fits. True when there is something new to send at once."""
+        if stream == TASK:
+            return self._take_task(chunk, at_us)
         left = self._head_left
         if not left:
             self._take_tail(stream, chunk, at_us)
@@ -52,11 +67,7 @@ class Capture:
             self._take_tail(stream, chunk[left:], at_us)
             chunk = chunk[:left]
         self._head_left = left - len(chunk)
-        fresh = self._fresh
-        if not (fresh and _joined(fresh[-1], stream, chunk)) and not (
-            len(fresh) >= FRESH_CHUNKS and _joined(fresh[-2], stream, chunk)
-        ):
-            fresh.append(_Chunk(stream, at_us, chunk))
+        self._append(stream, chunk, at_us)
         return True
 
     def fresh(self) -> list[Piece]:
@@ -80,6 +91,25 @@ class Capture:
         self._fresh = []
         self._ring = None
         self._ring_bytes = 0
+
+    def _take_task(self, chunk: bytes, at_us: int) -> bool:
+        left = self._task_left
+        if len(chunk) > left:
+            self.task_dropped += len(chunk) - left
+            chunk = chunk[:left]
+        self._task_left = left - len(chunk)
+        if chunk:
+            self._append(TASK, chunk, at_us)
+        return bool(chunk)
+
+    def _append(self, stream: int, chunk: bytes, at_us: int) -> None:
+        """To the newest chunk of its stream where that one is near the end; or as a new one."""
+        fresh = self._fresh
+        last = fresh[-1] if fresh else None
+        if last is not None and last.stream != stream and len(fresh) >= FRESH_CHUNKS:
+            last = next((each for each in fresh[-2:-4:-1] if each.stream == stream), None)
+        if last is None or not _joined(last, stream, chunk):
+            fresh.append(_Chunk(stream, at_us, chunk))
 
     def _take_tail(self, stream: int, chunk: bytes, at_us: int) -> None:
         ring = self._ring

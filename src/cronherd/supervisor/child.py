@@ -3,11 +3,14 @@
 import os
 from typing import TYPE_CHECKING
 
-from cronherd.supervisor.capture import Capture
+from cronherd.supervisor.capture import TASK, Capture
+from cronherd.supervisor.copy import Copy
+from cronherd.supervisor.files import remove
+from cronherd.supervisor.mask import Sieve, masks_of
 
 if TYPE_CHECKING:
     from cronherd.supervisor.order import Order
-    from cronherd.supervisor.spawn import Spawned
+    from cronherd.supervisor.spawn import Spawned, SpawnError
 
 READ_BYTES = 65_536
 """A pipe's usual capacity: one read empties it."""
@@ -18,15 +21,19 @@ DRAIN_READS = 16
 a grandchild writes beyond that is read in later turns of the loop."""
 
 
+OUT, ERR, SAID = 1, 2, TASK
+"""The pipes, by the stream that each one is."""
+
+
 class Child:
     """The process, its pipes (-1 once closed), what is kept of its output, how it ended."""
 
     __slots__ = (
-        "arrived_us", "attempt", "capture", "cpu_us", "done", "ended_us", "err", "fence_look_us",
-        "fence_us", "fenced", "flush_armed", "grace_us", "how", "killed_by", "leaked",
-        "listening", "out", "peak_rss_bytes", "pid", "pidfd", "place", "quiet_until_us",
-        "read_bytes", "reaped", "run_id", "started_us", "status", "stop_signal", "token",
-        "written_bytes",
+        "_order", "_sieves", "_special", "arrived_us", "attempt", "capture", "copy", "cpu_us",
+        "done", "ended_us", "err", "fence_look_us", "fence_us", "fenced", "flush_armed", "folder",
+        "grace_us", "how", "killed_by", "launching", "leaked", "listening", "out", "peak_rss_bytes",
+        "pid", "pidfd", "place", "quiet_until_us", "read_bytes", "reaped", "run_id", "said",
+        "started_us", "status", "stop_signal", "token", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, order: "Order", spawned: "Spawned", place: int, started_us: int) -> None:
@@ -44,7 +51,16 @@ class Child:
         self.pidfd = spawned.pidfd
         self.out = spawned.out
         self.err = spawned.err
+        self.said = spawned.said
         self.capture = Capture(order.head_bytes, order.tail_bytes)
+        self._sieves: dict[int, Sieve] | None = None
+        self.copy: Copy | None = None
+        self.folder = spawned.folder
+        self.launching = spawned.launching
+        self._order: Order | None = None
+        self._special = not order.plain
+        if self._special:
+            self._take_more(order)
         self.started_us = started_us
         self.ended_us = 0
         self.killed_by = ""
@@ -70,10 +86,47 @@ class Child:
         self.read_bytes = usage.ru_inblock * BLOCK_BYTES
         self.written_bytes = usage.ru_oublock * BLOCK_BYTES
         self.reaped = True
+        self.is_decided()
+
+    def is_decided(self) -> bool:
+        """It is known whether the command was executed: of most, from the spawn on."""
+        if self.launching is None:
+            return True
+        decided = self.launching.is_decided()
+        if decided and self.copy is not None:
+            self.copy.ids = self.launching.ids or self.copy.ids
+        return decided
+
+    def refusal(self) -> "SpawnError | None":
+        """Why it never became the command, if it did not. Only of one that was reaped."""
+        if self.launching is None or self._order is None:
+            return None
+        return self.launching.refusal(self._order)
+
+    def pipes(self) -> list[tuple[int, int]]:
+        """(stream, descriptor) of those that are open."""
+        every = ((OUT, self.out), (ERR, self.err), (SAID, self.said))
+        return [(stream, descriptor) for stream, descriptor in every if descriptor >= 0]
+
+    def is_silent(self) -> bool:
+        """All of its pipes are closed."""
+        return self.out < 0 and self.err < 0 and self.said < 0
+
+    def forget(self, stream: int) -> int:
+        """Mark a pipe as closed; its descriptor, which is to be closed now."""
+        descriptor = self.out if stream == OUT else self.err if stream == ERR else self.said
+        if stream == OUT:
+            self.out = -1
+        elif stream == ERR:
+            self.err = -1
+        else:
+            self.said = -1
+        return descriptor
 
     def drain(self, stream: int, at_us: int, reads: int) -> tuple[bool, bool]:
         """Read what is there, at most `reads` times: (end of file, something new to send)."""
-        descriptor = self.out if stream == 1 else self.err
+        descriptor = self.out if stream == OUT else self.err if stream == ERR else self.said
+        take = self._take if self._special else self.capture.take
         news = False
         for _ in range(reads):
             try:
@@ -82,8 +135,22 @@ class Child:
                 return False, news
             if not chunk:
                 return True, news
-            news |= self.capture.take(stream, chunk, at_us)
+            news |= take(stream, chunk, at_us)
         return False, news
+
+    def leave_nothing(self) -> None:
+        """At its end: what the masks held back, its files, its copy."""
+        for stream, sieve in (self._sieves or {}).items():
+            self._keep(stream, sieve.rest(), self.ended_us)
+        if self.copy is not None:
+            self.copy.close()
+        if self.folder:
+            remove(self.folder)
+
+    @property
+    def dropped(self) -> int:
+        """Bytes of all streams that were not kept."""
+        return self.capture.dropped + self.capture.task_dropped
 
     def exit_code(self) -> int | None:
         """None when a signal ended it."""
@@ -92,3 +159,28 @@ class Child:
     def signal(self) -> int | None:
         """The signal that ended it, if one did."""
         return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
+
+    def _take_more(self, order: "Order") -> None:
+        if self.launching is not None:
+            self._order = order  # For a sentence, if it is refused.
+            order.stdin = b""
+        masks = masks_of(order.masks)
+        if masks:
+            self._sieves = {stream: Sieve(masks) for stream in (OUT, ERR, SAID)}
+        if order.copy:
+            self.copy = Copy(order.copy, order.copy_bytes, f"run {order.run_id}", order.masks)
+            if order.user or order.group:
+                self.copy.ids = None
+
+    def _take(self, stream: int, chunk: bytes, at_us: int) -> bool:
+        """Mask first: nothing else ever sees a secret."""
+        if self._sieves is not None:
+            chunk = self._sieves[stream].feed(chunk)
+        return self._keep(stream, chunk, at_us)
+
+    def _keep(self, stream: int, chunk: bytes, at_us: int) -> bool:
+        if not chunk:
+            return False
+        if self.copy is not None and stream != SAID:
+            self.copy.add(chunk)
+        return self.capture.take(stream, chunk, at_us)

@@ -55,14 +55,17 @@ class Guard:
 
     __slots__ = ("_pipe", "pid", "pidfd")
 
-    def __init__(self, lock: int, table: Table) -> None:
-        """Start one that holds `lock` (open and locked; closed here). Raises GuardianError."""
+    def __init__(self, lock: int, table: Table, tree: str) -> None:
+        """Start one that holds `lock` (open and locked; closed here). Raises GuardianError.
+
+        `tree` is the directory of the runs' control groups, "" where there are none.
+        """
         end, self._pipe = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         ends = ((end, 0), (lock, 1), (null, 2), (table.fd, 3))
         try:
             self.pid = os.posix_spawn(
-                sys.executable, [sys.executable, "-I", "-S", _SCRIPT], {},
+                sys.executable, [sys.executable, "-I", "-S", _SCRIPT, tree], {},
                 file_actions=[(os.POSIX_SPAWN_DUP2, *pair) for pair in ends],
                 setsid=True, setsigmask=_BLOCKED,
             )  # fmt: skip

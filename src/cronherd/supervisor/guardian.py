@@ -1,8 +1,9 @@
-# ruff: noqa: PTH208 -- pathlib would cost this process 5 ms of its birth
-"""The guardian: when the supervisor dies, by whatever, it kills every group still in its table.
+# ruff: noqa: PTH208, PTH106 -- pathlib would cost this process 5 ms of its birth
+"""The guardian: when the supervisor dies, by whatever, it kills all that it was told of.
 
 A script of its own, which imports as little as it can. Its descriptors: 0 the read end of a pipe
-from the supervisor, 1 the locked guardian.lock, 3 the table.
+from the supervisor, 1 the locked guardian.lock, 3 the table. Its argument is the directory of the
+runs' control groups, or nothing where there are none (see cgroup.py).
 
 The table is a file in memory, shared with the supervisor: 32-bit process group numbers, 0 for a
 free place. The supervisor writes there without waking anybody (a message in the pipe for every
@@ -15,6 +16,7 @@ earlier life runs any more.
 import os
 import select
 import struct
+import sys
 
 PIPE, TABLE = 0, 3
 KILL = 9
@@ -69,14 +71,57 @@ def living(groups: set[int]) -> set[int]:
     return found
 
 
-def main() -> None:
+def kill_tree(path: str) -> bool:
+    """SIGKILL all that is in the control group at `path` and below; whether anything still is."""
+    try:
+        descriptor = os.open(f"{path}/cgroup.kill", os.O_WRONLY)
+    except OSError:
+        return False
+    try:
+        os.write(descriptor, b"1")
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return is_populated(path)
+
+
+def is_populated(path: str) -> bool:
+    """Something lives in the control group at `path` or below."""
+    try:
+        descriptor = os.open(f"{path}/cgroup.events", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return b"populated 1" in os.read(descriptor, 4096)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(path: str) -> bool:
+    """Take away an empty control group and those below. False: something is in it after all."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+    return True
+
+
+def main(path: str) -> None:
     """Wait, then kill until nothing is left."""
     wait_for_the_end()
     groups = kill(groups_left())
-    while groups and (groups := living(groups)):
+    while kill_tree(path) or (groups := groups and living(groups)):
         select.poll().poll(LOOK_MS)
         kill(groups)
+    if path:
+        remove_tree(path)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if len(sys.argv) > 1 else "")

@@ -13,6 +13,10 @@ EXTRAS = {
     "copy": "", "copy_bytes": 0, "task": False,
 }  # fmt: skip
 """What a start may say beyond its fixed fields, and what it means not to say it."""
+LIMITS = ("memory", "processes", "open_files", "cpu")
+
+_PLAIN = {"stop_signal"}
+"""What a start may say and still be posix_spawn's alone."""
 
 
 class Order:
@@ -20,7 +24,7 @@ class Order:
 
     __slots__ = (
         "argv", "arrived_us", "attempt", "copy", "copy_bytes", "cwd", "env", "fence_us", "files",
-        "grace_us", "group", "head_bytes", "limits", "masks", "nice", "run_id", "stdin",
+        "grace_us", "group", "head_bytes", "limits", "masks", "nice", "plain", "run_id", "stdin",
         "stop_signal", "tail_bytes", "task", "timeout_us", "token", "unknown", "user",
         "valid_until_boot_us", "withdrawn",
     )  # fmt: skip
@@ -61,12 +65,26 @@ class Order:
         """Raises WireError for a value of a wrong type; a name that is not known is kept."""
         if type(extras) is not dict:
             raise WireError("a start whose extras are none")
+        self.plain = extras.keys() <= _PLAIN
         for name, default in EXTRAS.items():
             value = extras.get(name, default)
             if type(value) is not type(default):
                 raise WireError(f"a start whose {name} is of a wrong type")
             setattr(self, name, value)
-        self.unknown = next((name for name in extras if name not in EXTRAS), "")
+        self.unknown = ""
+        if not self.plain:
+            self._check_extras()
+            unknown = [name for name in extras if name not in EXTRAS]
+            unknown += [name for name in self.limits if name not in LIMITS]
+            self.unknown = "".join(unknown[:1])
+
+    def _check_extras(self) -> None:
+        texts = [*self.masks, *self.files, *self.files.values(), *self.limits]
+        numbers = self.limits.values()
+        if not all(type(text) is str for text in texts):
+            raise WireError("a start with a mask, a file or a limit that is no text")
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise WireError("a start with a limit that is no number")
 
     def _check(self) -> None:
         texts = type(self.run_id) is type(self.token) is type(self.cwd) is str

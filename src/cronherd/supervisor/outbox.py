@@ -153,7 +153,7 @@ def ended(child: Any) -> wire.Message:
     """The wire's form of base.Ended for a command that ran."""
     return (
         "ended", child.run_id, child.attempt, child.token, child.started_us, child.ended_us,
-        child.exit_code(), child.signal(), child.killed_by, "", "", child.capture.dropped,
+        child.exit_code(), child.signal(), child.killed_by, "", "", child.dropped,
         child.cpu_us, child.peak_rss_bytes, child.read_bytes, child.written_bytes, child.pid,
         child.how, child.leaked,
     )  # fmt: skip

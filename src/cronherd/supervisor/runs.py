@@ -6,20 +6,20 @@ passed, and each method does what can be done without waiting.
 
 import os
 import select
-import signal
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cronherd.supervisor import outbox as reports
 from cronherd.supervisor.child import DRAIN_READS, Child
 from cronherd.supervisor.guard import Guard, Table
+from cronherd.supervisor.launch import Means, begin
 from cronherd.supervisor.order import Order
 from cronherd.supervisor.outbox import Outbox
-from cronherd.supervisor.spawn import Room, SpawnError, spawn
+from cronherd.supervisor.spawn import Room, SpawnError
 from cronherd.supervisor.spool import Key, Spool
-from cronherd.supervisor.sweep import Strays
-from cronherd.supervisor.timers import Fence, Timers
+from cronherd.supervisor.sweep import HELD, count_left
+from cronherd.supervisor.timers import Limits, Timers
+from cronherd.supervisor.wire import Message
 
 if TYPE_CHECKING:
     from cronherd.supervisor.base import Clock
@@ -33,17 +33,26 @@ FIRST_LOOK_US = 10_000
 only the end is told, which saves a third of what it costs us. A pipe holds 64 KiB meanwhile."""
 LINGER_US = 250_000
 """How long a pipe may outlive the command: a grandchild that keeps it open holds nothing."""
+LASTING_US = 500_000
+"""From the first look until a run gets a control group: those at full seconds are not disturbed."""
 SPOOL_LIMIT = 1 << 30
 """Above it nothing is started: the agent does not take its reports any more."""
 
-OUT, ERR, EXIT = 1, 2, 3
+EXIT = 4
+"""What a watched descriptor means, beside the pipes by their streams."""
 
 
 class Runs:
     """Spawns, captures, limits, kills and reaps."""
 
     def __init__(
-        self, clock: "Clock", spool: Spool, outbox: Outbox, timers: Timers, epoll: select.epoll
+        self,
+        clock: "Clock",
+        spool: Spool,
+        outbox: Outbox,
+        timers: Timers,
+        epoll: select.epoll,
+        means: Means,
     ) -> None:
         self._clock = clock
         self._spool = spool
@@ -56,12 +65,12 @@ class Runs:
         self._ready: list[Child] = []
         self._closing = ""
         self._room = Room()
-        self._fence = Fence()
-        self.strays = Strays()
+        self._means = means
+        self.limits = Limits(clock, timers)
         self.guard: Guard | None = None
         self.table = Table()
         self.watched: dict[int, tuple[int, Child]] = {}
-        """descriptor -> what it means (OUT, ERR, EXIT) and whose it is."""
+        """descriptor -> what it means (a stream, or EXIT) and whose it is."""
 
     def __len__(self) -> int:
         return len(self._children) + len(self._queue)
@@ -74,7 +83,7 @@ class Runs:
     @property
     def unfenced(self) -> bool:
         """The fleet held when we last heard of it: no run is ended for want of a renewal."""
-        return self._fence.held
+        return self.limits.fence.held
 
     def waiting(self) -> bool:
         """There are orders to spawn."""
@@ -111,16 +120,14 @@ class Runs:
         if order is not None:
             self._withdraw(order, "cancel")
         elif child is not None:
-            self._terminate(child, "cancel")
+            self.limits.terminate(child, "cancel")
 
     def renewed(self, began_us: int | None) -> None:
         """The lease was renewed by a call that began then, or nobody is fenced for a while."""
-        if self._fence.renew(began_us, self._clock.boot_us()):
-            for child in self._children.values():
-                self._set_fence(child)
+        self.limits.renewed(began_us, self._children.values())
 
     def kill_all(self, reason: str) -> None:
-        """SIGKILL every group at once, withdraw every order, take no other."""
+        """Kill every run at once, withdraw every order, take no other."""
         self._closing = reason
         for order in list(self._orders.values()):
             self._withdraw(order, reason)
@@ -128,7 +135,7 @@ class Runs:
         for child in self._children.values():
             if not child.reaped:
                 child.killed_by = child.killed_by or reason
-                self._signal(child, signal.SIGKILL)
+                self.limits.kill(child, self._clock.boot_us())
 
     def spawn_some(self) -> None:
         """Spawn the next few orders."""
@@ -162,7 +169,7 @@ class Runs:
         try:
             self._check(order)
             self._room.make(len(self._children))
-            spawned = spawn(order.argv, order.cwd, order.env, order.stdin, self._room)
+            spawned = begin(order, self._room, self._means)
         except SpawnError as error:
             now_us = self._clock.now_us()
             message = reports.never(order, now_us, "", error.code, error.text)
@@ -175,11 +182,7 @@ class Runs:
         self.watched[child.pidfd] = (EXIT, child)
         self._epoll.register(child.pidfd, select.EPOLLIN)
         self._timers.add(boot_us + FIRST_LOOK_US, self._listen, child)
-        if order.timeout_us is not None:
-            self._timers.add(boot_us + order.timeout_us, self._time_out, child)
-            # Others count on it: after a suspend there is no grace beyond its own instant.
-            self._timers.add(boot_us + order.timeout_us + order.grace_us, self._kill, child)
-        self._set_fence(child)
+        self.limits.watch(child, order.timeout_us, boot_us)
 
     def _check(self, order: Order) -> None:
         """The last look before it is executed: a claim that grew stale is void."""
@@ -192,22 +195,26 @@ class Runs:
         limit = order.valid_until_boot_us
         if limit is not None and self._clock.boot_us() > limit:
             raise SpawnError("void", "the start was not spawned in time and is void")
-        if order.fence_us is not None and not self._fence.held:
-            limit = self._fence.term_us(order, order.fence_us)
-            if self._clock.boot_us() >= limit:
-                raise SpawnError("void", "this node has not renewed its lease for too long")
+        if order.fence_us is not None and self.limits.is_late(order, order.fence_us):
+            raise SpawnError("void", "this node has not renewed its lease for too long")
         if self.guard is None:
             raise SpawnError("spawn_failed", "no guardian can be started")
 
-    def _listen(self, child: Child, _boot_us: int) -> None:
+    def _listen(self, child: Child, boot_us: int) -> None:
         """Say that it runs, and watch its pipes from now on."""
-        if not child.listening:
-            child.listening = True
+        if child.listening:
+            return
+        if not child.is_decided():
+            self._timers.add(boot_us + FIRST_LOOK_US, self._listen, child)
+            return
+        child.listening = True
+        if child.refusal() is None:
             self._outbox.post(reports.started(child))
-            for kind, descriptor in ((OUT, child.out), (ERR, child.err)):
-                if descriptor >= 0:
-                    self.watched[descriptor] = (kind, child)
-                    self._epoll.register(descriptor, select.EPOLLIN)
+        for stream, descriptor in child.pipes():
+            self.watched[descriptor] = (stream, child)
+            self._epoll.register(descriptor, select.EPOLLIN)
+        if self.limits.tree.path and not child.reaped:
+            self._timers.add(boot_us + LASTING_US, self.limits.enclose, child)
 
     # Output
 
@@ -217,7 +224,7 @@ class Runs:
         if ended:
             self._close(kind, child)
         if child.reaped:
-            if child.out < 0 and child.err < 0:
+            if child.is_silent():
                 self._finish(child)
         elif news and not child.flush_armed and not self._outbox.blocked:
             child.flush_armed = True
@@ -247,108 +254,100 @@ class Runs:
                 ("output", run_id, attempt, token, seq, stream, at_us, dropped, len(chunk)), chunk
             )
 
-    def _close(self, kind: int, child: Child) -> None:
+    def _close(self, stream: int, child: Child) -> None:
         """Unregister, THEN close.
 
         A sibling in the middle of its exec may still hold the file, and epoll would go on
         reporting a descriptor that is somebody else's by now.
         """
-        descriptor = child.out if kind == OUT else child.err
+        descriptor = child.forget(stream)
         if child.listening:
             self._epoll.unregister(descriptor)
             del self.watched[descriptor]
         os.close(descriptor)
-        if kind == OUT:
-            child.out = -1
-        else:
-            child.err = -1
 
     # Ends
 
     def leave(self, child: Child, boot_us: int, now_us: int) -> None:
-        """The command has ended: reap it and take what it wrote; do not wait for its pipes."""
-        if child.killed_by:
-            self._signal(child, signal.SIGKILL)  # What it left behind was to die as well.
-        if child.fenced:
-            self.strays.want(child.run_id, child.attempt, boot_us)
-        self.table.leave(child.place)
-        child.reap(now_us)
+        """The command has ended. If it was killed, what it left behind is to die as well."""
         self._epoll.unregister(child.pidfd)
         del self.watched[child.pidfd]
+        if child.killed_by and not child.done:
+            self.limits.hunt.begin(child, boot_us, ended=True)
+        else:
+            self._bury(child, boot_us, now_us)
+
+    def hunt_on(self, boot_us: int, now_us: int) -> None:
+        """Kill what is left of those that are killed; those of which nothing is have ended."""
+        for child, ended in self.limits.hunt.look(boot_us):
+            if ended:
+                child.how = child.how or "term"
+                self._bury(child, boot_us, now_us)
+            else:
+                self._give_up(child, now_us)
+
+    def _bury(self, child: Child, boot_us: int, now_us: int) -> None:
+        """Reap it, take what it wrote, count what it left; do not wait for its pipes."""
+        self.table.leave(child.place)
+        child.reap(now_us)
         os.close(child.pidfd)
+        left = self.limits.tree.leave(child.pid)
+        if child.done:
+            return  # Its end was told long ago, by `_give_up`.
+        if not child.killed_by:
+            child.leaked = count_left(child.pid) if left is None else left
         self._drain(child, now_us)
-        if child.out < 0 and child.err < 0:
+        if child.is_silent():
             self._finish(child)
         else:
             self._listen(child, boot_us)
             self._timers.add(boot_us + LINGER_US, self._stop_lingering, child)
 
     def _drain(self, child: Child, now_us: int) -> None:
-        if child.out >= 0 and child.drain(OUT, now_us, DRAIN_READS)[0]:
-            self._close(OUT, child)
-        if child.err >= 0 and child.drain(ERR, now_us, DRAIN_READS)[0]:
-            self._close(ERR, child)
+        for stream, _ in child.pipes():
+            if child.drain(stream, now_us, DRAIN_READS)[0]:
+                self._close(stream, child)
 
     def _stop_lingering(self, child: Child, _boot_us: int) -> None:
         self._drain(child, self._clock.now_us())
-        for kind, descriptor in ((OUT, child.out), (ERR, child.err)):
-            if descriptor >= 0:
-                self._close(kind, child)
+        for stream, _ in child.pipes():
+            self._close(stream, child)
         self._finish(child)
 
     def _finish(self, child: Child) -> None:
         child.done = True
+        child.leave_nothing()
+        refusal = child.refusal()
+        if refusal is not None:
+            self._say_never(child, refusal)
+        else:
+            self._tell(child, reports.ended(child))
+
+    def _give_up(self, child: Child, now_us: int) -> None:
+        """The kernel holds it: tell an end that nobody saw. It is reaped if it ever comes."""
+        for stream, _ in child.pipes():
+            self._close(stream, child)
+        child.done = True
+        child.ended_us = now_us
+        child.leave_nothing()
+        message = list(reports.ended(child))
+        message[6:8] = None, None  # neither an exit code nor a signal
+        message[10] = HELD
+        self._tell(child, message)
+
+    def _tell(self, child: Child, message: Message) -> None:
         if self._outbox.overfull:
             child.capture.discard()
         self._post(child, child.capture.fresh())
         self._post(child, child.capture.rest())
         key = (child.run_id, child.attempt)
-        self._outbox.post_end(reports.ended(child), key)
+        self._outbox.post_end(message, key)
         del self._children[key]
 
-    # Limits
-
-    def _time_out(self, child: Child, _boot_us: int) -> None:
-        self._terminate(child, "timeout")
-
-    def _set_fence(self, child: Child) -> None:
-        """See to a timer at its instant or before; a hold lets them lapse."""
-        if child.fence_us is None or child.fenced or self._fence.held:
-            return
-        look_us = self._fence.term_us(child, child.fence_us)
-        if child.fence_look_us is None or look_us < child.fence_look_us:
-            child.fence_look_us = look_us
-            self._timers.add(look_us, self._look_at_fence, child)
-
-    def _look_at_fence(self, child: Child, boot_us: int) -> None:
-        """Its instant as it was: it may have moved meanwhile."""
-        if child.fence_look_us is None or boot_us < child.fence_look_us:
-            return  # A timer that an earlier one made needless.
-        child.fence_look_us = None
-        if child.reaped or child.fence_us is None or self._fence.held:
-            return
-        if boot_us < self._fence.term_us(child, child.fence_us):
-            self._set_fence(child)
-            return
-        child.fenced = True
-        kill_us = self._fence.kill_us(child, child.fence_us)
-        self._terminate(child, "fenced")
-        self._timers.add(kill_us, self._kill, child)
-
-    def _terminate(self, child: Child, reason: str) -> None:
-        """Ask it to end; after its grace there is no asking. A stopped one must be woken."""
-        if child.reaped or child.killed_by:
-            return
-        child.killed_by = reason
-        self._signal(child, child.stop_signal)
-        self._signal(child, signal.SIGCONT)
-        self._timers.add(self._clock.boot_us() + child.grace_us, self._kill, child)
-
-    def _kill(self, child: Child, _boot_us: int) -> None:
-        if not child.reaped:
-            self._signal(child, signal.SIGKILL)
-
-    def _signal(self, child: Child, number: int) -> None:
-        """To the group. Not reaped yet, so its number still belongs to it."""
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
+    def _say_never(self, child: Child, refusal: SpawnError) -> None:
+        """Its launcher could not become the command, or was killed before."""
+        code, text = ("", "") if child.killed_by else (refusal.code, refusal.text)
+        message = reports.never(child, child.ended_us, child.killed_by, code, text)
+        key = (child.run_id, child.attempt)
+        self._outbox.post_end(message, key)
+        del self._children[key]

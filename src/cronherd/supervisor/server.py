@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from cronherd import __version__
 from cronherd.supervisor import wire
+from cronherd.supervisor.allow import ALLOW
 from cronherd.supervisor.door import Connection, Door
 from cronherd.supervisor.guard import LOCK_NAME, Guard, GuardianError, home_of, take
+from cronherd.supervisor.launch import Means
 from cronherd.supervisor.order import Order
 from cronherd.supervisor.outbox import Outbox
 from cronherd.supervisor.runs import EXIT, Runs
@@ -42,6 +44,7 @@ STRANGERS = 8
 SLEEP_US = 3_600_000_000
 """epoll cannot wait for as long as a time limit may be."""
 EVENTS = 256
+UNDEAD = "a process of an earlier life cannot be killed (state D in ps?)"
 
 
 class Refusal(Exception):
@@ -51,7 +54,7 @@ class Refusal(Exception):
 class Server:
     """Everything the process owns, and its loop."""
 
-    def __init__(self, state: str, socket_path: str, clock: "Clock") -> None:
+    def __init__(self, state: str, socket_path: str, clock: "Clock", allow: str = ALLOW) -> None:
         """Take the place of the supervisor of `state`. Raises Refusal."""
         self._clock = clock
         self._state = state
@@ -64,7 +67,9 @@ class Server:
         self._timers = Timers()
         self._alarm = _signals()  # Before the first look at what a child would inherit.
         self._outbox = Outbox(self._spool)
-        self._runs = Runs(clock, self._spool, self._outbox, self._timers, self._epoll)
+        means = Means(socket_path, allow)
+        self._runs = Runs(clock, self._spool, self._outbox, self._timers, self._epoll, means)
+        self._plant_tree()
         self._start_guardian(guardian_lock)
         self._door = Door(socket_path)
         self._epoll.register(self._door, select.EPOLLIN)
@@ -101,7 +106,7 @@ class Server:
             self._timers.fire(boot_us)
             runs.spawn_some()
             runs.flush(boot_us)
-            runs.strays.look(boot_us)  # Before anybody hears that a run which was fenced has ended.
+            runs.hunt_on(boot_us, now_us)
             self._outbox.flush(self._agent)
             self._look_after(boot_us)
         self._close()
@@ -128,15 +133,20 @@ class Server:
                 "a process of its runs cannot be killed (state D in ps?)"
             ) from None
 
+    def _plant_tree(self) -> None:
+        """Control groups for the runs, where we may make them."""
+        if not self._runs.limits.tree.plant(self._home.replace(":", "-"), f"{self._state}/cgroup"):
+            raise Refusal(UNDEAD)
+
     def _start_guardian(self, lock: int) -> None:
-        self._runs.guard = guard = Guard(lock, self._runs.table)
+        self._runs.guard = guard = Guard(lock, self._runs.table, self._runs.limits.tree.path)
         self._epoll.register(guard.pidfd, select.EPOLLIN)
 
     def _report_gone(self) -> None:
         """Say of what an earlier life left open that it is dead, once it is."""
         now_open = list(self._spool.open.items())
         if not sweep({run_id for (run_id, _), _ in now_open}):
-            raise Refusal("a process of an earlier life cannot be killed (state D in ps?)")
+            raise Refusal(UNDEAD)
         for (run_id, attempt), token in now_open:
             self._outbox.post_end(("gone", run_id, attempt, token), (run_id, attempt))
         self._outbox.flush(None)
@@ -195,6 +205,7 @@ class Server:
             "replay_until": self._spool.replay_until,
             "live": self._runs.live(),
             "unfenced": self._runs.unfenced,
+            "cgroups": self._runs.limits.tree.fact,
         }
         stranger.send(wire.greeting(**facts))
         self._outbox.rewind()
@@ -330,9 +341,9 @@ class Server:
     def _sleep_s(self) -> float:
         if self._runs.waiting():
             return 0
-        strays_us = self._runs.strays.next_us
+        hunt_us = self._runs.limits.hunt.next_us
         ends_us = (self._alone_us, self._give_up_us)
-        dues = (self._timers.next_us(), strays_us, self._retry_us, *ends_us)
+        dues = (self._timers.next_us(), hunt_us, self._retry_us, *ends_us)
         due_us = min((due for due in dues if due is not None), default=None)
         if due_us is None:
             return -1
@@ -340,6 +351,7 @@ class Server:
 
     def _close(self) -> None:
         """Nothing of ours is left; what SIGKILL did not end in time is the guardian's."""
+        self._runs.limits.tree.uproot()
         self._door.close()
         if self._agent is not None:
             self._agent.close()

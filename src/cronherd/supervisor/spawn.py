@@ -1,4 +1,3 @@
-# ruff: noqa: PTH116 -- pathlib would cost this process 5 ms of its birth
 """One command becomes one process, the vfork way: no fork, no preexec_fn, no helper process.
 
 Measured: `os.posix_spawn` costs 60 us whatever the size of this process; anything that really
@@ -7,23 +6,34 @@ child sees 0, 1 and 2 only.
 """
 
 import errno
+import fcntl
 import os
 import resource
 import signal
-import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cronherd.supervisor.launcher import look_up
+
+if TYPE_CHECKING:
+    from cronherd.supervisor.launch import Launching
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 """Where a bare name is looked up when the environment given has no PATH."""
 
 RUN_DESCRIPTORS = 3
 """Two pipes and a pidfd."""
+MORE_DESCRIPTORS = 6
+"""As well a third pipe, one of the launcher, and a copy; once a run had any of them."""
 OWN_DESCRIPTORS = 128
 """What the supervisor has open beside its runs: segments, connections, the ends of a spawn."""
 
 _NOT_FOUND = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _NOT_EXECUTABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOEXEC, errno.ETXTBSY}
 _NOT_EXECUTABLE |= {errno.ELIBBAD, errno.EINVAL}
+
+_LOW_FROM, _LOW_TO = 10, 16
+"""Where a child's ends lie while they are not 0, 1 and 2: beyond all that it may have (0 to 5)."""
 
 
 class SpawnError(Exception):
@@ -43,13 +53,16 @@ class Room:
     each spawn, because a child inherits it.
     """
 
-    __slots__ = ("_cwd", "_given", "_low", "_raised", "ignored", "null")
+    __slots__ = ("_cwd", "_given", "_low", "_raised", "_used", "ignored", "null", "per_run")
 
     def __init__(self) -> None:
         self.ignored = _ignored_signals()
         self._cwd = ""
         self.null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self._low = [os.dup(self.null) for _ in range(3)]
+        low = range(_LOW_FROM, _LOW_TO)
+        self._low = [fcntl.fcntl(self.null, fcntl.F_DUPFD_CLOEXEC, least) for least in low]
+        self._used = False
+        self.per_run = RUN_DESCRIPTORS
         self._given = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._raised = False
 
@@ -68,80 +81,96 @@ class Room:
 
     def make(self, runs: int) -> None:
         """See to room for one more run beside `runs` others."""
-        if not self._raised and (runs + 1) * RUN_DESCRIPTORS + OWN_DESCRIPTORS > self._given[0]:
+        if not self._raised and (runs + 1) * self.per_run + OWN_DESCRIPTORS > self._given[0]:
             self._raised = True
             self.widen()
 
     def widen(self) -> None:
-        """Our own limit, after a spawn."""
-        if self._raised:
+        """Our own limit, after a spawn; no end of a pipe stays open here."""
+        if self._used:
+            self._used = False
             for low in self._low:
                 os.dup2(self.null, low, inheritable=False)
+        if self._raised:
             hard = self._given[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    def narrow(self, ends: tuple[int, int, int]) -> tuple[int, ...]:
+    def narrow(self, ends: Sequence[int]) -> Sequence[int]:
         """The limit we were given, for a spawn, and `ends` below it.
 
-        The C library's file actions refuse numbers that the limit excludes, open or not.
+        The C library's file actions refuse numbers that the limit excludes, open or not. More
+        than the usual three might be numbers that others of them are to get.
         """
-        if not self._raised:
+        if not self._raised and len(ends) == 3:
             return ends
-        for end, low in zip(ends, self._low, strict=True):
+        self._used = True
+        for end, low in zip(ends, self._low, strict=False):
             os.dup2(end, low, inheritable=False)
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
-        return tuple(self._low)
+        if self._raised:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
+        return self._low[: len(ends)]
 
 
 class Spawned:
     """A process that was executed: it leads its own session and group, both named by its pid."""
 
-    __slots__ = ("err", "out", "pid", "pidfd")
+    __slots__ = ("err", "folder", "launching", "out", "pid", "pidfd", "said")
 
-    def __init__(self, pid: int, pidfd: int, out: int, err: int) -> None:
+    def __init__(self, pid: int, pidfd: int, pipes: Sequence[int]) -> None:
+        """`pipes`: our ends of its stdout, stderr and, if it has one, its third pipe."""
         self.pid = pid
         self.pidfd = pidfd
-        self.out = out
-        self.err = err
+        self.out = pipes[0]
+        self.err = pipes[1]
+        self.said = pipes[2] if len(pipes) > 2 else -1
+        self.folder = ""
+        self.launching: Launching | None = None
 
 
-def spawn(argv: list[str], cwd: str, env: Mapping[str, str], stdin: bytes, room: Room) -> Spawned:
+def spawn(
+    argv: list[str],
+    cwd: str,
+    env: Mapping[str, str],
+    stdin: bytes,
+    room: Room,
+    *,
+    task: bool = False,
+    more: Sequence[int] = (),
+) -> Spawned:
     """Execute `argv`. Raises SpawnError: then nothing was executed.
 
-    Leaves this process in `cwd`: it has one thread and uses absolute paths only.
+    Its descriptors: 0, 1, 2, with `task` a third pipe, then `more`. Leaves this process in `cwd`:
+    it has one thread and uses absolute paths only.
     """
-    opened: list[int] = []
+    ours: list[int] = []
+    theirs: list[int] = []
     try:
         path = _resolve(argv, cwd, env, room)
-        out, out_end = os.pipe2(os.O_CLOEXEC)
-        opened += (out, out_end)
-        err, err_end = os.pipe2(os.O_CLOEXEC)
-        opened += (err, err_end)
-        source = room.null
-        if stdin:
-            source = _stdin(stdin)
-            opened.append(source)
-        os.set_blocking(out, False)
-        os.set_blocking(err, False)
-        ends = room.narrow((source, out_end, err_end))
+        theirs.append(in_memory("stdin", stdin) if stdin else room.null)
+        for _ in range(3 if task else 2):
+            end, their_end = os.pipe2(os.O_CLOEXEC)
+            ours.append(end)
+            theirs.append(their_end)
+            os.set_blocking(end, False)
+        ends = room.narrow((*theirs, *more))
         pid = _execute(path, argv, env, ends, room.ignored)
     except (OSError, ValueError, TypeError) as error:
-        _close(opened)
-        raise _refusal(error, argv) from None
+        _close(ours)
+        raise refusal(error, argv) from None
     except SpawnError:
-        _close(opened)
+        _close(ours)
         raise
     finally:
         room.widen()
-    _close(opened[1::2] if source == room.null else [out_end, err_end, source])
-    return Spawned(pid, _pidfd(pid, out, err), out, err)
+        _close([end for end in theirs if end != room.null])
+    return Spawned(pid, _pidfd(pid, ours), ours)
 
 
 def _execute(
     path: str,
     argv: list[str],
     env: Mapping[str, str],
-    ends: tuple[int, ...],
+    ends: Sequence[int],
     ignored: list[signal.Signals],
 ) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends)]
@@ -166,14 +195,14 @@ def _ignored_signals() -> list[signal.Signals]:
     return sorted(n for n in numbers if signal.getsignal(n) is signal.SIG_IGN)
 
 
-def _pidfd(pid: int, out: int, err: int) -> int:
+def _pidfd(pid: int, pipes: list[int]) -> int:
     """A descriptor that says when `pid` ends. Without one the child must not live on."""
     try:
         return os.pidfd_open(pid)
     except OSError as error:
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        _close([out, err])
+        _close(pipes)
         raise SpawnError("spawn_failed", f"no pidfd for the new process: {error}") from None
 
 
@@ -189,30 +218,18 @@ def _resolve(argv: list[str], cwd: str, env: Mapping[str, str], room: Room) -> s
         reason = getattr(error, "strerror", None) or str(error)
         raise SpawnError("cwd_missing", f"cannot enter {cwd!r}: {reason}") from None
     name = argv[0]
-    return name if "/" in name else _look_up(name, env.get("PATH", DEFAULT_PATH))
+    if "/" in name:
+        return name
+    try:
+        return look_up(name, env.get("PATH", DEFAULT_PATH))
+    except OSError as error:
+        code = "not_found" if error.errno == errno.ENOENT else "not_executable"
+        raise SpawnError(code, error.strerror or "") from None
 
 
-def _look_up(name: str, path: str) -> str:
-    """As execvp: the first executable file; a file that may not be executed is remembered."""
-    refused = ""
-    for folder in path.split(":"):
-        candidate = f"{folder or '.'}/{name}"
-        try:
-            mode = os.stat(candidate).st_mode
-        except OSError:
-            continue
-        if stat.S_ISREG(mode):
-            if os.access(candidate, os.X_OK):
-                return candidate
-            refused = refused or candidate
-    if refused:
-        raise SpawnError("not_executable", f"{refused} may not be executed")
-    raise SpawnError("not_found", f"no {name!r} in PATH {path!r}")
-
-
-def _stdin(content: bytes) -> int:
+def in_memory(name: str, content: bytes) -> int:
     """The bytes as a file in memory: no writer to wait for, and it can be read again."""
-    source = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    source = os.memfd_create(name, os.MFD_CLOEXEC)
     try:
         view = memoryview(content)
         while view:
@@ -224,7 +241,8 @@ def _stdin(content: bytes) -> int:
     return source
 
 
-def _refusal(error: Exception, argv: list[str]) -> SpawnError:
+def refusal(error: Exception, argv: list[str]) -> SpawnError:
+    """What it means that executing `argv` failed so."""
     if not isinstance(error, OSError):
         return SpawnError("spawn_failed", f"not a command that can be executed: {error}")
     name = argv[0]

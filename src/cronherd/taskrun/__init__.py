@@ -1,0 +1,1 @@
+"""What the process of a Python task runs; standard library and the domain only."""

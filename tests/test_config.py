@@ -296,6 +296,19 @@ def test_the_password_file_is_the_one_named_else_the_credential(cwd: Path):
         load(cwd, flags={"database_password_file": "pw"})
 
 
+def test_the_key_of_the_secrets_is_the_file_named_else_the_credential(cwd: Path):
+    credentials = {"CREDENTIALS_DIRECTORY": str(cwd)}
+    assert load(cwd, environ=credentials).secret_key_file is None
+    (cwd / "cronherd-secret-key").write_text("key")
+    found = load(cwd, environ=credentials)
+    assert found.secret_key_file == cwd / "cronherd-secret-key"
+    assert found.describe()["secret_key_file"].value == str(cwd / "cronherd-secret-key")
+    named = load(cwd, environ=credentials, flags={"secret_key_file": "/etc/key"})
+    assert named.secret_key_file == Path("/etc/key")
+    with pytest.raises(InvalidInput, match="absolute"):
+        load(cwd, flags={"secret_key_file": "key"})
+
+
 @pytest.mark.parametrize(
     ("url", "code"),
     [
@@ -364,8 +377,11 @@ def test_it_lists_each_setting_with_a_sentence():
 
 def test_it_publishes_a_schema_of_files():
     properties = config_schema()["properties"]
-    assert properties["jobs"]["items"]["required"] == ["name", "command"]
-    assert properties["jobs"]["additionalProperties"]["required"] == ["command"]
+    assert properties["jobs"]["items"]["required"] == ["name"]
+    assert "required" not in properties["jobs"]["additionalProperties"]
+    for form in ("items", "additionalProperties"):
+        one_of = properties["jobs"][form]["oneOf"]
+        assert one_of == [{"required": ["command"]}, {"required": ["task"]}]
     assert "timeout" in properties["defaults"]["properties"]
     assert "command" not in properties["defaults"]["properties"]
 

@@ -33,7 +33,8 @@ from cronherd.domain.run import (
     Reason,
     RunState,
 )
-from cronherd.engine.order import Account, start_of
+from cronherd.engine.accounts import Account
+from cronherd.engine.order import start_of
 from cronherd.store.base import Claim
 from cronherd.views import API_VERSION
 
@@ -78,6 +79,11 @@ def _parts(words: Mapping[str, Any]) -> dict[str, str]:
         "job": _property_table(job),
         "retries": _property_table(_mapping_form(job["properties"]["retries"])),
         "retention": _property_table(_mapping_form(job["properties"]["retention"])),
+        "limits": _property_table(_mapping_form(job["properties"]["limits"])),
+        "params": _property_table(
+            _mapping_form(job["properties"]["params"]["additionalProperties"])
+        ),
+        "secrets": _property_table(_mapping_form(job["properties"]["secrets"]["items"])),
         "defaults": _default_table(),
         **_state_parts(words),
         "given": _word_table({name: words["given"][name] for name in given_variables()}),

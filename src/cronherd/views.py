@@ -11,8 +11,10 @@ from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
 from cronherd.domain.node import Node
 from cronherd.domain.policy import FOREVER_US, UNKNOWN_AFTER_US
-from cronherd.domain.run import Attempt, Run
-from cronherd.store.base import JobRow, LedgerRow, OutputPiece
+from cronherd.domain.run import Attempt, OutputPiece, Run
+from cronherd.domain.secret import Secret
+from cronherd.domain.telling import Progress, Told
+from cronherd.store.base import JobRow, LedgerRow
 
 API_VERSION = "v1"
 Json = dict[str, Any]
@@ -31,6 +33,7 @@ def job_view(row: JobRow, now_us: int) -> Json:
         "schedule": row.job.schedule.text if row.job.schedule else None,
         "timezone": row.job.timezone,
         "command": _command(row.job),
+        "task": row.job.task,
         "source": row.source,
         "version": row.version,
         "next_at": format_instant(upcoming_us(row)),
@@ -103,7 +106,14 @@ def run_view(run: Run, lease_us: int | None = None, now_us: int = 0) -> Json:
         "waits_for": run.wait_key,
         "cancel_requested": run.cancel,
         "output_dropped_bytes": run.dropped,
+        "params": dict(run.params),
+        "progress": _progress(run.progress),
     }
+
+
+def told_view(told: Told) -> Json:
+    """What the last attempt of a task told; `exception` is why it failed, as its language says."""
+    return {"result": told.result, "exception": told.error, "notes": list(told.notes)}
 
 
 def attempt_view(attempt: Attempt) -> Json:
@@ -161,6 +171,15 @@ def event_view(event: Event) -> Json:
         "subject": event.subject,
         "actor": event.actor,
         "text": event.text,
+    }
+
+
+def secret_view(secret: Secret) -> Json:
+    """That a secret is there; its value is in no document."""
+    return {
+        "name": secret.name,
+        "set_at": format_instant(secret.at_us),
+        "set_by": secret.by,
     }
 
 
@@ -222,6 +241,12 @@ def _state(run: Run, lease_us: int | None, now_us: int) -> str:
 
 def _command(job: Job) -> str | list[str]:
     return job.command if isinstance(job.command, str) else list(job.command)
+
+
+def _progress(progress: Progress | None) -> Json | None:
+    if progress is None:
+        return None
+    return {"done": progress.done, "total": progress.total, "text": progress.text}
 
 
 def _seconds(from_us: int | None, to_us: int | None) -> float | None:

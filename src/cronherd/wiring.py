@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import pwd
 import random
 import sys
 import threading
@@ -21,10 +20,12 @@ from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import make_id
 from cronherd.domain.node import Node
 from cronherd.domain.policy import default_capacity
+from cronherd.engine.accounts import own_account
 from cronherd.engine.agent import Agent, Parts
 from cronherd.engine.clock import SystemClock
-from cronherd.engine.order import Account
 from cronherd.places import agent_pid, claim_state, home_of, node_id, open_lock, owns
+from cronherd.sealing import FILE_NAME as SECRET_KEY
+from cronherd.sealing import Vault, reveal_with
 from cronherd.service import Service
 from cronherd.signals import RELOAD, Signals
 from cronherd.store.beats import SqlBeats
@@ -67,7 +68,8 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
         closing = threading.Event()
         # People who look at long lists do not hold up what fires.
         shown = stack.enter_context(Databases(config, place, CLOCK).open_beside(db))
-        service = _service(config, SqlStore(shown, new_id), agent, closing)
+        vault = _vault(config, place, makes=True)
+        service = _service(config, SqlStore(shown, new_id), agent, closing, vault)
         if apply:
             _apply(config, service)
         server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)
@@ -156,7 +158,9 @@ def open_fleet(config: Config, place: Place) -> Iterator[Service]:
         # A file that nobody runs with does not grow: whoever follows has seen it all.
         never = threading.Event()
         pause = (lambda: not CLOCK.wait(never, FOLLOW_PAUSE_S)) if databases.is_server else _over
-        yield _service_of(config, store, wake=lambda: None, pause=pause)
+        # A key that is made here is for the agent here; with a server there may be none.
+        vault = _vault(config, place, makes=not databases.is_server)
+        yield _service_of(config, store, vault, wake=lambda: None, pause=pause)
 
 
 def _over() -> bool:
@@ -206,7 +210,6 @@ def _agent(
     lock: int,
     signals: Signals,
 ) -> Agent:
-    account = pwd.getpwuid(os.geteuid())
     node = Node(
         id=node_id(place.state, new_id),
         home=home_of(place.state),
@@ -225,19 +228,15 @@ def _agent(
             clock=CLOCK,
             launch=lambda: _launch(place),
             node=node,
-            account=Account(user=account.pw_name, home=_home(account.pw_dir)),
+            account=own_account(),
             ledger_age_us=config.ledger_age_us,
             new_id=new_id,
             chance=random.SystemRandom().random,
             owned=lambda: owns(lock, place.state),
             halt=signals.stop,
+            reveal=reveal_with(_vault(config, place), store.sealed),
         )
     )
-
-
-def _home(wanted: str) -> str:
-    """Where commands start that say nothing else. Accounts of services often have no home."""
-    return wanted if os.access(wanted, os.X_OK) else "/"
 
 
 def _launch(place: Place) -> Supervisor:
@@ -258,17 +257,31 @@ def _capacity(config: Config) -> int:
     return wanted
 
 
-def _service(config: Config, store: SqlStore, engine: Agent, closing: threading.Event) -> Service:
+def _vault(config: Config, place: Place, *, makes: bool = False) -> Vault:
+    """What seals and opens secrets; a key file that was named is never made."""
+    named = config.secret_key_file
+    return Vault(path=named or place.state / SECRET_KEY, makes=makes and named is None)
+
+
+def _service(
+    config: Config, store: SqlStore, engine: Agent, closing: threading.Event, vault: Vault
+) -> Service:
     return _service_of(
         config,
         store,
+        vault,
         wake=engine.wake,
         pause=lambda: not CLOCK.wait(closing, FOLLOW_PAUSE_S),
     )
 
 
 def _service_of(
-    config: Config, store: SqlStore, *, wake: Callable[[], None], pause: Callable[[], bool]
+    config: Config,
+    store: SqlStore,
+    vault: Vault,
+    *,
+    wake: Callable[[], None],
+    pause: Callable[[], bool],
 ) -> Service:
     timezone = store.meta().get("timezone", config.timezone)
     return Service(
@@ -279,6 +292,7 @@ def _service_of(
         pause=pause,
         timezone=timezone,
         defaults=config.defaults,
+        seals=vault,
     )
 
 

@@ -1,6 +1,6 @@
 """A fleet in memory: the words of Service, and answers of the same shape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Event, Semaphore
 from typing import Any
 
@@ -23,6 +23,7 @@ class StandIn:
         self.nodes: dict[str, Json] = {"db-1": {"name": "db-1", "alive": True}}
         self.requests: dict[tuple[str, str], str] = {}
         self.pieces: dict[str, list[Json]] = {}
+        self.secrets: dict[str, str] = {}
         self.heard: list[tuple[object, ...]] = []
         self.fault: Exception | None = None
         self.news = Semaphore(0)
@@ -133,7 +134,13 @@ class StandIn:
         return {"api_version": "v1", "applied": not dry_run, "changes": changes}
 
     def run_job(
-        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+        self,
+        name: str,
+        actor: str,
+        *,
+        request_id: str | None = None,
+        force: bool = False,
+        params: Mapping[str, object] | None = None,
     ) -> Json:
         job = self._job(name)
         key = job["id"], request_id or f"#{len(self.runs)}"
@@ -142,7 +149,7 @@ class StandIn:
             run_id = f"{len(self.runs):032x}"
             self.requests[key] = run_id
             self.runs[run_id] = {"id": run_id, "job": job["name"], "state": "running"}
-            self.heard.append(("run_job", name, actor, request_id, force))
+            self.heard.append(("run_job", name, actor, request_id, force, params or {}))
         return {"run": self.runs[self.requests[key]], "repeated": repeated}
 
     def list_runs(
@@ -243,6 +250,25 @@ class StandIn:
         self.heard.append(("remove_node", name, actor, confirm_dead))
         del self.nodes[name.lower()]
         return {"removed": node["name"], "lost": [], "started_again": []}
+
+    def list_secrets(self) -> Json:
+        return page([{"name": name} for name in sorted(self.secrets)])
+
+    def set_secret(self, name: str, value: str, actor: str) -> Json:
+        self.secrets[name] = value
+        self.heard.append(("set_secret", name, actor))
+        return {"name": name, "masked": True, "key_made": None}
+
+    def remove_secret(self, name: str, actor: str, *, force: bool = False) -> Json:
+        if name not in self.secrets:
+            raise NotFound(f"there is no secret '{name}'", code="no_such_secret")
+        self.heard.append(("remove_secret", name, actor, force))
+        del self.secrets[name]
+        return {"removed": name, "used_by": []}
+
+    def reseal_secrets(self, actor: str) -> Json:
+        self.heard.append(("reseal_secrets", actor))
+        return {"api_version": "v1", "resealed": len(self.secrets), "closed": []}
 
     def set_hold(self, actor: str, *, hold: bool) -> Json:
         self.heard.append(("set_hold", actor, hold))

@@ -194,8 +194,21 @@ def test_it_runs_a_job_once_per_request(client: Client, service: StandIn):
     again = client.run_job("nightly", "me", request_id="r1")
     assert (first["repeated"], again["repeated"]) == (False, True)
     assert first["run"] == again["run"]
-    assert service.heard[-1] == ("run_job", "nightly", "local", "r1", True)
+    assert service.heard[-1] == ("run_job", "nightly", "local", "r1", True, {})
     assert client.run_job("nightly", "me")["run"]["id"] != first["run"]["id"]
+
+
+def test_it_hands_on_the_parameters_of_a_run(client: Client, service: StandIn, send: Send):
+    client.create_job(NIGHTLY, "me")
+    given = {"size": 5, "dry": True, "to": "Zürich"}
+    client.run_job("nightly", "me", params=given)
+    assert service.heard[-1] == ("run_job", "nightly", "local", None, False, given)
+    reply = send("POST", "/jobs/nightly/runs", b'{"params": {"size": 0.5}}')
+    assert (reply.status, service.heard[-1][-1]) == (201, {"size": 0.5})
+    for body in (b'{"params": [1]}', b'{"params": null}'):
+        reply = send("POST", "/jobs/nightly/runs", body)
+        assert (reply.status, reply.document["detail"]) == (422, "must be a mapping")
+        assert reply.document["where"] == "params"
 
 
 def test_it_takes_the_idempotency_key_as_the_request(send: Send, client: Client):
@@ -290,7 +303,7 @@ def test_it_tells_about_the_fleet(client: Client):
 def test_it_describes_every_route(send: Send):
     described = send("GET", "/openapi.json").document
     operations = [one for path in described["paths"].values() for one in path.values()]
-    assert len(operations) == len({one["operationId"] for one in operations}) == 27
+    assert len(operations) == len({one["operationId"] for one in operations}) == 31
     for one in operations:
         assert one["summary"]
         assert one["tags"]

@@ -1,19 +1,20 @@
 """What Service itself decides, over a store of a few lists: pauses, silence, nodes, the hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from cronherd.definition.jobs import read_job
-from cronherd.domain.errors import Conflict, CronherdError, Invalid, NotFound
+from cronherd.domain.errors import Conflict, CronherdError, Invalid, InvalidInput, NotFound
 from cronherd.domain.instant import DAY_US, HOUR_US, SECOND_US
 from cronherd.domain.node import Node
+from cronherd.domain.param import Value
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Outcome, Run, RunState
 from cronherd.service import Service
-from cronherd.store.base import Claim, Ending, JobRow, Recorded, RunFilter, Store
+from cronherd.store.base import Claim, Ending, JobRow, Recorded, Requested, RunFilter, Store
 from cronherd.store.catalog import Catalog
 
 NOW_US = 1_795_255_200 * SECOND_US  # 2026-11-21T10:00:00Z
@@ -61,6 +62,7 @@ class Shelf:
         self.ended: Sequence[Ending] = ()
         self.told: list[tuple[object, ...]] = []
         self.facts: dict[str, str] = {"timezone": "UTC"}
+        self.asked: list[Mapping[str, Value]] = []
 
     def now_us(self) -> int:
         return NOW_US
@@ -96,6 +98,22 @@ class Shelf:
 
     def delete_job(self, job_id: str, actor: str) -> list[str]:
         return ["r1"]
+
+    def request_run(
+        self,
+        job_id: str,
+        run_id: str,
+        dedup: str,
+        cause: Cause,
+        *,
+        force: bool,
+        params: Mapping[str, Value],
+    ) -> Requested:
+        self.asked.append(params)
+        return Requested(run_id=run_id, repeated=False)
+
+    def find_run(self, prefix: str) -> Run:
+        return make_run(1, "", suspected=False, params=self.asked[-1])
 
     def pause_job(self, job_id: str, until_us: int, actor: str) -> list[str]:
         self.row = replace(self.row, paused_until_us=until_us)
@@ -381,3 +399,34 @@ def test_the_fleet_is_held_once(service: Service, shelf: Shelf):
     assert service.status()["hold"] == held
     assert service.set_hold("bob", hold=False)["hold"] is None
     assert shelf.told == [("set_hold", True), ("wake",), ("set_hold", False), ("wake",)]
+
+
+# ---------------------------------------------------------------- parameters
+
+PARAMS = {"size": {"type": "integer"}, "dry": False, "to": {"required": True}}
+
+
+def test_a_run_gets_its_parameters_in_the_types_of_the_job(service: Service, shelf: Shelf):
+    shelf.row = make_row(definition={"params": PARAMS, "schedule": None})
+    answer = service.run_job("nightly", "local:ada", params={"to": "x", "size": "5", "dry": "true"})
+    assert shelf.asked == [{"size": 5, "dry": True, "to": "x"}]
+    assert answer["run"]["params"] == {"size": 5, "dry": True, "to": "x"}
+
+
+def test_parameters_that_do_not_fit_are_refused_before_anything_is_asked_for(
+    service: Service, shelf: Shelf
+):
+    shelf.row = make_row(definition={"params": PARAMS, "schedule": None})
+    with pytest.raises(InvalidInput) as caught:
+        service.run_job("nightly", "local:ada", params={"size": "x", "siez": 1})
+    assert [error.where for error in caught.value.errors] == [
+        "params.size", "params.siez", "params.to",
+    ]  # fmt: skip
+    with pytest.raises(InvalidInput, match="is required"):
+        service.run_job("nightly", "local:ada")
+    shelf.row = make_row()
+    with pytest.raises(InvalidInput, match="the job has no params"):
+        service.run_job("nightly", "local:ada", params={"size": 5})
+    assert shelf.asked == []
+    service.run_job("nightly", "local:ada")
+    assert shelf.asked == [{}]

@@ -1,6 +1,6 @@
 """A fleet that lives in memory and answers with the documents of views.py."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -41,6 +41,7 @@ def make_run(number: int = 1, **given: object) -> Json:
         "waits_for": None,
         "cancel_requested": False,
         "output_dropped_bytes": 0,
+        "progress": None,
     }
     return run | given
 
@@ -88,6 +89,10 @@ class FakeFleet:
         self.drained: set[str] = set()
         self.first: list[str] = []
         self.hold: Json | None = None
+        self.secrets: dict[str, str] = {}
+        self.secret_users: list[str] = []
+        self.key_made: str | None = None
+        self.closed: list[str] = []
         self.broken: BaseException | None = None
 
     def _add(self, definition: object, source: str) -> Json:
@@ -199,10 +204,18 @@ class FakeFleet:
         return {"api_version": "v1", "applied": not dry_run, "changes": changes}
 
     def run_job(
-        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+        self,
+        name: str,
+        actor: str,
+        *,
+        request_id: str | None = None,
+        force: bool = False,
+        params: Mapping[str, object] | None = None,
     ) -> Json:
         self._find(name)
         self.calls.append(f"run {name} by {actor.partition(':')[0]}{' force' if force else ''}")
+        if params:
+            self.calls[-1] += " " + " ".join(f"{key}={value}" for key, value in params.items())
         return {"run": {**self.started, "state": "ready", "outcome": None}, "repeated": False}
 
     def list_runs(
@@ -321,6 +334,28 @@ class FakeFleet:
         del self.nodes[name]
         lost, again = self.first[:1], self.first[1:]
         return {"removed": name, "id": f"id-{name}", "lost": lost, "started_again": again}
+
+    def list_secrets(self) -> Json:
+        items = [self._secret(name) for name in sorted(self.secrets)]
+        return {"api_version": "v1", "items": items, "next": None}
+
+    def _secret(self, name: str) -> Json:
+        return {"name": name, "set_at": "2026-11-21T09:59:00Z", "set_by": "local:ann"}
+
+    def set_secret(self, name: str, value: str, actor: str) -> Json:
+        self.secrets[name] = value
+        return {**self._secret(name), "masked": len(value) > 3, "key_made": self.key_made}
+
+    def remove_secret(self, name: str, actor: str, *, force: bool = False) -> Json:
+        if name not in self.secrets:
+            raise NotFound(f"there is no secret '{name}'", code="no_such_secret")
+        if self.secret_users and not force:
+            raise Conflict(f"the secret '{name}' is used", code="secret_in_use")
+        del self.secrets[name]
+        return {"removed": name, "used_by": self.secret_users}
+
+    def reseal_secrets(self, actor: str) -> Json:
+        return {"api_version": "v1", "resealed": len(self.secrets), "closed": self.closed}
 
     def set_hold(self, actor: str, *, hold: bool) -> Json:
         self.hold = {"since": "2026-11-21T09:59:00Z", "by": "ann"} if hold else None

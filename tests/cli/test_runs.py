@@ -159,3 +159,22 @@ def test_completion_is_a_script_and_completes(cronherd: Shell, process: Process)
         }
     )
     assert done.stdout.decode().split() == ["plain,list"]
+
+
+def test_a_run_is_asked_for_with_parameters(cronherd: Shell, fleet: FakeFleet):
+    cronherd("job", "create", "backup", "-c", "true")
+    cronherd("job", "run", "backup", "--param", "to=a=b", "--param", "note=", "--param", "n=5")
+    assert fleet.calls[-1] == "run backup by local to=a=b note= n=5"
+    said = cronherd("job", "run", "backup", "--param", "to")
+    assert said.code == 2
+    assert "'to' is not of the form NAME=VALUE" in said.err
+    cronherd("job", "run", "backup")
+    assert fleet.calls[-1] == "run backup by local"
+
+
+def test_a_run_shows_what_it_was_given(cronherd: Shell, fleet: FakeFleet):
+    fleet.started["params"] = {"size": 5, "to": "a b", "dry": True}
+    said = cronherd("run", "show", "000000").out
+    assert 'params:    size=5 to="a b" dry=true' in said
+    fleet.started["params"] = {}
+    assert "params:" not in cronherd("run", "show", "000000").out

@@ -82,3 +82,62 @@ def test_the_draw_varies_the_wait(chance: float, seconds: int):
     job = job_of(retries={"max": 1, "backoff": "10s", "jitter": "20%"})
     wait_us = judge(job, 1, exit_of(exit_code=1), chance).wait_us
     assert wait_us == seconds * SECOND_US
+
+
+CODES: list[tuple[list[int], int, Outcome]] = [
+    ([0], 0, Outcome.SUCCEEDED),
+    ([0], 1, Outcome.FAILED),
+    ([0, 24], 24, Outcome.SUCCEEDED),
+    ([0, 24], 0, Outcome.SUCCEEDED),
+    ([0, 24], 1, Outcome.FAILED),
+    ([1], 0, Outcome.FAILED),
+    ([1], 1, Outcome.SUCCEEDED),
+]
+
+
+@pytest.mark.parametrize(("codes", "code", "outcome"), CODES)
+def test_the_job_says_which_exit_codes_mean_success(codes: list[int], code: int, outcome: Outcome):
+    job = job_of(success_codes=codes, retries={"max": 1, "backoff": "10s", "jitter": 0})
+    verdict = judge(job, 1, exit_of(exit_code=code), 0.5)
+    wait_us = 10 * SECOND_US if outcome is Outcome.FAILED else None
+    assert verdict == Verdict(outcome=outcome, wait_us=wait_us)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"exit_code": 0, "killed_by": "timeout"},
+        {"exit_code": 0, "killed_by": "cancel"},
+        {"exit_code": 0, "error": "not_found"},
+        {"exit_code": None, "signal": 9},
+    ],
+)
+def test_a_good_code_does_not_excuse_what_ended_otherwise(seen: dict[str, object]):
+    verdict = judge(job_of(success_codes=[0, 9]), 1, exit_of(**seen), 0.5)
+    assert verdict.outcome != Outcome.SUCCEEDED
+
+
+RETRIED: list[tuple[dict[str, object], bool]] = [
+    ({"exit_code": 75}, True),
+    ({"exit_code": 69}, True),
+    ({"exit_code": 1}, False),
+    ({"exit_code": None, "signal": 9}, False),
+    ({"exit_code": 75, "killed_by": "timeout"}, False),
+    ({"exit_code": 75, "error": "not_found"}, False),
+    ({"exit_code": 75, "killed_by": "cancel"}, False),
+]
+
+
+@pytest.mark.parametrize(("seen", "tried_again"), RETRIED)
+def test_a_job_that_names_exit_codes_tries_only_these_again(
+    seen: dict[str, object], *, tried_again: bool
+):
+    job = job_of(retry_on=[69, 75], retries={"max": 1, "backoff": "10s", "jitter": 0})
+    wait_us = 10 * SECOND_US if tried_again else None
+    assert judge(job, 1, exit_of(**seen), 0.5).wait_us == wait_us
+    assert judge(job, 2, exit_of(**seen), 0.5).wait_us is None
+
+
+def test_codes_to_try_again_change_nothing_about_a_loss_that_may_be_repeated():
+    job = job_of(retry_on=[75], delivery="at_least_once")
+    assert judge(job, 1, lost_exit(1, END_US, "gone"), 0.5).wait_us == 0

@@ -8,10 +8,10 @@ from cronherd.domain.ident import make_id
 from cronherd.domain.job import build_job
 from cronherd.domain.node import Node
 from cronherd.domain.run import Cause
+from cronherd.engine.accounts import Account
 from cronherd.engine.clock import FakeClock
 from cronherd.engine.finisher import Finisher
 from cronherd.engine.live import LiveRuns
-from cronherd.engine.order import Account
 from cronherd.engine.reaper import Reaper
 from cronherd.engine.worker import Worker
 from cronherd.store.base import Claim, JobWrite

@@ -10,11 +10,12 @@ import pytest
 from cronherd.domain.errors import StatementRefused, Unavailable
 from cronherd.domain.event import EventKind
 from cronherd.domain.run import Cause
+from cronherd.domain.telling import Advance
 from cronherd.store.base import Chunk, Claim, Ending, Recorded, Start
 from cronherd.supervisor.base import Output, SupervisorGone
 from tests.engine.stand_in import Rig, ended, started
 
-Told = Start | Chunk | Ending
+Told = Start | Chunk | Ending | Advance
 
 
 class Server:
@@ -29,15 +30,19 @@ class Server:
         monkeypatch.setattr(rig.store, "record", self.record)
 
     def record(
-        self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
+        self,
+        starts: Sequence[Start],
+        chunks: Sequence[Chunk],
+        endings: Sequence[Ending],
+        advances: Sequence[Advance] = (),
     ) -> Recorded:
-        told: list[Told] = [*starts, *chunks, *endings]
+        told: list[Told] = [*starts, *chunks, *endings, *advances]
         self.sizes.append(len(told))
         if len(told) > self.takes:
             raise Unavailable("the call took longer than its deadline")
         if any(map(self.refuses, told)):
             raise StatementRefused("nobody can store that")
-        answer = self._record(starts, chunks, endings)
+        answer = self._record(starts, chunks, endings, advances)
         self.stored += told
         return answer
 

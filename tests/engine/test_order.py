@@ -1,20 +1,36 @@
 """What a supervisor is told to start for a claim."""
 
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
 import pytest
 
 from cronherd.domain.errors import Invalid
 from cronherd.domain.job import build_job
+from cronherd.domain.param import Value
 from cronherd.domain.policy import CLAIM_TO_EXEC_US
 from cronherd.domain.run import Cause
-from cronherd.engine.order import Account, start_of
+from cronherd.domain.spec import STOP_SIGNALS
+from cronherd.engine.accounts import Account, own_account
+from cronherd.engine.order import start_of
 from cronherd.store.base import Claim
 from cronherd.supervisor.base import Start
 
-ME = Account(user="me", home="/home/me")
+ME = Account(user="me", home="/home/me", group="mine")
+ROOT = Account(user="root", home="/root", group="root", root=True)
 SLOT_US = 1_800_000_000_000_000
 
 
-def _order(spec: dict[str, object] | None = None, slot_us: int | None = SLOT_US) -> Start:
+def _order(
+    spec: Mapping[str, object] | None = None,
+    slot_us: int | None = SLOT_US,
+    account: Account = ME,
+    params: Mapping[str, Value] = MappingProxyType({}),
+) -> Start:
     job = build_job({"name": "job", "command": "true", **(spec or {})})
     claim = Claim(
         run_id="r" * 32,
@@ -26,8 +42,9 @@ def _order(spec: dict[str, object] | None = None, slot_us: int | None = SLOT_US)
         fence=7,
         cause=Cause.SCHEDULE,
         slot_us=slot_us,
+        params=params,
     )
-    return start_of(claim, "alpha", ME, 1_000)
+    return start_of(claim, "alpha", account, 1_000)
 
 
 def test_it_tells_the_command_who_it_is() -> None:
@@ -89,7 +106,130 @@ def test_what_may_be_taken_over_is_fenced_before() -> None:
     assert _order({"overlap": "allow"}).fence_us is None
 
 
-def test_another_user_is_refused_here() -> None:
-    with pytest.raises(Invalid, match="wants user 'root', this agent runs as 'me'"):
+def test_another_user_is_refused_where_the_agent_is_not_root() -> None:
+    with pytest.raises(Invalid) as caught:
         _order({"user": "root"})
-    assert _order({"user": "me"}).argv
+    assert caught.value.code == "not_executable"
+    assert caught.value.text == (
+        "the job wants user 'root', this agent runs as 'me' and cannot change it"
+    )
+    with pytest.raises(Invalid, match="wants group 'daemon', this agent runs as 'me'"):
+        _order({"group": "daemon"})
+    with pytest.raises(Invalid, match="wants group 'daemon'"):
+        _order({"user": "me", "group": "daemon"})
+
+
+def test_its_own_user_and_group_need_no_change() -> None:
+    for said in ({}, {"user": "me"}, {"group": "mine"}, {"user": "me", "group": "mine"}):
+        order = _order(said)
+        assert (order.user, order.group) == ("", "")
+
+
+def test_root_becomes_another_user_with_that_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = pwd.getpwnam("nobody")
+    order = _order({"user": "nobody", "cwd": "~"}, account=ROOT)
+    home = nobody.pw_dir if os.access(nobody.pw_dir, os.X_OK) else "/"
+    assert (order.user, order.group, order.cwd) == ("nobody", "", home)
+    names = ("HOME", "USER", "LOGNAME", "SHELL")
+    assert [order.env[name] for name in names] == [home, "nobody", "nobody", "/bin/sh"]
+    monkeypatch.setattr("cronherd.engine.accounts._home", lambda _: "/srv/nobody")
+    order = _order({"user": "nobody", "output_file": "~/out"}, account=ROOT)
+    assert (order.env["HOME"], order.copy) == ("/srv/nobody", "/srv/nobody/out")
+
+
+def test_root_may_change_the_group_alone() -> None:
+    order = _order({"group": "daemon"}, account=ROOT)
+    assert (order.user, order.group, order.env["USER"]) == ("", "daemon", "root")
+    order = _order({"user": "nobody", "group": "root"}, account=ROOT)
+    assert (order.user, order.group) == ("nobody", "root")
+
+
+@pytest.mark.parametrize("what", ["user", "group"])
+def test_who_is_not_known_here_cannot_run_here(what: str) -> None:
+    with pytest.raises(Invalid, match=f"wants {what} 'no-such', and this host has none") as caught:
+        _order({what: "no-such"}, account=ROOT)
+    assert caught.value.code == "not_executable"
+
+
+def test_the_own_account_knows_whether_it_is_root() -> None:
+    mine = own_account()
+    assert mine.user == pwd.getpwuid(os.geteuid()).pw_name
+    assert mine.root is (os.geteuid() == 0)
+    assert os.access(mine.home, os.X_OK)
+
+
+def test_it_says_how_the_command_is_to_be_kept() -> None:
+    plain = _order()
+    assert (plain.stop_signal, plain.nice, plain.limits) == (signal.SIGTERM, 0, {})
+    assert (plain.copy, plain.copy_bytes) == ("", 0)
+    order = _order(
+        {
+            "stop_signal": "INT",
+            "nice": 5,
+            "limits": {"memory": 512_000_000, "processes": 9, "open_files": 64, "cpu": "90s"},
+            "output_file": "/var/log/out",
+        }
+    )
+    assert (order.stop_signal, order.nice) == (signal.SIGINT, 5)
+    assert order.limits == {"memory": 512_000_000, "processes": 9, "open_files": 64, "cpu": 90}
+    assert (order.copy, order.copy_bytes) == ("/var/log/out", 100_000_000)
+    order = _order({"output_file": "~/out", "output_file_size": 0})
+    assert (order.copy, order.copy_bytes) == ("/home/me/out", 0)
+
+
+@pytest.mark.parametrize("word", STOP_SIGNALS)
+def test_each_signal_has_the_number_of_this_system(word: str) -> None:
+    assert _order({"stop_signal": word}).stop_signal == signal.Signals[f"SIG{word}"]
+
+
+def test_env_wins_over_env_file_and_both_over_what_is_there_anyway(tmp_path: Path) -> None:
+    path = tmp_path / "a.env"
+    path.write_text("PATH=/opt\nA=file\nB=file\nCRONHERD_RUN_ID=x\nPARAM_N=file\n")
+    said = {"env_file": str(path), "env": {"B": "job"}, "params": {"n": {"default": "param"}}}
+    env = _order(said).env
+    assert [env[name] for name in ("PATH", "A", "B")] == ["/opt", "file", "job"]
+    assert (env["CRONHERD_RUN_ID"], env["PARAM_N"]) == ("r" * 32, "param")
+
+
+def test_a_run_whose_env_file_is_missing_is_not_started() -> None:
+    with pytest.raises(Invalid, match="does not exist on this host") as caught:
+        _order({"env_file": "/no/such.env"})
+    assert caught.value.code == "bad_env_file"
+
+
+# ---------------------------------------------------------------- parameters
+
+PARAMS: dict[str, object] = {
+    "copies": {"type": "integer", "default": 3},
+    "dry-run": {"type": "boolean", "default": False, "as": "argument"},
+    "to": {"type": "string", "as": "argument"},
+    "note": {"type": "string"},
+}
+
+
+def test_defaults_are_given_and_what_has_none_is_left_out() -> None:
+    order = _order({"command": ["send", "-v"], "params": PARAMS})
+    assert order.argv == ("send", "-v", "--dry-run=false")
+    assert {name for name in order.env if name.startswith("PARAM_")} == {"PARAM_COPIES"}
+    assert order.env["PARAM_COPIES"] == "3"
+
+
+def test_what_was_asked_for_goes_into_arguments_and_variables() -> None:
+    given: dict[str, Value] = {"copies": 5, "dry-run": True, "to": "a b; rm", "note": "$HOME"}
+    order = _order({"command": ["send"], "params": PARAMS}, params=given)
+    assert order.argv == ("send", "--dry-run=true", "--to=a b; rm")
+    assert (order.env["PARAM_COPIES"], order.env["PARAM_NOTE"]) == ("5", "$HOME")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"gone": 1}, "params.gone: is not a parameter of the job"),
+        ({"copies": "many"}, 'params.copies: must be a whole number, not "many"'),
+    ],
+)
+def test_what_no_longer_fits_the_job_is_not_started(given: dict[str, Value], sentence: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        _order({"params": {"copies": {"type": "integer"}}}, params=given)
+    assert str(caught.value).startswith(sentence)
+    assert caught.value.code in {"unknown_param", "bad_param"}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cronherd.domain.node import Node
 from cronherd.domain.silence import Watch
+from cronherd.engine.accounts import Account
 from cronherd.engine.agent import Life, Parts
-from cronherd.engine.order import Account
 from cronherd.supervisor.base import SupervisorGone
 from tests.sim.clock import HostClock
 from tests.sim.evidence import Deed, Evidence

@@ -5,17 +5,20 @@ Where the real store has a lock and a condition, this has the condition. It shar
 one only what both take from the domain: `admit`, `Gate`, `missed_between`, `place_matches`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import to_stored
 from cronherd.domain.job import UNLIMITED, Job, place_matches
 from cronherd.domain.node import Node
+from cronherd.domain.param import Value
 from cronherd.domain.planner import Admission, Gate, Refusal, admit, gate_key
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Outcome, RunState
+from cronherd.domain.telling import Advance
 from cronherd.store.base import (
     Chunk,
     Claim,
@@ -98,11 +101,15 @@ class Model(Controls):
         return [self.claim_of(row) for row in rows]
 
     def record(
-        self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
+        self,
+        starts: Sequence[Start],
+        chunks: Sequence[Chunk],
+        endings: Sequence[Ending],
+        advances: Sequence[Advance] = (),
     ) -> Recorded:
         answer = Recorded()
         told: dict[str, set[str]] = {}
-        reports: list[Start | Chunk | Ending] = [*starts, *chunks, *endings]
+        reports: list[Start | Chunk | Ending | Advance] = [*starts, *chunks, *endings, *advances]
         for report in reports:
             told.setdefault(report.run_id, set()).add(report.token)
         for run_id in sorted(told, key=to_stored):
@@ -282,7 +289,14 @@ class Model(Controls):
     # ------------------------------------------------------------------ requests
 
     def request_run(
-        self, job_id: str, run_id: str, dedup: str, cause: Cause, *, force: bool
+        self,
+        job_id: str,
+        run_id: str,
+        dedup: str,
+        cause: Cause,
+        *,
+        force: bool,
+        params: Mapping[str, Value] = MappingProxyType({}),
     ) -> Requested:
         line = self._line(job_id)
         if (job_id, dedup) in self.requests:

@@ -1,6 +1,7 @@
 """Output: bytes as they were written, in the order they were written, once."""
 
-from cronherd.store.base import Chunk, OutputPiece
+from cronherd.domain.run import OutputPiece
+from cronherd.store.base import Chunk
 from tests.store.stage import Stage, chunk
 
 

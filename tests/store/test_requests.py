@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from cronherd.domain.errors import Conflict, NotFound
+from cronherd.domain.param import Value
 from cronherd.domain.run import Cause
 from cronherd.store.base import Requested
 from cronherd.store.sqlstore import SqlStore
@@ -97,3 +98,62 @@ def test_a_request_moves_no_slot(stage: Stage):
 def test_a_request_for_no_job_is_refused(stage: Stage):
     with pytest.raises(NotFound):
         stage.request(stage.new_id())
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def ask(stage: Stage, job_id: str, **params: Value) -> Requested:
+    new_id, cause = stage.new_id(), Cause.MANUAL
+    return stage.store.request_run(job_id, new_id, "m:1", cause, force=True, params=params)
+
+
+def test_what_was_given_goes_with_the_run_to_its_claim_and_its_history(stage: Stage):
+    job_id = stage.job(params={"size": {"type": "integer"}, "dry": {"type": "boolean"}})
+    given: dict[str, Value] = {"size": 5, "dry": True, "to": "Zürich ✓", "share": 0.5}
+    asked = ask(stage, job_id, **given)
+    assert stage.store.find_run(asked.run_id).params == given
+    claim = stage.one_claim()
+    assert claim.params == given
+    assert [held.params for held in stage.store.held_by(stage.node.id)] == [given]
+    assert stage.store.claimed_by(stage.node.id, claim.token)[0].params == given
+    stage.start(claim)
+    stage.end(claim)
+    assert stage.store.find_run(asked.run_id).params == given
+    assert stage.runs(job_id)[0].params == given
+
+
+def test_a_run_without_any_has_none(stage: Stage):
+    job_id = stage.job(params={"size": {"type": "integer", "default": 3}})
+    stage.request(job_id)
+    stage.after(60)
+    assert [run.params for run in stage.runs(job_id)] == [{}]
+    assert stage.fetch("SELECT params FROM run") == [(None,)]
+    assert stage.one_claim().params == {}
+
+
+def test_the_next_try_has_the_same(stage: Stage):
+    job_id = stage.job(retries={"max": 1, "backoff": "1s"})
+    ask(stage, job_id, size=5)
+    stage.end(stage.one_claim(), exit_code=1)
+    stage.advance(5)
+    stage.settle()
+    assert stage.one_claim().params == {"size": 5}
+
+
+def test_a_request_that_is_repeated_with_others_answers_with_the_run_that_has_the_first(
+    stage: Stage,
+):
+    job_id = stage.job()
+    first = ask(stage, job_id, size=5)
+    assert ask(stage, job_id, size=6) == Requested(run_id=first.run_id, repeated=True)
+    assert stage.one_claim().params == {"size": 5}
+    assert len(stage.runs()) == 1
+
+
+def test_a_run_that_ends_before_it_starts_keeps_them_in_history(stage: Stage):
+    job_id = stage.job()
+    asked = ask(stage, job_id, size=5)
+    stage.store.cancel_run(asked.run_id)
+    run = stage.store.find_run(asked.run_id)
+    assert (run.outcome, run.params) == ("cancelled", {"size": 5})

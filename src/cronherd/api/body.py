@@ -116,20 +116,20 @@ def _check(document: object) -> None:
 def _inside(value: object) -> Iterable[object]:
     if isinstance(value, dict):
         for key in value:
-            _check_text(key)
+            _check_text(key, f"the text '{_short(key)}'")
         return value.values()
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        _check_text(value)
+        _check_text(value, "a text in the body")  # which is not repeated: it may be a secret
     elif isinstance(value, float) and not math.isfinite(value):
         raise Invalid("a number in the body is too large", code="bad_json")
     return ()
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: str, called: str) -> None:
     if _FORBIDDEN.search(text):
-        sentence = f"the text '{_short(text)}' contains a NUL or half a surrogate pair"
+        sentence = f"{called} contains a NUL or half a surrogate pair"
         raise Invalid(sentence, code="bad_text")
 
 
@@ -153,5 +153,5 @@ def member(document: dict[str, Any], key: str, kind: type[Kind], default: Kind) 
     value = document.get(key, default)
     if isinstance(value, kind):
         return value
-    words = {bool: "true or false", str: "text", list: "a list"}
+    words = {bool: "true or false", str: "text", list: "a list", dict: "a mapping"}
     raise Invalid(f"must be {words[kind]}", where=key)

@@ -25,6 +25,10 @@ _TAKES_REQUEST = {
                     "properties": {
                         "request_id": {"type": "string", "maxLength": 62},
                         "force": {"type": "boolean", "default": False},
+                        "params": {
+                            "type": "object",
+                            "additionalProperties": {"type": ["string", "number", "boolean"]},
+                        },
                     },
                     "additionalProperties": False,
                 }
@@ -172,10 +176,11 @@ def run_job(
     body: Mapping,
     idempotency_key: Annotated[str | None, Header(description="The same as request_id")] = None,
 ) -> Answer:
-    only(body, "request_id", "force")
+    only(body, "request_id", "force", "params")
     request_id = _request_id(body, idempotency_key)
     force = member(body, "force", bool, default=False)
-    made = fleet.run_job(name, actor, request_id=request_id, force=force)
+    params: dict[str, object] = member(body, "params", dict, {})
+    made = fleet.run_job(name, actor, request_id=request_id, force=force, params=params)
     return Answer(made, HTTPStatus.OK if made["repeated"] else HTTPStatus.CREATED)
 
 

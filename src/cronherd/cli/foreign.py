@@ -1,10 +1,11 @@
-"""Jobs of other users: taken, and said to be such that their runs do not start yet."""
+"""Jobs of other users: taken, and said what their runs need to start."""
 
 from collections.abc import Iterable, Mapping
 
 from cronherd.cli.output import talk
 from cronherd.cli.session import user_name
 
+ALLOW = "/etc/cronherd/run-as.allow"
 _SHOWN = 3  # names in a sentence
 
 
@@ -18,10 +19,16 @@ def warn_of_users(definitions: Iterable[Mapping[str, object]]) -> None:
             names.setdefault(str(user), []).append(f"'{definition['name']}'")
     for user, jobs in names.items():
         listed = ", ".join(jobs[:_SHOWN]) + _more(len(jobs) - _SHOWN)
-        talk(
-            f"cronherd: warning: {listed} with user: {user}: this version cannot change users, "
-            f"so under an agent of {own} the runs end as not started"
-        )
+        talk(f"cronherd: warning: {listed} with user: {user}: {_what_is_needed(own, user)}")
+
+
+def _what_is_needed(own: str, user: str) -> str:
+    if own == "root":
+        return f"each host that runs it needs a line '{user}' in {ALLOW}"
+    return (
+        "only an agent of root can become another user, "
+        f"so under an agent of {own} the runs end as not started"
+    )
 
 
 def _more(count: int) -> str:

@@ -1,13 +1,18 @@
 """`cronherd job run`: ask for a run now, and stand in for its command when told to wait."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from cronherd.cli.grammar import Command
-from cronherd.cli.output import put_document, say, talk
+from cronherd.cli.grammar import Command, pairs
+from cronherd.cli.output import Json, put_document, say, talk
 from cronherd.cli.playback import CRONHERD_FAILED, Playback, exit_code_of, follow
 from cronherd.cli.session import Session
 from cronherd.cli.times import span
 from cronherd.cli.words import result_of, short
+
+if TYPE_CHECKING:
+    from cronherd.client import Fleet
 
 _SENTENCES = {
     "timed_out": "reached its time limit",
@@ -19,6 +24,14 @@ _SENTENCES = {
 
 @click.command("run", cls=Command)
 @click.argument("name")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    callback=pairs,
+    metavar="NAME=VALUE",
+    help="A parameter of the job; may be repeated.",
+)
 @click.option("--wait", is_flag=True, help="Until it has ended; exit with the command's code.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Wait, and show its output.")
 @click.option("--force", is_flag=True, help="Even if it runs already, or may not.")
@@ -28,6 +41,7 @@ def run_command(
     session: Session,
     *,
     name: str,
+    params: dict[str, str],
     wait: bool,
     following: bool,
     force: bool,
@@ -40,28 +54,28 @@ def run_command(
     """
     waits = wait or following
     try:
-        return _run(session, name, request_id, force=force, wait=waits, following=following)
+        with session.fleet() as fleet:
+            answer = fleet.run_job(
+                name, session.actor, request_id=request_id, force=force, params=params
+            )
+            return _told(session, fleet, answer, wait=waits, following=following)
     except Exception as error:
         if waits:  # 1 and 2 would be taken for the command's own
             error.exit_code = CRONHERD_FAILED  # type: ignore[attr-defined]
         raise
 
 
-def _run(
-    session: Session, name: str, request_id: str | None, *, force: bool, wait: bool, following: bool
-) -> int:
-    with session.fleet() as fleet:
-        answer = fleet.run_job(name, session.actor, request_id=request_id, force=force)
-        run = answer["run"]
-        if not wait:
-            if not put_document(session, answer, lambda: [run["id"]]):
-                say(short(run["id"]))
-                talk(f"'{run['job']}' is asked to run: cronherd run logs -f {short(run['id'])}")
-            return 0
-        if session.settings.verbose:
-            talk(f"waiting for run {short(run['id'])}")
-        ended = follow(fleet, run["id"], Playback(session) if following else None)
-        document = fleet.show_run(ended["id"])
+def _told(session: Session, fleet: "Fleet", answer: Json, *, wait: bool, following: bool) -> int:
+    run = answer["run"]
+    if not wait:
+        if not put_document(session, answer, lambda: [run["id"]]):
+            say(short(run["id"]))
+            talk(f"'{run['job']}' is asked to run: cronherd run logs -f {short(run['id'])}")
+        return 0
+    if session.settings.verbose:
+        talk(f"waiting for run {short(run['id'])}")
+    ended = follow(fleet, run["id"], Playback(session) if following else None)
+    document = fleet.show_run(ended["id"])
     if following:
         shown = session.settings.output in {"json", "yaml", "name"}
     else:

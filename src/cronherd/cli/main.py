@@ -29,6 +29,7 @@ ROOMS = {
     "timers": ("timers", "When each job runs next, and ran last."),
     "next": ("timers", "The next times of a job or of an expression."),
     "node": ("node", "The hosts of the fleet: list, drain, resume, remove."),
+    "secret": ("secret", "Secrets of jobs: list, set, remove, reseal."),
     "maintenance": ("maintenance", "Hold the whole fleet, and let it go on: on, off."),
     "apply": ("apply", "Make the fleet's jobs what files say."),
     "diff": ("apply", "What apply would change."),

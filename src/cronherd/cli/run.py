@@ -1,5 +1,6 @@
 """`cronherd run` and `cronherd logs`: what ran, how it ended, and what it said."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,11 @@ from cronherd.domain.errors import NotFound
 
 if TYPE_CHECKING:
     from cronherd.client import Fleet
+
+
+# What people see of a result, in characters, and of a traceback.
+_SHOWN = 1_000
+_LINES = 40
 
 
 @click.group("run", cls=Group, aliases={"ls": "list", "view": "show", "output": "logs"})
@@ -71,6 +77,7 @@ def show_command(session: Session, *, run_id: str) -> None:
         "job": document["job"],
         "result": result_of(document),
         "cause": document["cause"],
+        "params": _params(document),
         "scheduled": times.at(document["scheduled_at"]),
         "started": times.at(document["started_at"]),
         "ended": times.at(document["ended_at"]),
@@ -79,14 +86,25 @@ def show_command(session: Session, *, run_id: str) -> None:
         "error": document["error"],
         "silent": _silence(document, times),
         "waits for": document["waits_for"],
+        "doing": (document.get("progress") or {}).get("text", ""),
+        "returned": _returned(document),
     }
     for key, value in facts.items():
         if value:
             say(f"{key + ':':<10} {printable(value)}")
+    for note in document.get("notes", ()):
+        say(f"{'note:':<10} {printable(note)}")
     if document["attempts"]:
         say("")
         put_table(session, _attempt_table(document["attempts"], times))
+    _show_traceback(document)
     talk(f"its output: cronherd run logs {short(document['id'])}")
+
+
+def _params(run: Json) -> str:
+    """What whoever asked for it gave."""
+    values = run.get("params") or {}
+    return " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
 
 
 def _silence(run: Json, times: Times) -> str:
@@ -96,6 +114,26 @@ def _silence(run: Json, times: Times) -> str:
     since = run["silent_since"]
     told = f" since {times.at(since)}" if since else ""
     return f"its node is silent{told}, so how it goes is not known"
+
+
+def _returned(run: Json) -> str:
+    """What the function of a task returned, as JSON."""
+    result = run.get("result")
+    if result is None:
+        return ""
+    text = json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… (all of it with -o json)"
+
+
+def _show_traceback(run: Json) -> None:
+    lines = ((run.get("exception") or {}).get("traceback", "")).splitlines()
+    if not lines:
+        return
+    say("")
+    if len(lines) > _LINES:
+        say(f"… {len(lines) - _LINES} lines (all of them with -o json)")
+    for line in lines[-_LINES:]:
+        say(printable(line.expandtabs()))
 
 
 def _attempt_table(attempts: list[Json], times: Times) -> Table:

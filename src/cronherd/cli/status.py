@@ -35,9 +35,10 @@ def status_command(session: Session, *, job: str | None) -> None:
         document = fleet.status()
         if put_document(session, document, lambda: [n["name"] for n in document["nodes"]]):
             return
+        running = fleet.list_runs(None, "running", limit=_FEW)["items"]
         failures = _failures(fleet)
         timers = fleet.timers(_FEW)["items"]
-    _show(session, document, failures, timers, times_of(session, document["now"]))
+    _show(session, document, (running, failures), timers, times_of(session, document["now"]))
 
 
 def _failures(fleet: "Fleet") -> list[Json]:
@@ -51,7 +52,11 @@ def _failures(fleet: "Fleet") -> list[Json]:
 
 
 def _show(
-    session: Session, document: Json, failures: list[Json], timers: list[Json], times: Times
+    session: Session,
+    document: Json,
+    runs: tuple[list[Json], list[Json]],
+    timers: list[Json],
+    times: Times,
 ) -> None:
     nodes = document["nodes"]
     facts = [f"cronherd {document['version']}", times.at(document["now"])]
@@ -70,9 +75,10 @@ def _show(
     if nodes:
         _section("Nodes")
         put_table(session, node_table(nodes, times))
-    if failures:
-        _section("Last failures")
-        put_table(session, run_table(failures, times))
+    for title, found in zip(("Running", "Last failures"), runs, strict=True):
+        if found:
+            _section(title)
+            put_table(session, run_table(found, times))
     if document["missed"]:
         _section("Missed")
         put_table(session, missed_table(document["missed"], times))

@@ -39,12 +39,29 @@ def result_of(run: Json | None) -> str:
         return NOTHING
     outcome = run.get("outcome")
     if outcome is None:
-        return str(run["state"])
+        done = progress_of(run)
+        return f"{run['state']} ({done})" if done else str(run["state"])
     if outcome != "failed":
         return str(outcome).replace("_", " ")
     if run.get("signal"):
         return f"failed ({signal_name(run['signal'])})"
     return f"failed (exit {run['exit_code']})" if run.get("exit_code") is not None else "failed"
+
+
+_LONG = 6  # digits that still say more than a share
+
+
+def progress_of(run: Json) -> str:
+    """How far a task is: `37/100`, `37%` where the numbers are long or no whole ones, or `37`."""
+    progress = run.get("progress")
+    if not progress:
+        return ""
+    done, total = progress["done"], progress["total"]
+    if not total:
+        return f"{done:g}" if isinstance(done, float) else str(done)
+    if isinstance(done, int) and isinstance(total, int) and len(str(total)) <= _LONG:
+        return f"{done}/{total}"
+    return f"{done * 100 // total:.0f}%"
 
 
 def signal_name(number: int) -> str:
@@ -74,7 +91,7 @@ def command_text(command: str | Sequence[str]) -> str:
     return command if isinstance(command, str) else shlex.join(command)
 
 
-_FIRST = ("name", "description", "command", "schedule", "timezone", "enabled")
+_FIRST = ("name", "description", "command", "task", "args", "schedule", "timezone", "enabled")
 
 
 def in_order(definition: Json) -> Json:

@@ -105,10 +105,18 @@ class Client:
     # Runs
 
     def run_job(
-        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+        self,
+        name: str,
+        actor: str,
+        *,
+        request_id: str | None = None,
+        force: bool = False,
+        params: Mapping[str, object] | None = None,
     ) -> Json:
         del actor
-        body = {"request_id": request_id, "force": force}
+        body: Json = {"request_id": request_id, "force": force}
+        if params:  # a node of an earlier version does not know them
+            body["params"] = dict(params)
         return self._ask("POST", path_of("jobs", name, "runs"), body=[body])
 
     def list_runs(
@@ -189,6 +197,22 @@ class Client:
         del actor
         query = {"confirm_dead": "true"} if confirm_dead else {}
         return self._ask("DELETE", path_of("nodes", name), query)
+
+    def list_secrets(self) -> Json:
+        return self._ask("GET", "/secrets")
+
+    def set_secret(self, name: str, value: str, actor: str) -> Json:
+        del actor
+        return self._ask("PUT", path_of("secrets", name), body=[{"value": value}])
+
+    def remove_secret(self, name: str, actor: str, *, force: bool = False) -> Json:
+        del actor
+        query = {"force": "true"} if force else {}
+        return self._ask("DELETE", path_of("secrets", name), query)
+
+    def reseal_secrets(self, actor: str) -> Json:
+        del actor
+        return self._ask("POST", "/secrets/reseal")
 
     def set_hold(self, actor: str, *, hold: bool) -> Json:
         del actor

@@ -19,7 +19,9 @@ from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.domain.instant import zone_names
 from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
 
-CREDENTIAL = "database-password"
+# Names of files in $CREDENTIALS_DIRECTORY.
+PASSWORD_CREDENTIAL = "database-password"  # noqa: S105 - a name
+SECRET_KEY_CREDENTIAL = "cronherd-secret-key"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Config:
     timezone: str
     database: str | None = None
     database_password_file: Path | None = None
+    secret_key_file: Path | None = None
     drain_timeout_us: int = DRAIN_TIMEOUT_US
     ledger_age_us: int = LEDGER_AGE_US
     log_level: str = "info"
@@ -60,6 +63,7 @@ class Config:
         values: dict[str, object] = {
             "database": mask(self.database) if self.database else None,
             "database_password_file": str(self.database_password_file or "") or None,
+            "secret_key_file": str(self.secret_key_file or "") or None,
             "timezone": self.timezone,
             "node.name": self.node.name,
             "node.labels": dict(self.node.labels),
@@ -130,7 +134,8 @@ def _config(
     node = settings.node or {}
     return Config(
         database=settings.database,
-        database_password_file=_password_file(settings, environ),
+        database_password_file=_file(settings.database_password_file, PASSWORD_CREDENTIAL, environ),
+        secret_key_file=_file(settings.secret_key_file, SECRET_KEY_CREDENTIAL, environ),
         node=Node(
             name=node.get("name") or _host_name(),
             labels=node.get("labels") or {},
@@ -147,12 +152,12 @@ def _config(
     )
 
 
-def _password_file(settings: Settings, environ: Mapping[str, str]) -> Path | None:
+def _file(named: str | None, credential: str, environ: Mapping[str, str]) -> Path | None:
     """The file that was named, else what systemd hands over as a credential."""
-    if settings.database_password_file:
-        return Path(settings.database_password_file)
+    if named:
+        return Path(named)
     folder = environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(folder) / CREDENTIAL
+    path = Path(folder) / credential
     return path if folder.startswith("/") and path.exists() else None
 
 

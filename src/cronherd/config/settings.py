@@ -147,6 +147,12 @@ class Settings(Shape):
         description="A file whose first line is the password of the database's user; "
         "$CREDENTIALS_DIRECTORY/database-password when absent and there.",
     )
+    secret_key_file: Annotated[str | None, Kind(_read_path, {"type": "string"})] = Field(
+        default=None,
+        description="The key of the secrets, the same on every node: a file of mode 0600, one key "
+        "a line, the newest first. $CREDENTIALS_DIRECTORY/cronherd-secret-key when absent and "
+        "there, else secret.key in the state directory.",
+    )
     timezone: Annotated[str | None, ZONE] = Field(
         default=None,
         description="The zone of jobs that name none, fixed when the fleet is made; the host's "
@@ -197,9 +203,9 @@ def list_settings() -> tuple[SettingRow, ...]:
 def config_schema() -> dict[str, Any]:
     """The JSON Schema of a configuration file, with that of its jobs."""
     job = {key: part for key, part in job_schema().items() if key != "$schema"}
-    unnamed = job | {"required": ["command"]}
+    unnamed = {key: part for key, part in job.items() if key != "required"}
     schema = clean_schema(Settings.model_json_schema())
-    own = {"name", "command", "schedule"}
+    own = {"name", "command", "task", "args", "schedule"}
     block = {key: part for key, part in job["properties"].items() if key not in own}
     schema["properties"]["jobs"] |= {"items": job, "additionalProperties": unnamed}
     schema["properties"]["defaults"] |= {"properties": block, "additionalProperties": False}

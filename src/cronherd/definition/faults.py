@@ -29,8 +29,6 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"[^\s,=\x00-\x1f\x7f](?:[^,=\x00-\x1f\x7f]{0,118}[^\s,=\x00-\x1f\x7f])?")
 _MAX_LABELS = 50
 _PLACE = re.compile(r"([^:]+):(\d{1,9}):(\d{1,9})(?=:|$)")  # as Document.place writes it
-_SIZE = re.compile(r"(\d{1,12})\s*(b|kb|mb|kib|mib)?", re.ASCII)
-_BYTES = {"b": 1, "kb": 1_000, "mb": 1_000_000, "kib": 1_024, "mib": 1_048_576}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,19 +312,6 @@ def read_number(value: object, least: float, most: float) -> float:
     ):
         return float(value)
     raise Invalid(f"must be a number from {least:g} to {most:g}, not {spell(value)}")
-
-
-def read_size(value: object, most: int) -> int:
-    """A number of bytes: `65536`, `64KiB`, `1MB`."""
-    if isinstance(value, str):
-        found = _SIZE.fullmatch(value.strip().lower())
-        if not found:
-            raise Invalid(f"{spell(value)} is not a size", hint="write 65536, 64KiB or 1MiB")
-        value = int(found[1]) * _BYTES[found[2] or "b"]
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
-        return value
-    limit = f"{most >> 20}MiB" if most >= 1 << 20 else str(most)
-    raise Invalid(f"must be a size from 0 to {limit}", hint="write 65536, 64KiB or 1MiB")
 
 
 def whole(least: int, most: int) -> Kind:

@@ -41,8 +41,9 @@ MAX_JOBS = 100_000
 Place = Callable[[Path], str]
 
 _FIELDS = JobDefinition.model_fields
+_PLACES = {name: place for place, name in enumerate(_FIELDS)}
 # What makes a job this job: a default for it would be a slip.
-_OWN = ("name", "command", "schedule")
+_OWN = ("name", "command", "task", "args", "schedule")
 _ALWAYS = {"name", "command", "timezone", "enabled"}
 # A placeholder for what the block of defaults may not say, so that one model serves both.
 _STAND_IN = {"name": "defaults", "command": "true"}
@@ -82,7 +83,7 @@ def read_job(
 
 
 def read_defaults(raw: object) -> dict[str, object]:
-    """The canonical block of defaults. Raises Faulty; name, command and schedule are no default."""
+    """The canonical block of defaults. Raises Faulty; what makes a job is no default."""
     if raw is None:
         return {}
     if not isinstance(raw, Mapping):
@@ -185,6 +186,7 @@ def job_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A cronherd job",
         **clean_schema(JobDefinition.model_json_schema()),
+        "oneOf": [{"required": ["command"]}, {"required": ["task"]}],
     }
 
 
@@ -195,11 +197,43 @@ def _read_job(
         raise Faulty([Fault(text=f"must be a mapping of settings, not {spell(raw)}")])
     merged = _merge(defaults, raw) if defaults else raw
     context = {"timezone": timezone, "now_us": now_us}
-    shape = check(JobDefinition, _without_nothing(merged), context)
+    shape = _check(_without_nothing(merged), context)
     try:
         return build_job(_canonical({"timezone": timezone} | given(shape)), now_us=now_us)
     except Invalid as error:
         raise Faulty(faults_of(error)) from None
+
+
+def _check(raw: Mapping[Any, object], context: object) -> JobDefinition:
+    """Raises Faulty with all that is wrong, in the order of the model."""
+    faults = _work_faults(raw)
+    try:
+        shape = check(JobDefinition, raw, context)
+    except Faulty as error:
+        raise Faulty(sorted(faults + error.faults, key=_by_setting)) from None
+    if faults:
+        raise Faulty(faults)
+    return shape
+
+
+def _work_faults(raw: Mapping[Any, object]) -> list[Fault]:
+    """What is wrong unless exactly one thing runs: a command, or a task with its arguments."""
+    if "task" in raw:
+        text, hint = "is instead of a command, and there is one", "leave one of them out"
+        return [Fault(text=text, hint=hint, path=("task",))] if "command" in raw else []
+    faults: list[Fault] = []
+    if "command" not in raw:
+        faults.append(Fault(text="is missing", code="missing", path=("command",)))
+    if "args" in raw:
+        hint = "write the command as a list with its arguments"
+        faults.append(Fault(text="belongs to a task", hint=hint, path=("args",)))
+    return faults
+
+
+def _by_setting(fault: Fault) -> int:
+    """In the order of the model; what it does not know comes behind."""
+    first = fault.path[0] if fault.path else ""
+    return _PLACES.get(str(first), len(_PLACES))
 
 
 def _canonical(spec: Mapping[str, object]) -> dict[str, object]:

@@ -4,37 +4,55 @@
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic.json_schema import WithJsonSchema
 
+from cronherd.definition.command import (
+    COMMAND_BYTES,
+    LONG,
+    MAX_FILE,
+    LimitsDefinition,
+    SecretDefinition,
+    read_args,
+    read_codes,
+    read_command,
+    read_cwd,
+    read_env,
+    read_env_file,
+    read_group,
+    read_items,
+    read_path,
+    read_secrets,
+    read_shell,
+    read_signal,
+    read_task,
+    read_user,
+)
 from cronherd.definition.faults import (
     LABELS,
     SWITCH,
     ZONE,
-    Fault,
     Faulty,
     Kind,
     Shape,
     choice,
     duration,
-    faults_of,
     nested,
     number,
     read_duration,
-    read_each,
     read_number,
-    read_size,
     read_text,
     read_whole,
-    read_word,
     refusal,
     spell,
     text,
     whole,
 )
+from cronherd.definition.params import PARAMS_SCHEMA, read_params
+from cronherd.definition.sizes import size
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.job import NAME_LENGTH, name_key
@@ -42,6 +60,7 @@ from cronherd.domain.policy import (
     GRACE_US,
     LEASE_US,
     ON_TIME_US,
+    OUTPUT_FILE_SIZE,
     OUTPUT_HEAD,
     OUTPUT_TAIL,
     QUEUE_MAX,
@@ -55,19 +74,14 @@ from cronherd.domain.policy import (
     Retry,
 )
 from cronherd.domain.schedule import canonical_schedule, parse_schedule
+from cronherd.domain.spec import STOP_SIGNALS
 from cronherd.domain.window import parse_window
 
-COMMAND_BYTES = 100_000  # Linux takes 128 KiB for one argument
 DESCRIPTION_BYTES = 10_000
-MAX_ARGUMENTS = 1_000
-MAX_ENV = 1_000
 MAX_TAGS = 50
 MAX_OUTPUT = 16 * 1024 * 1024  # it lives in your database
 LEAST_TAKEOVER_US = LEASE_US + TAKEOVER_SLACK_US  # and the job's own grace, see build_job
 
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?")
-_LONG = 5_000
 _PLAIN_RETRY = Retry()
 _PLAIN_RETENTION = Retention()
 _PLAIN_CATCHUP = Catchup()
@@ -78,39 +92,9 @@ def _percent(share: float) -> str:
 
 
 def _read_name(value: object) -> str:
-    name = read_text(value, most=_LONG)
+    name = read_text(value, most=LONG)
     name_key(name)
     return name
-
-
-def _read_command(value: object) -> str | list[str]:
-    if isinstance(value, str):
-        return read_text(value, most=COMMAND_BYTES)
-    if not isinstance(value, list | tuple):
-        what = spell(value)
-        hint = "write a text for the shell, or a list of a program and its arguments"
-        raise Invalid(f"must be a command, not {what}", hint=hint)
-    if not value or len(value) > MAX_ARGUMENTS:
-        raise Invalid(f"must have 1 to {MAX_ARGUMENTS} parts")
-    parts = _read_items(value, lambda part: read_text(part, most=COMMAND_BYTES, empty=True))
-    if not parts[0].strip():
-        raise Invalid("the program's name is empty")
-    if sum(len(part.encode()) for part in parts) > COMMAND_BYTES:
-        raise Invalid(f"is longer than {COMMAND_BYTES:,} bytes", code="too_long")
-    return parts
-
-
-def _read_items(value: Sequence[object], read: Callable[[object], str]) -> list[str]:
-    items: list[str] = []
-    faults: list[Fault] = []
-    for index, part in enumerate(value):
-        try:
-            items.append(read(part))
-        except Invalid as error:
-            faults += [fault.under(index) for fault in faults_of(error)]
-    if faults:
-        raise Faulty(faults)
-    return items
 
 
 def _read_window(value: object) -> str:
@@ -178,43 +162,6 @@ def _read_retries(value: object) -> object:
     return _RETRIES.read(value) if isinstance(value, Mapping) else read_whole(value, 0, 100)
 
 
-def _read_pair(key: object, value: object) -> tuple[str, str]:
-    if not isinstance(key, str) or not _ENV_NAME.fullmatch(key):
-        raise Invalid("is not a variable's name", code="bad_env", hint="letters, digits and _")
-    if key.upper().startswith("CRONHERD_"):
-        raise Invalid("names that begin with CRONHERD_ are set by cronherd", code="bad_env")
-    return key, read_word(value, most=COMMAND_BYTES)
-
-
-def _read_env(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise Invalid(f"must be a mapping of variables, not {spell(value)}", hint="{NAME: value}")
-    if len(value) > MAX_ENV:
-        raise Invalid(f"has more than {MAX_ENV} variables", code="too_many")
-    return read_each(value, _read_pair)
-
-
-def _read_shell(value: object) -> str:
-    path = read_text(value, most=_LONG, lines=False)
-    if not path.startswith("/"):
-        raise Invalid(f"{spell(path)} is not an absolute path", hint="write /bin/bash")
-    return path
-
-
-def _read_cwd(value: object) -> str:
-    path = read_text(value, most=_LONG, lines=False)
-    if path.startswith(("/", "~/")) or path == "~":
-        return path
-    raise Invalid(f"{spell(path)} is not an absolute path", hint="write /srv/shop, ~ or ~/shop")
-
-
-def _read_user(value: object) -> str:
-    name = read_text(value, most=_LONG)
-    if _USER.fullmatch(name):
-        return name
-    raise Invalid(f"{spell(name)} is not the name of a user")
-
-
 def _read_tag(value: object) -> str:
     tag = read_text(value, most=200, lines=False)
     if tag != tag.strip() or "," in tag or not tag.isprintable():
@@ -227,7 +174,7 @@ def _read_tags(value: object) -> list[str]:
         raise Invalid(f"must be a list of tags, not {spell(value)}", hint="write [backup, nightly]")
     if len(value) > MAX_TAGS:
         raise Invalid(f"has more than {MAX_TAGS} tags", code="too_many")
-    return list(dict.fromkeys(_read_items(value, _read_tag)))
+    return list(dict.fromkeys(read_items(value, _read_tag)))
 
 
 def _read_schedule(value: object, timezone: str, window: str | None, now_us: int) -> object:
@@ -240,11 +187,11 @@ def _read_schedule(value: object, timezone: str, window: str | None, now_us: int
 def _check_schedule_shape(value: object, *, inner: bool = False) -> None:
     """Bound what the grammar sees: texts, numbers, one level of lists and mappings."""
     if isinstance(value, str):
-        read_text(value, most=_LONG)
+        read_text(value, most=LONG)
     elif isinstance(value, Mapping):
         for part in value.values():
             if isinstance(part, str):
-                read_text(part, most=_LONG)
+                read_text(part, most=LONG)
             elif isinstance(part, bool) or not isinstance(part, int | float):
                 raise Invalid(f"must be text, not {spell(part)}", code="bad_schedule")
             else:
@@ -257,13 +204,20 @@ def _check_schedule_shape(value: object, *, inner: bool = False) -> None:
         raise Invalid(f"must be a schedule, not {spell(value)}", code="bad_schedule", hint=hint)
 
 
-_SIZES = Kind(lambda value: read_size(value, MAX_OUTPUT), {"type": ["integer", "string"]})
+_SIZES = size(MAX_OUTPUT)
 _MAPPING = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 _STRINGS = {"type": "array", "items": {"type": "string"}}
 _COMMAND_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, _STRINGS | {"minItems": 1}]}
 _RULE = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
 _RULES = {"anyOf": [*_RULE["anyOf"], {"type": "array", "items": _RULE, "minItems": 1}]}
 _RETRIES_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 100}, _RETRIES.schema]}
+_CODES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
+_ONE_OR_MORE = {"anyOf": [{"type": "string"}, _STRINGS]}
+_SECRETS = {
+    "type": "array",
+    "items": {"anyOf": [{"type": "string"}, nested(SecretDefinition).schema]},
+}
+_FILE_SIZE = size(MAX_FILE)
 _TIMEOUT = duration(least_us=1, why="leave it out for no limit")
 
 
@@ -276,8 +230,18 @@ class JobDefinition(Shape):
     description: Annotated[str | None, text(DESCRIPTION_BYTES, empty=True)] = Field(
         default=None, description="What the job is for, in words for people."
     )
-    command: Annotated[str | list[str], Kind(_read_command, _COMMAND_SCHEMA)] = Field(
-        description="What runs: a text goes to the shell, a list is executed as it is."
+    command: Annotated[str | list[str] | None, Kind(read_command, _COMMAND_SCHEMA)] = Field(
+        default=None,
+        description="What runs: a text goes to the shell, a list is executed as it is.",
+    )
+    task: Annotated[str | None, Kind(read_task, {"type": "string"})] = Field(
+        default=None, description="What runs instead of a command: package.module:function."
+    )
+    args: Annotated[Any, Kind(read_args, {"type": ["array", "object"]})] = Field(
+        default=None, description="What the task is called with: a list, or a mapping by name."
+    )
+    params: Annotated[dict[str, object] | None, Kind(read_params, PARAMS_SCHEMA)] = Field(
+        default=None, description="What whoever asks for a run may set, by name."
     )
     timezone: Annotated[str | None, ZONE] = Field(
         default=None, description="The time zone of the schedule; else the fleet's is written in."
@@ -327,10 +291,26 @@ class JobDefinition(Shape):
     )
     grace: Annotated[str, duration()] = Field(
         default=format_duration(GRACE_US),
-        description="How long a run that is stopped has between TERM and KILL.",
+        description="How long a run that is stopped has between its stop signal and KILL.",
+    )
+    stop_signal: Annotated[str, Kind(read_signal, {"enum": list(STOP_SIGNALS)})] = Field(
+        default="TERM", description="The signal that asks a run to end."
+    )
+    success_codes: Annotated[list[int], Kind(lambda value: read_codes(value, 0), _CODES)] = Field(
+        default=[0], description="The exit codes that mean success."
     )
     retries: Annotated[Any, Kind(_read_retries, _RETRIES_SCHEMA)] = Field(
         default=0, description="How often a failed run is tried again, and after which waits."
+    )
+    retry_on: Annotated[list[int] | None, Kind(lambda value: read_codes(value, 1), _CODES)] = Field(
+        default=None,
+        description="The exit codes that are tried again, and nothing else; "
+        "without it every failure is.",
+    )
+    pause_after_failures: Annotated[int, whole(0, 10_000)] = Field(
+        default=0,
+        description="After so many failed runs in a row the job is paused until somebody "
+        "resumes it; 0: never.",
     )
     delivery: Annotated[str, choice(*Delivery)] = Field(
         default=Delivery.AT_MOST_ONCE.value,
@@ -346,20 +326,37 @@ class JobDefinition(Shape):
     priority: Annotated[int, whole(-100, 100)] = Field(
         default=0, description="Which run a busy node takes first: the smaller number."
     )
-    env: Annotated[dict[str, str] | None, Kind(_read_env, _MAPPING)] = Field(
+    env: Annotated[dict[str, str] | None, Kind(read_env, _MAPPING)] = Field(
         default=None, description="Environment variables of the command."
     )
-    shell: Annotated[str, Kind(_read_shell, {"type": "string", "pattern": "^/"})] = Field(
+    env_file: Annotated[Any, Kind(read_env_file, _ONE_OR_MORE)] = Field(
+        default=None,
+        description="A file of KEY=value lines, or a list of them, read by the executing host at "
+        "each start; -/path may be missing. What env says wins.",
+    )
+    secrets: Annotated[list[Any] | None, Kind(read_secrets, _SECRETS)] = Field(
+        default=None, description="Secrets of the fleet that the command gets."
+    )
+    shell: Annotated[str, Kind(read_shell, {"type": "string", "pattern": "^/"})] = Field(
         default="/bin/sh", description="The shell that a command given as text goes to."
     )
-    cwd: Annotated[str | None, Kind(_read_cwd, {"type": "string", "pattern": "^[/~]"})] = Field(
+    cwd: Annotated[str | None, Kind(read_cwd, {"type": "string", "pattern": "^[/~]"})] = Field(
         default=None, description="The directory the command starts in; ~ is the user's home."
     )
     stdin: Annotated[str | None, text(COMMAND_BYTES, empty=True)] = Field(
         default=None, description="What the command reads on its standard input."
     )
-    user: Annotated[str | None, Kind(_read_user, {"type": "string"})] = Field(
+    user: Annotated[str | None, Kind(read_user, {"type": "string"})] = Field(
         default=None, description="The user the command runs as, where the host allows it."
+    )
+    group: Annotated[str | None, Kind(read_group, {"type": "string"})] = Field(
+        default=None, description="The group the command runs as; else the one of its user."
+    )
+    nice: Annotated[int, whole(-20, 19)] = Field(
+        default=0, description="How far the command steps back for others: 19 the furthest."
+    )
+    limits: Annotated[dict[str, object] | None, nested(LimitsDefinition)] = Field(
+        default=None, description="What the command may use at the most."
     )
     mailto: Annotated[str | None, text(1_000, lines=False, empty=True)] = Field(
         default=None, description="Who gets mail about the job; empty for nobody."
@@ -375,6 +372,14 @@ class JobDefinition(Shape):
     )
     output_tail: Annotated[int, _SIZES] = Field(
         default=OUTPUT_TAIL, description="How many last bytes of a run's output are kept."
+    )
+
+    output_file: Annotated[str | None, Kind(read_path, {"type": "string"})] = Field(
+        default=None, description="A file on the executing host that gets all of the output too."
+    )
+    output_file_size: Annotated[int, _FILE_SIZE] = Field(
+        default=OUTPUT_FILE_SIZE,
+        description="At this size output_file is moved to .1 and begun again; 0: never.",
     )
 
     @field_validator("schedule", mode="plain")

@@ -23,6 +23,9 @@ class EventKind(StrEnum):
     NODE_RESUMED = "node_resumed"
     NODE_REMOVED = "node_removed"
     NODE_JUDGED = "node_judged"
+    SECRET_SET = "secret_set"  # noqa: S105 - a word, as below
+    SECRET_REMOVED = "secret_removed"  # noqa: S105
+    SECRETS_RESEALED = "secrets_resealed"
     HOLD_BEGAN = "hold_began"
     HOLD_ENDED = "hold_ended"
     RUN_CORRECTED = "run_corrected"
@@ -37,7 +40,7 @@ EVENT_WORDS = {
     EventKind.JOB_ENABLED: "somebody enabled a job",
     EventKind.JOB_DISABLED: "somebody disabled a job",
     EventKind.JOB_DELETED: "somebody deleted a job",
-    EventKind.JOB_PAUSED: "somebody paused a job",
+    EventKind.JOB_PAUSED: "somebody paused a job, or it failed too often in a row",
     EventKind.JOB_RESUMED: "somebody resumed a paused job",
     EventKind.JOB_POISONED: "a job could not be planned and was pushed ahead; it is not lost",
     EventKind.RUN_REQUESTED: "somebody asked for a run",
@@ -48,6 +51,9 @@ EVENT_WORDS = {
     EventKind.NODE_RESUMED: "somebody let a drained node start runs again",
     EventKind.NODE_REMOVED: "somebody removed a node and confirmed that it is dead",
     EventKind.NODE_JUDGED: "a silent node was taken over: its runs were lost or started again",
+    EventKind.SECRET_SET: "somebody made a secret, or replaced its value",
+    EventKind.SECRET_REMOVED: "somebody removed a secret",
+    EventKind.SECRETS_RESEALED: "somebody sealed all secrets by a newer key",
     EventKind.HOLD_BEGAN: "somebody held the fleet: nothing fires, nobody is judged",
     EventKind.HOLD_ENDED: "somebody ended the fleet's hold",
     EventKind.RUN_CORRECTED: "the node of a run called lost came back with its true end",

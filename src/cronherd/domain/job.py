@@ -2,38 +2,44 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cronherd.domain.duration import format_duration, parse_duration
+from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
+from cronherd.domain.param import Param, ParamAs, SecretUse
 from cronherd.domain.policy import (
     FENCE_MARGIN_US,
     GRACE_US,
     LEASE_US,
     ON_TIME_US,
+    OUTPUT_FILE_SIZE,
     OUTPUT_HEAD,
     OUTPUT_TAIL,
     QUEUE_MAX,
     TAKEOVER_AFTER_US,
     TAKEOVER_SLACK_US,
     Catchup,
-    CatchupMode,
     Delivery,
     Overlap,
     Retention,
     Retry,
 )
 from cronherd.domain.schedule import After, Schedule, parse_schedule
+from cronherd.domain.spec import CATCHUP, FIELDS, READERS, RETENTION, RETRY, read_catchup
 from cronherd.domain.window import parse_window
+
+__all__ = ["Job", "Param", "SecretUse", "build_job", "name_key", "place_matches", "place_of"]
 
 NAME_LENGTH = 120  # fits every column and table of a terminal
 NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?")
 UNLIMITED = 0
 _RESERVED = frozenset({".", "..", "new"})
-# Frozen, so that all jobs may share them.
-_CATCHUP, _RETRY, _RETENTION = Catchup(), Retry(), Retention()
+SUCCESS_CODES = frozenset({0})
+TERM = 15
+_ASKS_MORE = frozenset({"params", "secrets", "retry_on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +54,12 @@ class Job:
     overlap: Overlap = Overlap.SKIP
     max_running: int = 1
     queue_max: int = QUEUE_MAX
-    catchup: Catchup = _CATCHUP
+    catchup: Catchup = CATCHUP
     on_time_us: int = ON_TIME_US
     start_deadline_us: int | None = None
     timeout_us: int | None = None
     grace_us: int = GRACE_US
-    retry: Retry = _RETRY
+    retry: Retry = RETRY
     delivery: Delivery = Delivery.AT_MOST_ONCE
     takeover_after_us: int | None = TAKEOVER_AFTER_US
     run_on: Mapping[str, str] = field(default_factory=dict)
@@ -64,9 +70,23 @@ class Job:
     cwd: str | None = None
     stdin: str | None = None
     user: str | None = None
-    retention: Retention = _RETENTION
+    retention: Retention = RETENTION
     head_bytes: int = OUTPUT_HEAD
     tail_bytes: int = OUTPUT_TAIL
+    retry_on: tuple[int, ...] | None = None
+    success_codes: frozenset[int] = SUCCESS_CODES
+    pause_after_failures: int = 0
+    stop_signal: int = TERM
+    env_files: tuple[str, ...] = ()
+    nice: int = 0
+    limits: Mapping[str, int] = field(default_factory=dict)
+    group: str | None = None
+    params: tuple[Param, ...] = ()
+    secrets: tuple[SecretUse, ...] = ()
+    task: str | None = None
+    args: Any = None
+    output_file: str | None = None
+    output_file_bytes: int = OUTPUT_FILE_SIZE
 
     @property
     def key(self) -> str:
@@ -139,10 +159,10 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     timezone = _text(spec, "timezone") or "UTC"
     window = _text(spec, "window")
     rule = spec.get("schedule")
-    command = spec["command"]
+    command = "" if "task" in spec else spec["command"]
     # By what is said, not by what could be: most definitions say little.
-    said = {key: value for key, value in spec.items() if value is not None and key in _READERS}
-    optional = {key: _READERS[key](value) for key, value in said.items()}
+    said = {key: value for key, value in spec.items() if value is not None and key in READERS}
+    optional = {key: READERS[key](value) for key, value in said.items()}
     least_us = LEASE_US + optional.get("grace", GRACE_US) + TAKEOVER_SLACK_US
     # Whoever asks for a long grace need not know the rule.
     optional.setdefault("takeover_after", max(TAKEOVER_AFTER_US, least_us))
@@ -158,10 +178,12 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
         timezone=timezone,
         place=place_of(optional.get("run_on", {})),
         overlap=Overlap(spec.get("overlap", Overlap.SKIP)),
-        catchup=_catchup(spec),
-        **{_FIELDS.get(key, key): value for key, value in optional.items()},
+        catchup=read_catchup(spec),
+        **{FIELDS.get(key, key): value for key, value in optional.items()},
     )
     _check(job, least_us)
+    if not spec.keys().isdisjoint(_ASKS_MORE):
+        _check_command(job)
     return job
 
 
@@ -182,101 +204,39 @@ def _check(job: Job, least_us: int) -> None:
         )
 
 
-def _catchup(spec: Mapping[str, Any]) -> Catchup:
-    plain = _CATCHUP
-    if spec.keys().isdisjoint({"catchup", "catchup_window", "catchup_max"}):
-        return plain
-    window = spec.get("catchup_window")
-    most = spec.get("catchup_max")
-    return Catchup(
-        mode=CatchupMode(spec.get("catchup", plain.mode)),
-        window_us=plain.window_us if window is None else _duration(window),
-        most=plain.most if most is None else _count(most),
-    )
-
-
-def _retry(value: object) -> Retry:
-    if not isinstance(value, Mapping):
-        return Retry(most=_count(value))
-    plain = Retry()
-    backoff, longest = value.get("backoff"), value.get("max_delay")
-    return Retry(
-        most=_count(value.get("max", plain.most)),
-        backoff_us=plain.backoff_us if backoff is None else _duration(backoff),
-        factor=float(value.get("factor", plain.factor)),
-        max_delay_us=plain.max_delay_us if longest is None else _duration(longest),
-        jitter=_share(value.get("jitter", plain.jitter)),
-    )
-
-
-def _retention(value: object) -> Retention:
-    assert isinstance(value, Mapping)
-    plain = Retention()
-    age, runs = value.get("age"), value.get("runs")
-    return Retention(
-        age_us=plain.age_us if age is None else _duration(age),
-        runs=plain.runs if runs is None else _count(runs),
-    )
-
-
-def _share(value: object) -> float:
-    text = str(value)
-    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+def _check_command(job: Job) -> None:
+    """What the command is given must have one meaning, and never pass through a shell."""
+    arguments = [param.name for param in job.params if param.as_ is ParamAs.ARGUMENT]
+    if arguments and isinstance(job.command, str) and job.task is None:
+        raise Invalid(
+            "cannot be an argument: a parameter is never pasted into a command for the shell",
+            code="bad_param",
+            hint='write the command as a list, or leave `as` out and use "$PARAM_NAME"',
+            where=f"params.{arguments[0]}.as",
+        )
+    wanted = [param.name for param in job.params if param.required]
+    if wanted and job.schedule is not None:
+        raise Invalid(
+            "is required, and nobody can say it when the schedule starts the job",
+            code="bad_param",
+            hint="give it a default",
+            where=f"params.{wanted[0]}",
+        )
+    variables = [param.variable for param in job.params] + [*job.env]
+    variables += [use.env or use.file for use in job.secrets]
+    twice = [name for name, times in Counter(variables).items() if times > 1]
+    if twice:
+        raise Invalid(
+            f"the variable {twice[0]} has more than one value",
+            code="bad_env",
+            hint="env, params and secrets share the environment",
+        )
+    both = sorted(job.success_codes & set(job.retry_on or ()))
+    if both:
+        text = f"{both[0]} means success, so it is never tried again"
+        raise Invalid(text, code="bad_retry_on", where="retry_on")
 
 
 def _text(spec: Mapping[str, object], key: str) -> str | None:
     value = spec.get(key)
     return None if value is None else str(value)
-
-
-def _duration(value: object) -> int:
-    assert isinstance(value, str | int | float)
-    return parse_duration(value)
-
-
-def _takeover(value: object) -> int | None:
-    return None if value == "never" else _duration(value)
-
-
-def _count(value: object) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-def _strings(value: object) -> dict[str, str]:
-    assert isinstance(value, Mapping)
-    return {str(key): str(part) for key, part in value.items()}
-
-
-# How each key of a spec becomes a field; keys that are not here are handled above or are words.
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "max_running": _count,
-    "queue_max": _count,
-    "on_time": _duration,
-    "start_deadline": _duration,
-    "timeout": _duration,
-    "grace": _duration,
-    "retries": _retry,
-    "delivery": Delivery,
-    "takeover_after": _takeover,
-    "run_on": _strings,
-    "priority": _count,
-    "env": _strings,
-    "shell": str,
-    "cwd": str,
-    "stdin": str,
-    "user": str,
-    "retention": _retention,
-    "output_head": _count,
-    "output_tail": _count,
-}
-_FIELDS = {
-    "on_time": "on_time_us",
-    "start_deadline": "start_deadline_us",
-    "timeout": "timeout_us",
-    "grace": "grace_us",
-    "retries": "retry",
-    "takeover_after": "takeover_after_us",
-    "output_head": "head_bytes",
-    "output_tail": "tail_bytes",
-}

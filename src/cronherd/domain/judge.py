@@ -1,8 +1,9 @@
 """judge(job, attempt, exit): what an ending means. Pure."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
-from cronherd.domain.job import Job
+from cronherd.domain.job import SUCCESS_CODES, Job
 from cronherd.domain.policy import Delivery
 from cronherd.domain.run import Exit, Outcome
 
@@ -36,22 +37,29 @@ def judge(job: Job, attempt: int, ending: Exit, chance: float) -> Verdict:
     """The verdict over one attempt; `chance` in [0, 1) is the jitter's draw."""
     if ending.error == VOID or _was_withdrawn(ending):
         return Verdict(outcome=Outcome.NOT_STARTED, void=True)
-    outcome = outcome_of(ending)
+    outcome = outcome_of(ending, job.success_codes)
     if outcome is Outcome.LOST and job.delivery is Delivery.AT_LEAST_ONCE:
         return Verdict(outcome=outcome, wait_us=0)
-    if outcome in _RETRIED and attempt <= job.retry.most:
+    if _is_retried(job, outcome, ending) and attempt <= job.retry.most:
         delay_us = job.retry.delay_us(attempt, chance)
         return Verdict(outcome=outcome, wait_us=delay_us)
     return Verdict(outcome=outcome)
 
 
-def outcome_of(ending: Exit) -> Outcome:
+def _is_retried(job: Job, outcome: Outcome, ending: Exit) -> bool:
+    """Any failure; where the job names exit codes, only these."""
+    if job.retry_on is None:
+        return outcome in _RETRIED
+    return outcome is Outcome.FAILED and ending.exit_code in job.retry_on
+
+
+def outcome_of(ending: Exit, success: Container[int] = SUCCESS_CODES) -> Outcome:
     """How an attempt ended, in one word."""
     if ending.killed_by:
         return _KILLED[ending.killed_by]
     if ending.error:
         return Outcome.NOT_STARTED
-    return Outcome.SUCCEEDED if ending.exit_code == 0 else Outcome.FAILED
+    return Outcome.SUCCEEDED if ending.exit_code in success else Outcome.FAILED
 
 
 def _was_withdrawn(ending: Exit) -> bool:

@@ -1,9 +1,12 @@
 """Runs: states, outcomes, causes, the reasons of the ledger, and the one table of transitions."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cronherd.domain.errors import Conflict
+from cronherd.domain.param import Value
+from cronherd.domain.telling import Progress
 
 
 class RunState(StrEnum):
@@ -68,7 +71,7 @@ STATE_WORDS = {
     RunState.FINISHED: "ended, with an outcome",
 }
 OUTCOME_WORDS = {
-    Outcome.SUCCEEDED: "the command exited with 0",
+    Outcome.SUCCEEDED: "the command exited with 0, or with another of the job's success_codes",
     Outcome.FAILED: "the command exited with another code, or died by a signal",
     Outcome.TIMED_OUT: "the command was killed at its time limit",
     Outcome.CANCELLED: "somebody cancelled it, or the node was stopped",
@@ -156,6 +159,8 @@ class Run:
     cancel: bool = False
     suspected: bool = False
     dropped: int = 0
+    progress: Progress | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,3 +184,15 @@ class Attempt:
     pid: int = 0
     how: str = ""
     leaked: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPiece:
+    """A stored chunk as it is read back."""
+
+    attempt: int
+    seq: int
+    stream: int
+    at_us: int
+    dropped: int
+    chunk: bytes

@@ -9,16 +9,17 @@ from cronherd.domain.errors import Conflict
 from cronherd.domain.instant import SECOND_US
 from cronherd.domain.node import Node
 from cronherd.domain.policy import LEASE_US
+from cronherd.engine.accounts import Account
 from cronherd.engine.clock import Clock
 from cronherd.engine.finisher import Finisher
 from cronherd.engine.heartbeat import Heartbeat
 from cronherd.engine.live import LiveRuns
 from cronherd.engine.loop import Tick, Ticker
-from cronherd.engine.order import Account
 from cronherd.engine.promoter import Promoter
 from cronherd.engine.pruner import Pruner
 from cronherd.engine.reaper import Reaper
 from cronherd.engine.scheduler import Scheduler
+from cronherd.engine.secrets import Reveal, no_secrets
 from cronherd.engine.strays import Strays
 from cronherd.engine.watcher import Watcher
 from cronherd.engine.worker import Worker
@@ -49,6 +50,7 @@ class Parts:
     chance: Callable[[], float]
     owned: Callable[[], bool]
     halt: Callable[[], None]
+    reveal: Reveal = no_secrets
 
 
 class Agent:
@@ -174,6 +176,7 @@ class Life:
             parts.account,
             new_id=parts.new_id,
             not_started=self._finisher.end,
+            reveal=parts.reveal,
         )
         self._promoter = Promoter(store, ready=lambda: self._starters[1].wake())
         self._scheduler = Scheduler(
@@ -207,11 +210,7 @@ class Life:
             halt=parts.halt,
         )
         watcher = Watcher(
-            store,
-            clock,
-            self._node.id,
-            chance=parts.chance,
-            freed=lambda: self._starters[1].wake(),
+            store, clock, self._node.id, chance=parts.chance, freed=lambda: self._starters[1].wake()
         )
         strays = Strays(store, clock, self._live, self._finisher, self._node.id)
         pruner = Pruner(store, parts.ledger_age_us)

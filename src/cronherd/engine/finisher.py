@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.run import Exit
 from cronherd.engine.clock import Clock
+from cronherd.engine.listening import Listening
 from cronherd.engine.live import Key, LiveRuns
 from cronherd.engine.recorder import Recorder
 from cronherd.store.base import Chunk, Claim, Start, Store
@@ -40,6 +41,7 @@ class Finisher:
         self._freed = freed
         self._local: queue.SimpleQueue[tuple[Claim, Exit]] = queue.SimpleQueue()
         self._recorder = Recorder(store, clock, freed=freed)
+        self._listening = Listening(live)
         self._position = 0
         self._busy = False
         # Ends were read that are not stored yet, or whose places were not handed on.
@@ -114,14 +116,15 @@ class Finisher:
 
     def _add(self, claim: Claim, report: supervisor_base.Report) -> None:
         if isinstance(report, Output):
-            self._recorder.add(claim.job.name, _chunk(report))
+            for piece in self._listening.hear(claim, _chunk(report)):
+                self._recorder.add(claim.job.name, piece)
         elif isinstance(report, Started):
             start = Start(
                 run_id=report.run_id, token=report.token, at_us=report.at_us, pid=report.pid
             )
             self._recorder.add(claim.job.name, start)
         elif isinstance(report, Ended):
-            self._judge(claim, _exit(report))
+            self._judge(claim, self._listening.end(claim, _exit(report)))
         else:
             text = "its supervisor died, and its processes with it"
             self._judge(claim, lost_exit(claim.started_us, self._clock.now_us(), text))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from cronherd.domain.errors import StatementRefused, Unavailable
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import SHORT
+from cronherd.domain.telling import Advance
 from cronherd.engine.clock import Clock
 from cronherd.engine.crier import Crier
 from cronherd.engine.live import Key
@@ -24,7 +25,7 @@ MOST_BYTES = 4 << 20
 # So many refused reports in a row are enough to ask whether the database takes any.
 FEW = 10
 
-Report = Start | Chunk | Ending
+Report = Start | Chunk | Ending | Advance
 
 
 @dataclass(slots=True)
@@ -113,8 +114,10 @@ class Recorder:
         starts = [entry.report for entry in part if isinstance(entry.report, Start)]
         chunks = [entry.report for entry in part if isinstance(entry.report, Chunk)]
         ends = [(entry.job, entry.report) for entry in part if isinstance(entry.report, Ending)]
+        advances = [entry.report for entry in part if isinstance(entry.report, Advance)]
         try:
-            self._told = self._store.record(starts, chunks, [ending for _, ending in ends])
+            endings = [ending for _, ending in ends]
+            self._told = self._store.record(starts, chunks, endings, advances)
         except StatementRefused as error:
             return error
         except Unavailable:
@@ -182,7 +185,7 @@ def _less(report: Report, now_us: int) -> Iterator[Report]:
         yield replace(report, at_us=now_us)
     elif isinstance(report, Chunk):
         yield replace(report, chunk=b"", dropped=report.dropped + len(report.chunk))
-    else:
+    elif isinstance(report, Ending):
         words = report.exit.error_text.encode("ascii", "replace").decode().replace("\0", "?")
         seen = replace(report.exit, error_text=words)
         yield replace(report, exit=seen)
@@ -195,4 +198,6 @@ def _what(report: Report) -> str:
         return f"{len(report.chunk)} bytes of output"
     if isinstance(report, Ending):
         return f"the end ({report.verdict.outcome.value.replace('_', ' ')})"
+    if isinstance(report, Advance):
+        return "the progress"
     return "the start"

@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from cronherd.domain.errors import Invalid
+from cronherd.domain.errors import CronherdError, Invalid, Unavailable
+from cronherd.domain.judge import VOID
 from cronherd.domain.node import Node
 from cronherd.domain.run import Exit
+from cronherd.engine.accounts import Account
 from cronherd.engine.clock import Clock
 from cronherd.engine.live import LiveRuns
-from cronherd.engine.order import Account, start_of
+from cronherd.engine.order import start_of
+from cronherd.engine.secrets import Opened, Reveal, names_of, no_secrets
 from cronherd.store.base import Claim, Store
 from cronherd.supervisor.base import Start, Supervisor
 
@@ -41,6 +44,7 @@ class Worker:
         *,
         new_id: Callable[[], str],
         not_started: Callable[[Claim, Exit], None],
+        reveal: Reveal = no_secrets,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -50,6 +54,7 @@ class Worker:
         self._account = account
         self._new_id = new_id
         self._not_started = not_started
+        self._reveal = reveal
         self._unanswered: tuple[str, int] | None = None
         self._crowded = False
 
@@ -82,17 +87,38 @@ class Worker:
         return not self._crowded or self._live.free() * FILL_SHARE >= self._live.capacity
 
     def dispatch(self, claims: Sequence[Claim], boot_us: int) -> None:
-        """Start these; what this host cannot start ends with the reason."""
+        """Start these; what this host cannot start ends with the reason.
+
+        What needs secrets is started after the rest, which then does not wait for their opening.
+        """
         if not claims:
             return
         self._live.add(claims)
+        plain = [claim for claim in claims if not claim.job.secrets]
+        self._order(plain, boot_us, {})
+        if len(plain) < len(claims):
+            secret = [claim for claim in claims if claim.job.secrets]
+            self._order(secret, boot_us, self._open(secret))
+
+    def _open(self, claims: Sequence[Claim]) -> Opened:
+        """The secrets of these, by one question; they live no longer than this batch."""
+        names = names_of(claims)
+        try:
+            return self._reveal(names)
+        except CronherdError as error:
+            return dict.fromkeys(names, error)
+
+    def _order(self, claims: Sequence[Claim], boot_us: int, opened: Opened) -> None:
         starts: list[Start] = []
         for claim in claims:
             try:
-                starts.append(start_of(claim, self._node.name, self._account, boot_us))
-            except Invalid as error:
+                starts.append(start_of(claim, self._node.name, self._account, boot_us, opened))
+            except Unavailable as error:  # the database, at this instant: the claim is given back
+                self._not_started(claim, self._refusal(error, VOID))
+            except CronherdError as error:
                 self._not_started(claim, self._refusal(error))
-        self._start(claims, starts)
+        if starts:
+            self._start(claims, starts)
 
     def _start(self, claims: Sequence[Claim], starts: Sequence[Start]) -> None:
         """One order for all; if one of them is more than any supervisor takes, each alone."""
@@ -116,11 +142,11 @@ class Worker:
         for claim in self._live.all():
             self._supervisor.cancel(claim.run_id, claim.attempt)
 
-    def _refusal(self, error: Invalid) -> Exit:
+    def _refusal(self, error: CronherdError, code: str = "") -> Exit:
         return Exit(
             started_us=None,
             ended_us=self._clock.now_us(),
-            error=error.code,
+            error=code or error.code,
             error_text=str(error),
         )
 

@@ -5,9 +5,10 @@ from cronherd.service.fleet import FleetDesk
 from cronherd.service.jobs import JobDesk
 from cronherd.service.nodes import NodeDesk
 from cronherd.service.runs import RunDesk
+from cronherd.service.secrets import SecretDesk
 
 __all__ = ["Service", "Waiter"]
 
 
-class Service(JobDesk, RunDesk, NodeDesk, FleetDesk):
+class Service(JobDesk, RunDesk, NodeDesk, SecretDesk, FleetDesk):
     """What a person may ask of a fleet."""

@@ -20,6 +20,22 @@ class Waiter(Protocol):
     def __call__(self) -> bool: ...
 
 
+class Seals(Protocol):
+    """Seals secrets where they are set, so that nobody below ever sees a value."""
+
+    def begin(self) -> str | None:
+        """Before the first secret of all: where a key was made, if one had to be."""
+        ...
+
+    def seal(self, name: str, value: str) -> bytes:
+        """The value as it may be kept. Raises Unavailable without a key."""
+        ...
+
+    def reseal(self, name: str, sealed: bytes) -> bytes:
+        """The same by the newest key. Raises Invalid when no key here opens it."""
+        ...
+
+
 class Desk:
     """The contracts below, and what only a process can do.
 
@@ -37,6 +53,7 @@ class Desk:
         pause: Waiter,
         timezone: str,
         defaults: Mapping[str, object] | None = None,
+        seals: Seals | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -45,6 +62,7 @@ class Desk:
         self._pause = pause
         self._timezone = timezone
         self._defaults = defaults or {}
+        self._seals = seals
 
     def _run_views(self, runs: Sequence[Run]) -> list[Json]:
         """The runs as documents; nodes are looked at only when one of them is silent."""

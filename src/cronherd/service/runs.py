@@ -1,14 +1,24 @@
 """Runs: asked for, looked at, ended, and what they wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
 from cronherd.domain.errors import Conflict, Invalid
+from cronherd.domain.param import check_values
 from cronherd.domain.run import Cause, Outcome, RunState
+from cronherd.domain.telling import read_told
 from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
 from cronherd.store.base import RunFilter
-from cronherd.views import API_VERSION, SILENT_STATES, Json, attempt_view, page, piece_view
+from cronherd.views import (
+    API_VERSION,
+    SILENT_STATES,
+    Json,
+    attempt_view,
+    page,
+    piece_view,
+    told_view,
+)
 
 OUTPUT_PIECES = 64  # of at most 256 KiB each
 
@@ -19,16 +29,26 @@ class RunDesk(Desk):
     """What a person may ask of runs."""
 
     def run_job(
-        self, name: str, actor: str, *, request_id: str | None = None, force: bool = False
+        self,
+        name: str,
+        actor: str,
+        *,
+        request_id: str | None = None,
+        force: bool = False,
+        params: Mapping[str, object] | None = None,
     ) -> Json:
-        """Ask for a run now; the same `request_id` again answers with the same run."""
+        """Ask for a run now; the same `request_id` again answers with the same run.
+
+        `params` in the types of the job; texts become what the job wants.
+        """
         row = self._catalog.find_job(name)
+        values = check_values(row.job.params, params or {})
         run_id = self._new_id()
         dedup = f"m:{request_id or run_id}"
         if len(dedup) > 64:
             raise Invalid("a request id has at most 62 characters", code="bad_request_id")
         cause = Cause.MANUAL if actor.startswith("local") else Cause.API
-        answer = self._store.request_run(row.id, run_id, dedup, cause, force=force)
+        answer = self._store.request_run(row.id, run_id, dedup, cause, force=force, params=values)
         self._wake()
         run = self._catalog.find_run(answer.run_id)
         return {"run": self._run_view(run), "repeated": answer.repeated}
@@ -57,10 +77,15 @@ class RunDesk(Desk):
         return page(items, items[-1]["id"] if len(items) == limit else None)
 
     def show_run(self, prefix: str) -> Json:
-        """One run with its attempts."""
+        """One run with its attempts, and what its task told in the last of them."""
         run = self._catalog.find_run(prefix)
         attempts = self._catalog.attempts(run.id)
-        return {**self._run_view(run), "attempts": [attempt_view(attempt) for attempt in attempts]}
+        told = read_told(self._catalog.told(run.id, run.attempt))
+        return {
+            **self._run_view(run),
+            **told_view(told),
+            "attempts": [attempt_view(attempt) for attempt in attempts],
+        }
 
     def cancel_run(self, prefix: str, actor: str) -> Json:
         """Cancel: a run that has not started ends at once, a started one is killed."""

@@ -14,8 +14,10 @@ from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
 from cronherd.domain.judge import Verdict
 from cronherd.domain.node import Node
+from cronherd.domain.param import Value
 from cronherd.domain.planner import Due, Gate, Plan
 from cronherd.domain.run import Cause, Exit, Outcome, Reason, Run, RunState
+from cronherd.domain.telling import Advance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class Claim:
     cause: Cause
     slot_us: int | None
     started_us: int | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
+    """What whoever asked for the run gave; what is not there has its default."""
 
     def ended(self, seen: Exit, verdict: Verdict) -> "Ending":
         """The end of this attempt."""
@@ -44,6 +48,7 @@ class Claim:
             exit=seen,
             verdict=verdict,
             rearms=self.job.chained and self.slot_us is not None and not again,
+            watched=self.job.pause_after_failures > 0,
         )
 
 
@@ -69,9 +74,9 @@ class Start:
 
 @dataclass(slots=True, kw_only=True)
 class Chunk:
-    """Bytes that a command wrote: `stream` 1 or 2, `seq` counts over both, from 0.
+    """Bytes that a command wrote: `stream` 1 or 2, or 3 for what is kept of what a task tells.
 
-    `dropped` bytes were lost to the cap right before this chunk.
+    `seq` counts over all of them. `dropped` bytes were lost to the cap right before this chunk.
     """
 
     run_id: str
@@ -86,7 +91,10 @@ class Chunk:
 
 @dataclass(slots=True, kw_only=True)
 class Ending:
-    """An attempt's end with the judge's verdict; `rearms`: the next slot of its `after` job."""
+    """An attempt's end with the judge's verdict; `rearms`: the next slot of its `after` job.
+
+    `watched`: its job counts failures, and pauses after too many.
+    """
 
     run_id: str
     job_id: str
@@ -95,6 +103,7 @@ class Ending:
     exit: Exit
     verdict: Verdict
     rearms: bool = False
+    watched: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,18 +196,6 @@ class LedgerRow:
     count: int
     reason: Reason
     ref: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputPiece:
-    """A stored chunk as it is read back."""
-
-    attempt: int
-    seq: int
-    stream: int
-    at_us: int
-    dropped: int
-    chunk: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,12 +295,16 @@ class Store(Protocol):
         ...
 
     def record(
-        self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
+        self,
+        starts: Sequence[Start],
+        chunks: Sequence[Chunk],
+        endings: Sequence[Ending],
+        advances: Sequence[Advance] = (),
     ) -> Recorded:
         """Store what supervisors told, WHERE token = mine; a stale token changes nothing.
 
         An ending moves the run to history, frees its permits, re-arms an `after` job, or sends
-        the run back for its next attempt.
+        the run back for its next attempt. Of a run's advances the last one counts, while it runs.
         """
         ...
 
@@ -320,7 +321,14 @@ class Store(Protocol):
         ...
 
     def request_run(
-        self, job_id: str, run_id: str, dedup: str, cause: Cause, *, force: bool
+        self,
+        job_id: str,
+        run_id: str,
+        dedup: str,
+        cause: Cause,
+        *,
+        force: bool,
+        params: Mapping[str, Value] = ...,
     ) -> Requested:
         """Insert one run outside the schedule, once per (job, dedup). Raises Conflict."""
         ...
@@ -379,11 +387,7 @@ class Beats(Protocol):
     def renew(
         self, node_id: str, incarnation: str, lease_us: int, *, unfenced: bool | None = None
     ) -> Renewal:
-        """Beat once and extend the lease; not `ours` when the row was judged or taken over.
-
-        `unfenced`: the supervisor was last told of a hold; None leaves the row as it is. While that
-        or a hold is in the row, nobody takes runs of this node over by time.
-        """
+        """As `Store.renew`."""
         ...
 
     def wait_hint(self, timeout_s: float) -> bool | None:

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from cronherd.domain.event import Event
 from cronherd.domain.node import Node
-from cronherd.domain.run import Attempt, Run
+from cronherd.domain.run import Attempt, OutputPiece, Run
+from cronherd.domain.secret import Secret
 from cronherd.store.base import (
     Ending,
     JobRow,
     JobWrite,
     LedgerRow,
-    OutputPiece,
     Recorded,
     RunFilter,
 )
@@ -112,6 +112,10 @@ class Catalog(Protocol):
         """Chunks in order after (attempt, seq); attempt None: of every attempt."""
         ...
 
+    def told(self, run_id: str, attempt: int) -> bytes:
+        """What is kept of what a task told of itself (domain/telling.py), in order."""
+        ...
+
     def ledger(self, job_id: str | None, limit: int) -> list[LedgerRow]:
         """Newest first."""
         ...
@@ -122,6 +126,33 @@ class Catalog(Protocol):
 
     def nodes(self) -> list[Node]:
         """All registered nodes, by name."""
+        ...
+
+    def secrets(self) -> list[Secret]:
+        """By name, without their values."""
+        ...
+
+    def sealed(self, names: Sequence[str] | None = None) -> dict[str, bytes]:
+        """Those of these names that exist, or all, as they were sealed; one statement."""
+        ...
+
+    def set_secret(self, name: str, sealed: bytes, actor: str) -> Secret:
+        """Make it, or put this into its place; whoever was last counts."""
+        ...
+
+    def remove_secret(self, name: str, actor: str) -> None:
+        """Forget it, whoever uses it. Raises NotFound."""
+        ...
+
+    def reseal_secrets(self, changed: Mapping[str, tuple[bytes, bytes]], actor: str) -> int:
+        """By name what was read and what it becomes: how many were still as they were read.
+
+        Who set them and when stays.
+        """
+        ...
+
+    def secret_users(self, name: str) -> list[str]:
+        """The names of the jobs whose definition asks for it, deleted ones left out."""
         ...
 
     def counts(self) -> Mapping[str, int]:

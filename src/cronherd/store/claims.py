@@ -1,12 +1,15 @@
 """Claims: which node may start which run; requests for runs outside the schedule; cancels."""
 
+import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, short_of, to_stored
 from cronherd.domain.job import Job, build_job, place_matches
 from cronherd.domain.node import Node
+from cronherd.domain.param import Value
 from cronherd.domain.planner import Admission, Refusal, admit, gate_key
 from cronherd.domain.run import Cause, Outcome, Reason, RunState
 from cronherd.store import permits
@@ -29,7 +32,7 @@ SELECT (SELECT min(r.place) FROM run r WHERE r.state = 'ready' AND r.place > fou
 FROM found WHERE found.place IS NOT NULL
 ) SELECT place FROM found WHERE place IS NOT NULL
 """
-FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us"
+FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us, params"
 BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ? ORDER BY prio, ready_us, id"
 BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND token = ? AND state = 'claimed'"
 BY_NODE = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND state IN ('claimed', 'running')"
@@ -52,6 +55,7 @@ REQUESTED = "SELECT run_id FROM request WHERE job_id = ? AND dedup = ?"
 ADD_REQUEST = "INSERT INTO request (job_id, dedup, run_id, at_us) VALUES (?, ?, ?, ?)"
 DUE_ROW = "SELECT version, seq, job_id FROM job_due WHERE job_id = ? /*lock*/"
 DELETED = "SELECT deleted_us FROM job WHERE id = ?"
+SET_PARAMS = "UPDATE run SET params = ? WHERE id = ?"
 SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
 RUN_JOB = "SELECT job_id FROM run WHERE id = ?"
 RUN_STATE = "SELECT state, slot_us FROM run WHERE id = ? /*lock*/"
@@ -132,7 +136,14 @@ class ClaimRows:
         return [_claim(row, jobs) for row in rows]
 
     def request_run(
-        self, job_id: str, run_id: str, dedup: str, cause: Cause, *, force: bool
+        self,
+        job_id: str,
+        run_id: str,
+        dedup: str,
+        cause: Cause,
+        *,
+        force: bool,
+        params: Mapping[str, Value] = MappingProxyType({}),
     ) -> Requested:
         stored = to_stored(job_id)
         with self._db.write() as connection:
@@ -143,6 +154,8 @@ class ClaimRows:
             if before:
                 return Requested(run_id=from_stored(before[0][0]), repeated=True)
             self._insert(connection, job_id, rows[0], run_id, dedup, cause, force=force)
+            if params:
+                one(connection, SET_PARAMS, (json.dumps(dict(params)), to_stored(run_id)))
         return Requested(run_id=run_id, repeated=False)
 
     def _insert(
@@ -215,7 +228,7 @@ def _by_ids(connection: Connection, ids: Sequence[bytes]) -> Sequence[Row]:
 
 
 def _claim(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Claim:
-    run_id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us = row
+    run_id, job_id, version, attempt, token, fence, epoch, cause, slot_us, started_us, params = row
     job = jobs[job_id, version]
     return Claim(
         run_id=from_stored(run_id),
@@ -228,6 +241,7 @@ def _claim(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Claim:
         cause=Cause(cause),
         slot_us=slot_us,
         started_us=started_us,
+        params=json.loads(params) if params else {},
     )
 
 

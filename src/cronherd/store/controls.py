@@ -21,6 +21,7 @@ from cronherd.domain.run import Outcome, Reason
 from cronherd.store.database import Connection, Database, again, fetch, one
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
+    STOP_DUE,
     DueRow,
     account_gap,
     first_slot,
@@ -29,15 +30,16 @@ from cronherd.store.duerows import (
     lock_runs,
     locked_row,
     not_before,
+    pause,
     set_due,
     stop,
 )
 from cronherd.store.endings import end_unstarted
 from cronherd.store.events import EventRows
+from cronherd.store.failures import forget
 
 SET_ENABLED = "UPDATE job SET enabled = ?, updated_us = ? WHERE id = ?"
-STOP_DUE = "UPDATE job_due SET next_us = NULL, paused_until_us = ? WHERE job_id = ?"
-DELETE = "UPDATE job SET deleted_us = ?, enabled = FALSE, updated_us = ? WHERE id = ?"
+DELETE = "UPDATE job SET deleted_us = ?, enabled = FALSE, failures = 0, updated_us = ? WHERE id = ?"
 DONE = "SELECT 1 FROM event WHERE id = ?"
 
 R = TypeVar("R")
@@ -76,13 +78,7 @@ class ControlRows:
         with self._db.write() as connection:
             row, job = _locked(connection, job_id)
             now_us = self._db.dialect.now_us(connection)
-            one(connection, STOP_DUE, (until_us, row.id))
-            if isinstance(job, Job) and row.enabled:
-                last_us = account_gap(connection, row, job, now_us, Reason.PAUSED)
-                next_us, slot_us = first_slot(job, max(last_us, now_us), enabled=True)
-                next_us = not_before(next_us, until_us)
-                set_due(connection, job, (next_us, slot_us, last_us, row.version, row.id))
-            first = stop(connection, row.id)
+            first = pause(connection, row, job, until_us, now_us)
             forever = until_us >= FOREVER_US
             text = "until resumed" if forever else f"until {format_instant(until_us)}"
             self._tell(connection, EventKind.JOB_PAUSED, row, job, actor, text)
@@ -100,6 +96,7 @@ class ControlRows:
                 raise Conflict("that job is not paused", code="not_paused")
             now_us = self._db.dialect.now_us(connection)
             one(connection, STOP_DUE, (None, row.id))
+            forget(connection, row.id)
             # The pause ends now, so all that was due until now is its own.
             ended = row._replace(paused_us=None)
             if isinstance(job, Job) and row.enabled:

@@ -8,6 +8,7 @@ from cronherd.domain.run import Outcome
 from cronherd.store.base import Ending
 from cronherd.store.database import Database, fetch, one, plain
 from cronherd.store.events import EventRows
+from cronherd.store.failures import forget
 
 CALLED_LOST = """
 SELECT id, job_id, attempt, fence, token FROM run_history
@@ -64,6 +65,8 @@ class CorrectionRows:
             values = (outcome, *how, text, seen.dropped, run_id, ending.token)
             if not one(connection, CORRECT, values):
                 return
+            if ending.verdict.outcome is Outcome.SUCCEEDED:
+                forget(connection, job_id)
             spent = (seen.cpu_us, seen.peak_rss_bytes, seen.dropped, seen.read_bytes)
             left = (seen.written_bytes, seen.pid, seen.how, seen.leaked)
             what = (seen.killed_by, seen.error, text)

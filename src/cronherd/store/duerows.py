@@ -26,6 +26,7 @@ UNARM = """
 UPDATE job_due SET next_us = NULL WHERE job_id = ?
 AND EXISTS (SELECT 1 FROM run WHERE run.job_id = job_due.job_id AND slot_us IS NOT NULL)
 """
+STOP_DUE = "UPDATE job_due SET next_us = NULL, paused_until_us = ? WHERE job_id = ?"
 WATERMARK = "UPDATE job_due SET last_slot_us = ? WHERE job_id = ? AND last_slot_us < ?"
 LIVE_IDS = "SELECT id FROM run WHERE job_id = ?"
 LOCK_RUNS = "SELECT id, state FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/"
@@ -132,6 +133,19 @@ def stop(connection: Connection, job_id: bytes) -> list[str]:
     waiting, started = lock_runs(connection, job_id)
     hold(connection, waiting)
     return started
+
+
+def pause(
+    connection: Connection, row: DueRow, job: Job | str, until_us: int, now_us: int
+) -> list[str]:
+    """Nothing of this job, whose due row is ours, starts until then; the runs that were first."""
+    one(connection, STOP_DUE, (until_us, row.id))
+    if isinstance(job, Job) and row.enabled:
+        last_us = account_gap(connection, row, job, now_us, Reason.PAUSED)
+        next_us, slot_us = first_slot(job, max(last_us, now_us), enabled=True)
+        next_us = not_before(next_us, until_us)
+        set_due(connection, job, (next_us, slot_us, last_us, row.version, row.id))
+    return stop(connection, row.id)
 
 
 def hold(connection: Connection, run_ids: Sequence[bytes]) -> None:

@@ -11,9 +11,9 @@ from cronherd.store.events import add_skips
 
 TO_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
-started_us, ended_us, attempt, fence, token, node_id, error_text, dropped)
+started_us, ended_us, attempt, fence, token, node_id, error_text, dropped, params)
 SELECT id, short, job_id, dedup, slot_us, cause, version, ?, created_us, NULL, ?,
-attempt, fence, NULL, NULL, ?, 0 FROM run WHERE id IN ?
+attempt, fence, NULL, NULL, ?, 0, params FROM run WHERE id IN ?
 """
 DROP = "DELETE FROM run WHERE id IN ?"
 CANCEL = "UPDATE run SET cancel = TRUE WHERE id IN ?"

@@ -4,14 +4,16 @@ Live runs and finished ones are two limited queries that are merged; a UNION of 
 the whole history for each page.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cronherd.domain.errors import Invalid, NotFound
 from cronherd.domain.ident import SHORT, from_stored, prefix_range, to_stored
 from cronherd.domain.job import Job, build_job, name_key
-from cronherd.domain.run import Attempt, Cause, Outcome, Run, RunState
-from cronherd.store.base import JobRow, OutputPiece, RunFilter
+from cronherd.domain.run import Attempt, Cause, Outcome, OutputPiece, Run, RunState
+from cronherd.domain.telling import read_stored
+from cronherd.store.base import JobRow, RunFilter
 from cronherd.store.database import Connection, Database, Row, fetch
 from cronherd.store.definitions import JobCache
 from cronherd.store.jobs import no_such_job
@@ -26,14 +28,14 @@ ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
 SELECT r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us, r.started_us, NULL,
 r.attempt, r.fence + CASE WHEN r.epoch < 65535 THEN r.epoch ELSE 65535 END, n.name, NULL, NULL, '',
-r.wait_key, r.cancel, 0, n.lease_us
+r.wait_key, r.cancel, 0, n.lease_us, r.progress, r.params
 FROM run r JOIN job j ON j.id = r.job_id LEFT JOIN node n ON n.id = r.node_id WHERE {}
 ORDER BY r.id DESC LIMIT ?
 """
 PAST = """
 SELECT h.id, h.job_id, j.name, h.cause, 'finished', h.outcome, h.slot_us, h.created_us,
 h.started_us, h.ended_us, h.attempt, h.fence, n.name, h.exit_code, h."signal", h.error_text,
-NULL, FALSE, h.dropped, NULL
+NULL, FALSE, h.dropped, NULL, NULL, h.params
 FROM run_history h JOIN job j ON j.id = h.job_id LEFT JOIN node n ON n.id = h.node_id WHERE {}
 ORDER BY h.id DESC LIMIT ?
 """
@@ -45,8 +47,9 @@ FROM attempt a LEFT JOIN node n ON n.id = a.node_id WHERE a.run_id = ? ORDER BY 
 """
 OUTPUT = """
 SELECT attempt, seq, stream, at_us, dropped, bytes FROM output
-WHERE run_id = ? AND {} AND seq > ? ORDER BY attempt, seq LIMIT ?
+WHERE run_id = ? AND {} AND stream < 3 AND seq > ? ORDER BY attempt, seq LIMIT ?
 """
+TOLD = "SELECT bytes FROM output WHERE run_id = ? AND attempt = ? AND stream = 3 ORDER BY seq"
 COUNTS = """
 SELECT 'jobs_enabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled
 UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND NOT enabled
@@ -209,6 +212,11 @@ class HistoryRows:
             for number, seq, stream, at, dropped, chunk in rows
         ]
 
+    def told(self, run_id: str, attempt: int) -> bytes:
+        with self._db.read() as connection:
+            rows = fetch(connection, TOLD, (to_stored(run_id), attempt))
+        return b"".join(bytes(row[0]) for row in rows)
+
     def counts(self) -> Mapping[str, int]:
         with self._db.read() as connection:
             return dict(tuple(row) for row in fetch(connection, COUNTS))
@@ -261,6 +269,8 @@ def _run(row: Row, now_us: int) -> Run:
         cancel=bool(row[17]),
         dropped=row[18],
         suspected=row[19] is not None and row[19] < now_us and state is RunState.RUNNING,
+        progress=read_stored(row[20]) if state is RunState.RUNNING else None,
+        params=json.loads(row[21]) if row[21] else {},
     )
 
 

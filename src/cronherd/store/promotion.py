@@ -19,6 +19,7 @@ from cronherd.store.definitions import JobCache
 from cronherd.store.duerows import let_go, lock_due, read_row
 from cronherd.store.endings import end_unstarted
 from cronherd.store.events import EventRows
+from cronherd.store.failures import Last, count, lock_runs_of
 from cronherd.store.firing import FENCE_SHIFT
 from cronherd.store.nodes import Places
 
@@ -166,6 +167,8 @@ class PromotionRows:
         if delayed or expired or chains:
             with self._db.write() as connection:
                 lock_due(connection, [*expired.values(), *chains])
+                lasts = [Last(expired[run], run, Outcome.NOT_STARTED) for run in expired]
+                lock_runs_of(connection, self._cache, lasts)
                 now_us = self._db.dialect.now_us(connection)
                 self._wake(connection, delayed, now_us)
                 self._expire(connection, expired, now_us)
@@ -189,6 +192,8 @@ class PromotionRows:
         ids = _locked(connection, LOCK_EXPIRED, list(expired), now_us)
         text = "its start_deadline passed before it could start"
         end_unstarted(connection, ids, Outcome.NOT_STARTED, text, now_us)
+        lasts = [Last(expired[run_id], run_id, Outcome.NOT_STARTED) for run_id in ids]
+        count(connection, self._cache, self._events, lasts, now_us)
 
     def _rearm(self, connection: Connection, job_ids: Sequence[bytes], now_us: int) -> None:
         for name in rearm_after(connection, self._cache, job_ids, now_us):

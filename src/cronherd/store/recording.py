@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.run import Outcome, RunState, require_transition
+from cronherd.domain.telling import STORED_LENGTH, Advance
 from cronherd.store import permits
 from cronherd.store.base import Chunk, Ending, Recorded, Start
 from cronherd.store.chains import chained, rearm_after
@@ -17,11 +18,12 @@ from cronherd.store.definitions import JobCache
 from cronherd.store.duerows import hold, lock_due
 from cronherd.store.endings import drop, end_unstarted
 from cronherd.store.events import EventRows
+from cronherd.store.failures import at_stake, count, lasts_of
 from cronherd.store.jobs import restamp
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
-fence, node_id, excl_key, cancel FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
+fence, node_id, excl_key, cancel, params FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
 """
 PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ?"
 # Read after the locks: whoever edited, disabled, paused or deleted a job held its runs' rows too.
@@ -29,7 +31,10 @@ WISHES = """
 SELECT j.id, j.enabled, j.deleted_us, d.paused_until_us, j.version FROM job j
 JOIN job_due d ON d.job_id = j.id WHERE j.id IN ?
 """
-STARTED = "UPDATE run SET state = 'running', started_us = ? WHERE id = ? AND token = ?"
+STARTED = """
+UPDATE run SET state = 'running', started_us = ?, progress = NULL WHERE id = ? AND token = ?
+"""
+ADVANCED = "UPDATE run SET progress = ? WHERE id = ? AND token = ? AND state = 'running'"
 ADD_OUTPUT = """
 INSERT INTO output (run_id, attempt, stream, seq, at_us, dropped, bytes)
 VALUES (?, ?, ?, ?, ?, ?, ?) /*unless there*/
@@ -41,8 +46,8 @@ leaked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /*unles
 """
 ADD_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
-started_us, ended_us, attempt, fence, token, node_id, exit_code, "signal", error_text, dropped)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+started_us, ended_us, attempt, fence, token, node_id, exit_code, "signal", error_text, dropped,
+params) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 RETRY = """
 UPDATE run SET state = 'delayed', ready_us = now_us() + ?, attempt = attempt + 1, token = NULL,
@@ -66,34 +71,55 @@ class RecordRows:
         self._corrections = corrections
 
     def record(
-        self, starts: Sequence[Start], chunks: Sequence[Chunk], endings: Sequence[Ending]
+        self,
+        starts: Sequence[Start],
+        chunks: Sequence[Chunk],
+        endings: Sequence[Ending],
+        advances: Sequence[Advance] = (),
     ) -> Recorded:
         told: dict[bytes, set[str]] = {}
-        reports: list[Start | Chunk | Ending] = [*starts, *chunks, *endings]
+        reports: list[Start | Chunk | Ending | Advance] = [*starts, *chunks, *endings, *advances]
         for report in reports:
             told.setdefault(to_stored(report.run_id), set()).add(report.token)
         answer = Recorded()
         if not told:
             return answer
         with self._db.write() as connection:
-            lock_chained(connection, endings)
-            live, past = self._mine(connection, told, answer)
+            live = self.lock(connection, told, endings)
+            past = self._past(connection, told, live, answer)
             self._add_output(connection, chunks, live, past)
             self._add_starts(connection, starts, endings, live)
+            _advance(connection, advances, endings, live)
             self.end(connection, endings, live, answer)
         late = [e for e in endings if (to_stored(e.run_id), e.token) in past]
         if late:
             self._corrections.correct(late)
         return answer
 
-    def _mine(
-        self, connection: Connection, told: Mapping[bytes, set[str]], answer: Recorded
-    ) -> tuple[dict[bytes, Row], set[tuple[bytes, str]]]:
-        """Live rows that still carry a token told, and ended attempts that were stored before.
+    def lock(
+        self, connection: Connection, told: Mapping[bytes, set[str]], endings: Sequence[Ending]
+    ) -> dict[bytes, Row]:
+        """The live rows of these runs that carry one of the tokens told, locked.
 
-        What is neither is stale: somebody else owns the run by now.
+        Lock order: due rows that an ending changes first, then runs, and with them the others of
+        a job that an ending may pause.
         """
-        live = lock_live(connection, told)
+        lock_dues(connection, endings)
+        others = at_stake(connection, self._cache, lasts_of(endings))
+        rows = fetch(connection, LIVE, (sorted({*told, *others}),))
+        return {row[0]: row for row in rows if row[1] in told.get(row[0], ())}
+
+    def _past(
+        self,
+        connection: Connection,
+        told: Mapping[bytes, set[str]],
+        live: Mapping[bytes, Row],
+        answer: Recorded,
+    ) -> set[tuple[bytes, str]]:
+        """Ended attempts of those told that were stored before.
+
+        What is neither live nor past is stale: somebody else owns the run by now.
+        """
         others = {run_id for run_id in told if told[run_id] != {_token(live, run_id)}}
         past: set[tuple[bytes, str]] = set()
         if others:
@@ -102,7 +128,7 @@ class RecordRows:
             for run_id in sorted(others):
                 if any((run_id, token) not in known for token in told[run_id]):
                     self._note_stale(connection, from_stored(run_id), answer)
-        return live, past
+        return past
 
     def _note_stale(self, connection: Connection, run_id: str, answer: Recorded) -> None:
         answer.stale.append(run_id)
@@ -176,6 +202,7 @@ class RecordRows:
         self._end_unused(connection, unused)
         held = self._send_back(connection, back, wishes)
         self._rearm(connection, ended)
+        self._count(connection, tried)
         answer.ready = any(e.verdict.void for e, _ in mine)
         freed = {row[14] for row in (*gone, *unused, *held) if row[14]}
         answer.freed = _waited_for(connection, sorted(freed))
@@ -220,6 +247,12 @@ class RecordRows:
         for pair, job in self._cache.get(connection, old).items():
             restamp(connection, old[pair], job, pair[1])
 
+    def _count(self, connection: Connection, tried: Sequence[tuple[Ending, Row]]) -> None:
+        """Last words of jobs that pause after too many failures."""
+        if lasts := lasts_of(e for e, _ in tried):
+            now_us = self._db.dialect.now_us(connection)
+            count(connection, self._cache, self._events, lasts, now_us)
+
     def _rearm(self, connection: Connection, ended: Sequence[tuple[Ending, Row]]) -> None:
         """The next slot of an `after` job counts from this end, by the database's clock."""
         chains = [row[4] for e, row in ended if e.rearms or (row[6] is not None and not _final(e))]
@@ -242,19 +275,31 @@ class _Wish:
         return not self.enabled or self.paused_until_us > now_us
 
 
-def lock_chained(connection: Connection, endings: Sequence[Ending]) -> None:
-    """Lock order: an ending that re-arms its job takes the due row before the run.
+def _advance(
+    connection: Connection,
+    advances: Sequence[Advance],
+    endings: Sequence[Ending],
+    live: Mapping[bytes, Row],
+) -> None:
+    """How far running tasks are: one row each, and none for a run that ends in this batch."""
+    ended = {(ending.run_id, ending.token) for ending in endings}
+    last = {(told.run_id, told.token): told.stored for told in advances}
+    rows: list[Values] = [
+        (plain(stored, STORED_LENGTH), run_id, token)
+        for (shown, token), stored in last.items()
+        if (shown, token) not in ended and token == _token(live, run_id := to_stored(shown))
+    ]
+    many(connection, ADVANCED, rows)
+
+
+def lock_dues(connection: Connection, endings: Sequence[Ending]) -> None:
+    """An ending that re-arms its job, or may pause it, takes the due row before the run.
 
     So does one that would go on: it ends when somebody cancelled it or deleted its job.
     """
     perhaps = chained(connection, [to_stored(e.run_id) for e in endings if not _final(e)])
-    lock_due(connection, [*(to_stored(e.job_id) for e in endings if e.rearms), *perhaps])
-
-
-def lock_live(connection: Connection, told: Mapping[bytes, set[str]]) -> dict[bytes, Row]:
-    """The live rows of these runs that carry one of the tokens told, locked."""
-    rows = fetch(connection, LIVE, (sorted(told),))
-    return {row[0]: row for row in rows if row[1] in told[row[0]]}
+    changed = [to_stored(e.job_id) for e in endings if e.rearms or e.watched]
+    lock_due(connection, [*changed, *perhaps])
 
 
 def _wishes(connection: Connection, rows: Sequence[Row]) -> dict[bytes, _Wish]:
@@ -334,4 +379,5 @@ def _history(ending: Ending, row: Row) -> tuple[object, ...]:
         seen.signal,
         plain(seen.error_text, ERROR_LENGTH),
         seen.dropped,
+        row[16],
     )

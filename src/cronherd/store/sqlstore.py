@@ -18,6 +18,7 @@ from cronherd.store.nodes import NodeRows
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.recording import RecordRows
+from cronherd.store.secrets import SecretRows
 from cronherd.store.takeover import TakeoverRows
 
 
@@ -34,7 +35,7 @@ class SqlStore:
         records = RecordRows(db, cache, events, CorrectionRows(db, events))
         takeovers = TakeoverRows(db, events, records)
         moves, pruning = PromotionRows(db, cache, events), PruningRows(db, cache)
-        history = HistoryRows(db, cache)
+        history, secrets = HistoryRows(db, cache), SecretRows(db, events)
         self.now_us = db.now_us
         self.look, self.upcoming, self.claim = claims.look, claims.upcoming, again(claims.claim)
         self.claimed_by, self.held_by = claims.claimed_by, claims.held_by
@@ -58,6 +59,12 @@ class SqlStore:
         self.jobs_by_key, self.counts = history.jobs_by_key, history.counts
         self.find_run, self.runs = history.find_run, history.runs
         self.attempts, self.output = history.attempts, history.output
+        self.told = history.told
+        self.secrets, self.sealed = secrets.secrets, secrets.sealed
+        self.set_secret = again(secrets.set_secret)
+        self.remove_secret = again(secrets.remove_secret)
+        self.reseal_secrets = again(secrets.reseal_secrets)
+        self.secret_users = secrets.secret_users
         self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
 

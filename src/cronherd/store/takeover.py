@@ -9,7 +9,7 @@ from cronherd.domain.node import Node
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.database import Connection, Database, fetch, one
 from cronherd.store.events import EventRows
-from cronherd.store.recording import RecordRows, lock_chained, lock_live
+from cronherd.store.recording import RecordRows
 
 NODE = "SELECT name, incarnation, beat, lease_us, unfenced FROM node WHERE id = ? /*lock*/"
 HELD_FLEET = "SELECT 1 FROM meta WHERE \"key\" = 'hold' AND value <> ''"
@@ -71,7 +71,7 @@ class TakeoverRows:
     def _end(self, connection: Connection, endings: Sequence[Ending]) -> Recorded:
         answer = Recorded()
         if endings:
-            lock_chained(connection, endings)
             told: dict[bytes, set[str]] = {to_stored(e.run_id): {e.token} for e in endings}
-            self._records.end(connection, endings, lock_live(connection, told), answer)
+            live = self._records.lock(connection, told, endings)
+            self._records.end(connection, endings, live, answer)
         return answer

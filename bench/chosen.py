@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import burst, cli, idle, lateness, million, nodes, own_cpu, peers, steady
+from bench import burst, cli, flood, idle, lateness, million, nodes, own_cpu, peers, steady
 from bench.report import BenchError, Report
 from bench.servers import DatabaseServer, work_folder
 from bench.stage import Bench
@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "lateness": lateness.run,
     "own_cpu": own_cpu.run,
     "steady": steady.run,
+    "output": flood.run,
     "cli": cli.run,
     "idle": idle.run,
     "peers": peers.run,
@@ -34,7 +35,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
 }
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
-USUAL = ["burst", "lateness", "own_cpu", "steady", "cli", "idle"]
+USUAL = ["burst", "lateness", "own_cpu", "steady", "output", "cli", "idle"]
 JOBS = {"million": 1_000_000, "nodes": 50_000}
 
 

@@ -88,7 +88,7 @@ class Fleet:
         process = self._process
         if process is None:
             return
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(DOWN_S)
         except subprocess.TimeoutExpired:

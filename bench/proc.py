@@ -69,6 +69,12 @@ def ended_us(pid: int) -> float:
     return (int(fields[13]) + int(fields[14])) / TICKS_PER_S * 1_000_000
 
 
+def peak_mb(pid: int) -> float:
+    """The largest resident memory so far, in megabytes of 1,000,000."""
+    words = Path(f"/proc/{pid}/status").read_text().split()
+    return int(words[words.index("VmHWM:") + 1]) * 1024 / 1_000_000
+
+
 def memory_mb(pid: int) -> dict[str, float]:
     sizes = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:

@@ -205,6 +205,7 @@ class ClaimRows:
             state = RunState(rows[0][0])
             if state in {RunState.CLAIMED, RunState.RUNNING}:
                 ask_to_end(connection, [stored])
+                self._db.dialect.notify(connection)  # its node looks at once
             else:
                 now_us = self._db.dialect.now_us(connection)
                 text = "cancelled before it started"

@@ -116,6 +116,7 @@ def test_cut_off_for_longer_its_runs_are_dead_before_others_start(
 
 
 @SERVERS
+@pytest.mark.full
 @pytest.mark.timeout(240)
 def test_cut_off_for_less_its_runs_end_as_they_do_and_are_recorded_so(
     kind: str, record_property: Record

@@ -11,7 +11,7 @@ from tests.conftest import Record, needing_server
 from tests.torture.fleet import Fleet, make_fleet
 from tests.torture.node import wait_until
 
-RUNS = 100
+SOME, MANY = 40, 100
 SHORT_S, LONG_S = 12.0, 60.0
 COMMAND = (
     'echo "$CRONHERD_RUN_ID" >> {folder}/ran; echo "begin $CRONHERD_JOB_NAME"; '
@@ -24,7 +24,7 @@ LEFT JOIN output o ON o.run_id = h.id ORDER BY j.name, o.seq
 """
 
 
-def _begin(fleet: Fleet, folder: Path) -> None:
+def _begin(fleet: Fleet, folder: Path, count: int) -> None:
     """All of them run, on both nodes."""
     jobs = [
         {
@@ -33,7 +33,7 @@ def _begin(fleet: Fleet, folder: Path) -> None:
             "cwd": "/",
             "takeover_after": "never",
         }
-        for number in range(RUNS)
+        for number in range(count)
     ]
     spec = folder / "jobs.json"
     spec.write_text(json.dumps({"jobs": jobs}))
@@ -43,14 +43,14 @@ def _begin(fleet: Fleet, folder: Path) -> None:
         node.wait_up()
     fleet.people.insist("apply", "--yes", "-f", str(spec))
     askers = [
-        threading.Thread(target=_ask, args=(fleet, first, RUNS // 4), daemon=True)
-        for first in range(0, RUNS, RUNS // 4)
+        threading.Thread(target=_ask, args=(fleet, first, count // 4), daemon=True)
+        for first in range(0, count, count // 4)
     ]
     for asker in askers:
         asker.start()
     for asker in askers:
         asker.join()
-    assert wait_until(lambda: len(_ran(folder)) == RUNS, 60, 0.2), "they never ran"
+    assert wait_until(lambda: len(_ran(folder)) == count, 60, 0.2), "they never ran"
 
 
 def _ask(fleet: Fleet, first: int, count: int) -> None:
@@ -63,29 +63,31 @@ def _ran(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _outage(kind: str, how: str, seconds: float, folder: Path, record_property: Record) -> None:
+def _outage(
+    kind: str, how: str, seconds: float, count: int, folder: Path, record_property: Record
+) -> None:
     with (
         needing_server(kind, record_property),
         make_fleet(kind, [], nodes=2, seed=1) as fleet,
     ):
         folder.chmod(0o777)
-        _begin(fleet, folder)
+        _begin(fleet, folder, count)
         fleet.ground.freeze() if how == "freeze" else fleet.ground.kill()
         (folder / "go").touch()
         threading.Event().wait(seconds)
         fleet.ground.thaw() if how == "freeze" else fleet.ground.restart()
 
         def ended() -> bool:
-            return bool(fleet.ground.query(ENDED)[0][0] == RUNS)
+            return bool(fleet.ground.query(ENDED)[0][0] == count)
 
         assert wait_until(ended, 60, 0.3), "not all of them were recorded"
-        texts: dict[str, str] = {f"job-{number}": "" for number in range(RUNS)}
+        texts: dict[str, str] = {f"job-{number}": "" for number in range(count)}
         for name, code, attempt, chunk in fleet.ground.query(FOUND):
             assert (code, attempt) == (int(name.split("-")[1]) % 7, 1), name
             texts[name] += bytes.fromhex(chunk or "").decode()
         assert texts == {name: f"begin {name}\nend {name}\n" for name in texts}
         assert max(Counter(_ran(folder)).values()) == 1
-        assert len(_ran(folder)) == RUNS
+        assert len(_ran(folder)) == count
 
 
 @pytest.mark.timeout(240)
@@ -93,7 +95,7 @@ def _outage(kind: str, how: str, seconds: float, folder: Path, record_property: 
 def test_results_and_output_arrive_after_a_short_outage(
     kind: str, tmp_path: Path, record_property: Record
 ):
-    _outage(kind, "freeze", SHORT_S, tmp_path, record_property)
+    _outage(kind, "freeze", SHORT_S, SOME, tmp_path, record_property)
 
 
 @pytest.mark.full
@@ -103,4 +105,4 @@ def test_results_and_output_arrive_after_a_short_outage(
 def test_results_and_output_arrive_after_a_minute(
     kind: str, how: str, tmp_path: Path, record_property: Record
 ):
-    _outage(kind, how, LONG_S, tmp_path, record_property)
+    _outage(kind, how, LONG_S, MANY, tmp_path, record_property)

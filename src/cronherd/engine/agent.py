@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from cronherd.domain.errors import Conflict
+from cronherd.domain.errors import Conflict, Unavailable
 from cronherd.domain.instant import SECOND_US
 from cronherd.domain.node import Node
 from cronherd.domain.policy import LEASE_US
@@ -295,8 +295,11 @@ class Life:
             ticker.stop()
         for ticker in self._starters:
             ticker.join(LAST_WORDS_S)
-        # The scheduler looks no more; a cancel is still obeyed.
-        self._worker.cancel(self._parts.store.look(self._node.id, 0).cancels)
+        # The scheduler looks no more; a cancel is still obeyed, where it can be heard.
+        try:
+            self._worker.cancel(self._parts.store.look(self._node.id, 0).cancels)
+        except Unavailable as error:
+            log.warning("cancels are not heard any more: %s", error)
         # Without a supervisor nobody tells any more: the next start settles what is left.
         return self._gone.is_set() or self._live.wait_empty(timeout_s)
 
@@ -315,7 +318,10 @@ class Life:
         for ticker in self._keepers:
             ticker.join(LAST_WORDS_S)
         self._supervisor.close()
-        self._parts.store.release_node(self._node.id, self._node.incarnation)
+        try:
+            self._parts.store.release_node(self._node.id, self._node.incarnation)
+        except Unavailable as error:
+            log.warning("the lease runs out by itself, it could not be given back: %s", error)
 
     def leave(self) -> None:
         """Stop every ticker and let the supervisor go on with its runs, if it still lives.

@@ -14,7 +14,7 @@ from cronherd.engine.clock import Clock
 from cronherd.engine.finisher import Finisher
 from cronherd.engine.heartbeat import Heartbeat
 from cronherd.engine.live import LiveRuns
-from cronherd.engine.loop import Tick, Ticker
+from cronherd.engine.loop import Tick, Ticker, unless_gone
 from cronherd.engine.promoter import Promoter
 from cronherd.engine.pruner import Pruner
 from cronherd.engine.reaper import Reaper
@@ -24,7 +24,7 @@ from cronherd.engine.strays import Strays
 from cronherd.engine.watcher import Watcher
 from cronherd.engine.worker import Worker
 from cronherd.store.base import Beats, Look, Renewal, Store
-from cronherd.supervisor.base import Supervisor, SupervisorGone
+from cronherd.supervisor.base import Supervisor
 
 log = logging.getLogger("cronherd")
 
@@ -383,22 +383,9 @@ class Life:
         self._stepping_down = False
 
     def _ticker(self, name: str, tick: Tick) -> Ticker:
-        guarded = _unless_gone(tick, self._end_of_supervisor)
+        guarded = unless_gone(tick, self._end_of_supervisor)
         return Ticker(name, guarded, self._parts.clock, self._parts.chance)
 
 
 def _runs(count: int) -> str:
     return f"{count} run{'s' * (count != 1)}"
-
-
-def _unless_gone(tick: Tick, lost: Callable[[], None]) -> Tick:
-    """A tick that meets a dead supervisor ends the life instead of backing off for ever."""
-
-    def guarded() -> float:
-        try:
-            return tick()
-        except SupervisorGone:
-            lost()
-            return 1.0
-
-    return guarded

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cronherd.domain.errors import CronherdError
 from cronherd.engine.clock import Clock
+from cronherd.supervisor.base import SupervisorGone
 
 log = logging.getLogger("cronherd")
 
@@ -84,3 +85,16 @@ class Ticker:
         self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
         # Not all at once: a database that comes back is not met by every loop of every node.
         return self._backoff_s * (0.5 + 0.5 * self._chance())
+
+
+def unless_gone(tick: Tick, lost: Callable[[], None]) -> Tick:
+    """A tick that meets a dead supervisor ends the life instead of backing off for ever."""
+
+    def guarded() -> float:
+        try:
+            return tick()
+        except SupervisorGone:
+            lost()
+            return 1.0
+
+    return guarded

@@ -327,7 +327,7 @@ def _run(engine: Agent, config: Config, signals: Signals) -> None:
 
 def _stop(engine: Agent, config: Config, signals: Signals) -> None:
     """First signal: start nothing, wait for runs. Second one, or time up: cancel them."""
-    waited = 0.0
+    until_us = CLOCK.boot_us() + config.drain_timeout_us
     done = engine.drain(0)
     if not done and signals.leaves:
         engine.leave()
@@ -336,8 +336,7 @@ def _stop(engine: Agent, config: Config, signals: Signals) -> None:
     if not done:
         runs = engine.count()
         _say(f"waiting for {runs} run{'s' * (runs != 1)} to end; once more to cancel")
-    while not done and waited < config.drain_timeout_us / 1_000_000 and signals.count < 2:
-        waited += FOLLOW_PAUSE_S
+    while not done and CLOCK.boot_us() < until_us and signals.count < 2:
         done = engine.drain(FOLLOW_PAUSE_S)
     if not done:
         _say("cancelling what still runs")

@@ -13,7 +13,20 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import burst, cli, flood, idle, lateness, million, nodes, own_cpu, peers, steady
+from bench import (
+    burst,
+    cancel,
+    cli,
+    flood,
+    idle,
+    lateness,
+    million,
+    nodes,
+    own_cpu,
+    peers,
+    planning,
+    steady,
+)
 from bench.report import BenchError, Report
 from bench.servers import DatabaseServer, work_folder
 from bench.stage import Bench
@@ -32,11 +45,13 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "peers": peers.run,
     "million": million.run,
     "nodes": nodes.run,
+    "cancel": cancel.run,
+    "next": planning.run,
 }
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
 USUAL = ["burst", "lateness", "own_cpu", "steady", "output", "cli", "idle"]
-JOBS = {"million": 1_000_000, "nodes": 50_000}
+JOBS = {"million": 1_000_000, "nodes": 50_000, "cancel": 40, "next": 1_000_000}
 
 
 def options(argv: list[str]) -> argparse.Namespace:
@@ -50,7 +65,11 @@ def options(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--disk", type=Path, help="a folder on the disk for the server's files")
     parser.add_argument("--profile", action="store_true", help="million: print what firing costs")
-    parser.add_argument("--jobs", type=int, help="jobs of a burst 1000, of nodes 50000, or 1000000")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        help="how many: burst 1000, nodes 50000, million and next 1000000, cancel 40",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a burst")
     parser.add_argument("--seconds", type=int, default=20, help="how long benchmarks look")
     parser.add_argument("--capacity", type=int, default=64, help="runs at once")
@@ -78,7 +97,7 @@ def main(argv: list[str]) -> int:
     chosen.results.mkdir(parents=True, exist_ok=True)
     failed = 0
     for name in chosen.names or USUAL:
-        usual = "postgresql" if name in {"million", "nodes"} else "sqlite"
+        usual = "postgresql" if name in {"million", "nodes", "cancel"} else "sqlite"
         for database in (chosen.database or usual).split(","):
             print(f"\n== {name}, {database}", flush=True)
             began = time.monotonic()

@@ -37,9 +37,11 @@ class Fleet:
         jobs: Sequence[Mapping[str, object]],
         server: DatabaseServer | None = None,
         url: str | None = None,
+        name: str = "bench",
     ) -> None:
         """`url` is a database of `server`; without them it is a file in the state directory."""
         self.folder = folder
+        self.name = name
         self.state = folder / "state"
         self.server = server
         self.url = url
@@ -49,7 +51,7 @@ class Fleet:
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         document: dict[str, object] = {
-            "node": {"name": "bench", "capacity": capacity},
+            "node": {"name": name, "capacity": capacity},
             "timezone": "UTC",
             "jobs": list(jobs),
         }

@@ -47,7 +47,11 @@ class Bench:
 
     @contextmanager
     def fleet(
-        self, jobs: Sequence[Mapping[str, object]] = (), *, url: str | None = None
+        self,
+        jobs: Sequence[Mapping[str, object]] = (),
+        *,
+        url: str | None = None,
+        name: str = "bench",
     ) -> Iterator[Fleet]:
         """A `cronherd up` of its own with a fresh database, or with the one named."""
         self._fleets += 1
@@ -55,7 +59,9 @@ class Bench:
         folder.mkdir()
         if url is None and self.server is not None:
             url = self.server.fresh()
-        fleet = Fleet(folder, capacity=self.capacity, jobs=jobs, server=self.server, url=url)
+        fleet = Fleet(
+            folder, capacity=self.capacity, jobs=jobs, server=self.server, url=url, name=name
+        )
         fleet.start()
         try:
             yield fleet

@@ -41,6 +41,26 @@ def test_a_small_burst_is_measured_and_written_down(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [tmp_path / "burst-sqlite.json"]
 
 
+def test_a_cancel_is_measured_by_the_death_of_its_process(tmp_path: Path):
+    done = bench(tmp_path, "cancel", "--database", "sqlite", "--jobs", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "cancel-sqlite.json").read_text())
+    ((row,),) = document["tables"].values()
+    assert row["cancels"] == 2
+    assert 0 <= row["p50"] <= row["max"]
+
+
+def test_next_slots_are_asked_for_and_written_down(tmp_path: Path):
+    done = bench(tmp_path, "next", "--jobs", "3000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "next-sqlite.json").read_text())
+    ours, worst, beside = document["tables"].values()
+    assert [row["questions"] for row in ours] == [3_000, 3_000, 3_000, 300]
+    assert [row["what"] for row in beside][:2] == ["cronherd", "cronsim"]
+    assert all(row["µs each"] > 0 for row in [*ours, *beside])
+    assert all(row["ms"] > 0 for row in worst)
+
+
 def test_an_unknown_name_is_refused(tmp_path: Path):
     done = bench(tmp_path, "brust")
     assert done.returncode == 2

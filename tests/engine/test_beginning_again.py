@@ -9,6 +9,7 @@ import pytest
 from cronherd.engine import agent as agent_module
 from cronherd.engine.agent import Agent
 from cronherd.engine.clock import SystemClock
+from cronherd.engine.mailroom import NoMailroom
 
 
 class FakeLife:
@@ -42,9 +43,43 @@ def test_a_life_that_cannot_begin_is_tried_again(monkeypatch: pytest.MonkeyPatch
 
     clock = SystemClock()
     monkeypatch.setattr(clock, "wait", lambda event, seconds: event.is_set())
-    parts: Any = SimpleNamespace(clock=clock, begun=begun, abandoned=lambda: None)
+    parts: Any = SimpleNamespace(
+        clock=clock, begun=begun, abandoned=lambda: None, mailroom=NoMailroom()
+    )
     agent = Agent(parts)
     agent.start()
     agent._over.set()
     assert again.wait(5)
+    agent.stop()
+
+
+def test_a_life_that_is_lost_at_once_is_not_followed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent_module, "Life", FakeLife)
+    again = threading.Event()
+    waited: list[float] = []
+    lives: list[int] = []
+
+    def begun() -> None:
+        lives.append(len(lives))
+        if len(lives) == 2:
+            agent._over.set()
+        elif len(lives) == 3:
+            again.set()
+
+    def wait(event: threading.Event, seconds: float) -> bool:
+        waited.append(seconds)
+        return event.is_set()
+
+    clock = SystemClock()
+    monkeypatch.setattr(clock, "wait", wait)
+    parts: Any = SimpleNamespace(
+        clock=clock, begun=begun, abandoned=lambda: None, mailroom=NoMailroom()
+    )
+    agent = Agent(parts)
+    agent.start()
+    agent._over.set()
+    assert again.wait(5)
+    assert waited == [1.0]
     agent.stop()

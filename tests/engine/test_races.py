@@ -8,6 +8,7 @@ import pytest
 
 from cronherd.engine import agent as agent_module
 from cronherd.engine.agent import Agent
+from cronherd.engine.mailroom import NoMailroom
 from cronherd.supervisor.base import Gone
 from tests.engine.stand_in import Rig, void
 
@@ -82,6 +83,7 @@ def test_a_stop_while_it_begins_again_ends(rig: Rig, monkeypatch: pytest.MonkeyP
 
     class Parts:
         clock = rig.clock
+        mailroom = NoMailroom()
 
     agent = Agent(Parts())  # type: ignore[arg-type]
     agent.start()

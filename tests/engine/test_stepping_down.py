@@ -7,7 +7,8 @@ import pytest
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.engine.accounts import Account
-from cronherd.engine.agent import Life, Parts
+from cronherd.engine.agent import Life
+from cronherd.engine.parts import Parts
 from cronherd.store.base import Claim, Renewal
 from tests.engine.stand_in import LEASE_US, FakeSupervisor, Rig
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from cronherd.domain.node import Node
 from cronherd.domain.silence import Watch
 from cronherd.engine.accounts import Account
-from cronherd.engine.agent import Life, Parts
+from cronherd.engine.agent import Life
+from cronherd.engine.parts import Parts
 from cronherd.supervisor.base import SupervisorGone
 from tests.sim.clock import HostClock
 from tests.sim.evidence import Deed, Evidence

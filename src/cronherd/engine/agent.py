@@ -3,54 +3,38 @@
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cronherd.domain.errors import Conflict, Unavailable
 from cronherd.domain.instant import SECOND_US
 from cronherd.domain.node import Node
 from cronherd.domain.policy import LEASE_US
-from cronherd.engine.accounts import Account
-from cronherd.engine.clock import Clock
+from cronherd.engine.booter import Booter
 from cronherd.engine.finisher import Finisher
 from cronherd.engine.heartbeat import Heartbeat
-from cronherd.engine.live import LiveRuns
+from cronherd.engine.live import LiveRuns, count_runs
 from cronherd.engine.loop import Tick, Ticker, unless_gone
+from cronherd.engine.parts import Parts
 from cronherd.engine.promoter import Promoter
 from cronherd.engine.pruner import Pruner
 from cronherd.engine.reaper import Reaper
 from cronherd.engine.scheduler import Scheduler
-from cronherd.engine.secrets import Reveal, no_secrets
 from cronherd.engine.strays import Strays
 from cronherd.engine.watcher import Watcher
 from cronherd.engine.worker import Worker
-from cronherd.store.base import Beats, Look, Renewal, Store
-from cronherd.supervisor.base import Supervisor
+from cronherd.store.base import Look, Renewal
 
 log = logging.getLogger("cronherd")
 
 # A host that was restarted at once waits for the lease of its earlier boot to run out.
 CLONE_WAIT_S = LEASE_US / SECOND_US + 2
 CLONE_PAUSE_S = 1.0
+# A life that was lost sooner than this is not begun again at once.
+SHORTEST_LIFE_US = SECOND_US
 # After the last run ended its record is written within this, or the spool keeps it.
 LAST_WORDS_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What an agent is made of; wiring puts them together."""
-
-    store: Store
-    beats: Beats
-    clock: Clock
-    launch: Callable[[], Supervisor]
-    node: Node
-    account: Account
-    ledger_age_us: int
-    new_id: Callable[[], str]
-    chance: Callable[[], float]
-    owned: Callable[[], bool]
-    halt: Callable[[], None]
-    reveal: Reveal = no_secrets
+# Once told to end, a database that takes longer than this is not waited for.
+HASTE_S = 2.0
 
 
 class Agent:
@@ -67,9 +51,11 @@ class Agent:
         """Register, settle the past, begin. Raises what keeps the first life from beginning."""
         self._begin()
         self._keeper.start()
+        self._parts.mailroom.start()
 
     def wake(self) -> None:
         """Something changed: look now."""
+        self._parts.mailroom.wake()
         if self._life is not None:
             self._life.wake()
 
@@ -102,12 +88,15 @@ class Agent:
 
     def leave(self) -> None:
         """End, and leave what runs to its supervisor: the next agent here takes it over."""
+        if self._life is not None:
+            self._life.hasten()
         self._keep_no_more()
         if self._life is not None:
             self._life.leave()
 
     def _keep_no_more(self) -> None:
         self._stopping.set()
+        self._parts.mailroom.stop()
         self._over.set()
         if self._keeper.ident is not None:
             self._keeper.join()
@@ -128,10 +117,15 @@ class Agent:
 
     def _keep(self) -> None:
         """A supervisor that died takes its life with it; the next one settles what is left."""
+        clock = self._parts.clock
+        began_us = 0
         while True:
             self._over.wait()
+            if clock.boot_us() - began_us < SHORTEST_LIFE_US:
+                clock.wait(self._stopping, SHORTEST_LIFE_US / SECOND_US)
             if self._stopping.is_set():
                 return
+            began_us = clock.boot_us()
             log.error("the supervisor was lost: beginning again")
             assert self._life is not None
             self._life.leave()
@@ -139,7 +133,6 @@ class Agent:
                 self._begin()
             except Exception:
                 log.exception("could not begin again")
-                self._parts.clock.wait(self._stopping, 1.0)
                 self._over.set()
 
 
@@ -151,6 +144,8 @@ class Life:
         self._lost = lost
         self._gone = threading.Event()
         self._stepping_down = False
+        # When it was last asked for cancels, the database gave no answer in time.
+        self._away = False
         self._supervisor = parts.launch()
         self._node = replace(
             parts.node,
@@ -166,6 +161,7 @@ class Life:
             self._supervisor,
             chance=parts.chance,
             freed=self._freed,
+            posted=parts.mailroom.wake,
         )
         self._worker = Worker(
             store,
@@ -232,9 +228,12 @@ class Life:
         same_boot = before.settled_boot in {"", self._node.boot_id}
         settled = reaper.settle(self._node.id, same_boot=same_boot)
         if settled:
-            log.warning("settled %s of an earlier life: ended, or given back", _runs(settled))
+            log.warning("settled %s of an earlier life: ended, or given back", count_runs(settled))
+        booter = Booter(self._parts.store, new_id=self._parts.new_id)
+        if booter.fire(self._node, before.settled_boot, self._parts.clock.boot_us()):
+            log.info("the host has started: its @reboot jobs are asked to run")
         if kept := self.count():
-            log.warning("%s went on while no agent was here", _runs(kept))
+            log.warning("%s went on while no agent was here", count_runs(kept))
         for ticker in (*self._keepers, *self._starters):
             ticker.start()
 
@@ -290,29 +289,39 @@ class Life:
         return not store.look(self._node.id, 0).ready and self._live.moves() == moves
 
     def drain(self, timeout_s: float) -> bool:
-        """Start nothing new; wait for what runs."""
+        """Start nothing new; wait for what runs. The database has HASTE_S for what is under way."""
         for ticker in self._starters:
             ticker.stop()
+        self._parts.give_up(HASTE_S)
         for ticker in self._starters:
             ticker.join(LAST_WORDS_S)
         # The scheduler looks no more; a cancel is still obeyed, where it can be heard.
         try:
             self._worker.cancel(self._parts.store.look(self._node.id, 0).cancels)
+            self._away = False
         except Unavailable as error:
-            log.warning("cancels are not heard any more: %s", error)
+            if not self._away:
+                log.warning("cancels are not heard any more: %s", error)
+            self._away = True
+        self._parts.give_up(None)
         # Without a supervisor nobody tells any more: the next start settles what is left.
         return self._gone.is_set() or self._live.wait_empty(timeout_s)
 
     def cancel_all(self, timeout_s: float) -> bool:
         """TERM, grace, KILL to everything that still runs."""
+        if self._away:  # whoever hears of the ends must not wait for it
+            self.hasten()
         self._worker.cancel_all()
         return self._gone.is_set() or self._live.wait_empty(timeout_s)
 
     def end(self) -> None:
         """Stop in order: nothing starts, the supervisor ends, its last words are stored."""
-        self.drain(0)
+        if not self._away:
+            self.drain(0)
         self._supervisor.shutdown()
-        self._parts.clock.wait(self._gone, LAST_WORDS_S)  # its last words are stored by then
+        if not self._away:  # or else its spool keeps them
+            self._parts.clock.wait(self._gone, LAST_WORDS_S)  # its last words are stored by then
+        self.hasten()
         for ticker in self._keepers:
             ticker.stop()
         for ticker in self._keepers:
@@ -322,6 +331,10 @@ class Life:
             self._parts.store.release_node(self._node.id, self._node.incarnation)
         except Unavailable as error:
             log.warning("the lease runs out by itself, it could not be given back: %s", error)
+
+    def hasten(self) -> None:
+        """After the last life: what the database does not take soon is left to the spool."""
+        self._parts.give_up(0.0 if self._away else HASTE_S)
 
     def leave(self) -> None:
         """Stop every ticker and let the supervisor go on with its runs, if it still lives.
@@ -385,7 +398,3 @@ class Life:
     def _ticker(self, name: str, tick: Tick) -> Ticker:
         guarded = unless_gone(tick, self._end_of_supervisor)
         return Ticker(name, guarded, self._parts.clock, self._parts.chance)
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"

@@ -33,6 +33,7 @@ class Finisher:
         *,
         chance: Callable[[], float],
         freed: Callable[[], None],
+        posted: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._live = live
@@ -40,7 +41,7 @@ class Finisher:
         self._chance = chance
         self._freed = freed
         self._local: queue.SimpleQueue[tuple[Claim, Exit]] = queue.SimpleQueue()
-        self._recorder = Recorder(store, clock, freed=freed)
+        self._recorder = Recorder(store, clock, freed=freed, posted=posted)
         self._listening = Listening(live)
         self._position = 0
         self._busy = False
@@ -120,7 +121,11 @@ class Finisher:
                 self._recorder.add(claim.job.name, piece)
         elif isinstance(report, Started):
             start = Start(
-                run_id=report.run_id, token=report.token, at_us=report.at_us, pid=report.pid
+                run_id=report.run_id,
+                token=report.token,
+                at_us=report.at_us,
+                pid=report.pid,
+                announced=claim.job.alerts is not None and claim.job.alerts.starts,
             )
             self._recorder.add(claim.job.name, start)
         elif isinstance(report, Ended):

@@ -80,3 +80,8 @@ class LiveRuns:
         """Wait until nothing is held; False when time is up."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._claims, timeout_s)
+
+
+def count_runs(count: int) -> str:
+    """A number of runs in a sentence."""
+    return f"{count} run{'s' * (count != 1)}"

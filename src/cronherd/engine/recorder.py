@@ -40,10 +40,18 @@ class Entry:
 class Recorder:
     """Keeps reports in the order they were told until they are stored."""
 
-    def __init__(self, store: Store, clock: Clock, *, freed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        freed: Callable[[], None],
+        posted: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._freed = freed
+        self._posted = posted
         self._crier = Crier(clock)
         self._waiting: list[Entry] = []
         self._refused: list[Entry] = []
@@ -104,6 +112,8 @@ class Recorder:
     def _hand_on(self) -> None:
         """What the stored ends freed; should this fail, a sweep finds it."""
         told, self._told = self._told, Recorded()
+        if told.posted:
+            self._posted()
         if told.freed:
             self._store.promote(told.freed)
         if told.freed or told.ready:

@@ -15,6 +15,10 @@ class SqlBeats:
         with self._db.glance() as connection:
             return self._db.dialect.wait_hint(connection, timeout_s)
 
+    def give_up(self, after_s: float | None) -> None:
+        """As Database.give_up."""
+        self._db.give_up(after_s)
+
     def close(self) -> None:
         """Give the connection back."""
         self._db.close()

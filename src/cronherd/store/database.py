@@ -126,6 +126,10 @@ class Dialect(Protocol):
         """The sentence for a driver's error."""
         ...
 
+    def give_up(self, after_s: float | None) -> None:
+        """So many seconds from now end every call and refuse the others; None: go on."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -206,6 +210,10 @@ class Database:
         """The database's clock."""
         with self.glance() as connection:
             return self.dialect.now_us(connection)
+
+    def give_up(self, after_s: float | None) -> None:
+        """In so many seconds an outage begins for whoever calls; None: it is over, or not to be."""
+        self.dialect.give_up(after_s)
 
     def close(self) -> None:
         """Close the readers first: whoever closes last may write to the file."""

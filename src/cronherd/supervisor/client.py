@@ -37,6 +37,9 @@ SEND_S = 10
 """A supervisor that takes nothing for so long is stopped or stuck: the connection is lost."""
 EXIT_S = 15.0
 """After `shutdown`: the supervisor gives itself 12 s."""
+REFUSED_US = 3_000_000
+"""For so long one that speaks none of our versions is asked again: without runs it has left."""
+REFUSED_PAUSE_S = 0.2
 FRAME_BYTES = 4 << 20
 """Starts are cut into frames of about this size; one larger start has a frame of its own."""
 
@@ -45,6 +48,9 @@ _BOOT = (
     "from cronherd.supervise import main; sys.exit(main(sys.argv[1:]))"
 )
 
+
+_ENDED = Ended.__slots__
+"""The fields in the order of the wire."""
 
 _left: "list[subprocess.Popen[bytes]]" = []
 """Supervisors of ours that live on without us; somebody must reap them when they end."""
@@ -55,10 +61,11 @@ def launch(state: Path, socket_dir: Path, clock: Clock) -> "SupervisorClient":
 
     One that was left by an earlier agent is taken over with its runs. When it has none and is of
     another version it is replaced: so an upgrade reaches it as soon as nothing depends on it.
+    Raises SupervisorRefused for one that has runs and speaks none of our versions.
     """
     _left[:] = [process for process in _left if process.poll() is None]
     path = socket_dir / SOCKET_NAME
-    found = _find(state, path)
+    found = _find_fitting(state, path, clock)
     if found is None:
         return _launch(state, path, clock)
     if found.live or found.version == __version__:
@@ -66,6 +73,18 @@ def launch(state: Path, socket_dir: Path, clock: Clock) -> "SupervisorClient":
     found.shutdown()
     found.close()
     return _launch(state, path, clock)
+
+
+def _find_fitting(state: Path, path: Path, clock: Clock) -> "SupervisorClient | None":
+    """As `_find`; one that refuses us may be without runs, and then it leaves by itself."""
+    give_up_us = clock.boot_us() + REFUSED_US
+    while True:
+        try:
+            return _find(state, path)
+        except SupervisorRefused:
+            if clock.boot_us() >= give_up_us:
+                raise
+            select.poll().poll(REFUSED_PAUSE_S * 1000)
 
 
 def _find(state: Path, path: Path) -> "SupervisorClient | None":
@@ -162,7 +181,8 @@ class SupervisorClient:
             return wire.greeted(self._frames.pop(0)[0] if self._frames else [])
         except wire.Refused as error:
             self.close()
-            raise SupervisorRefused(str(error)) from None
+            text = f"the supervisor here has runs and refuses this version: {error}"
+            raise SupervisorRefused(text) from None
         except wire.WireError as error:
             self.close()
             raise SupervisorGone(self._lost or str(error)) from None
@@ -204,8 +224,16 @@ class SupervisorClient:
         if not frames and self._lost:
             raise SupervisorGone(self._lost)
         batch: list[Report] = []
-        for messages, blob in frames:
-            self._read(messages, blob, batch)
+        before = self._position
+        try:
+            for messages, blob in frames:
+                self._read(messages, blob, batch)
+        except (IndexError, TypeError, ValueError) as error:
+            # Nothing of it may be acked: it stays in the spool for somebody who understands it.
+            self._position = before
+            self._lost = f"the supervisor reports what this version does not understand: {error}"
+            self._shut()
+            raise SupervisorGone(self._lost) from None
         return batch, self._position
 
     def spool_bytes(self) -> int:
@@ -307,16 +335,8 @@ def _output(message: list[Any], chunk: bytes) -> Output:
 
 
 def _ended(message: list[Any]) -> Ended:
-    (
-        _, run_id, attempt, token, started_us, ended_us, exit_code, signal, killed_by, error,
-        error_text, dropped, cpu_us, peak_rss_bytes, read_bytes, written_bytes, pid, how, leaked,
-    ) = message  # fmt: skip
-    return Ended(
-        run_id=run_id, attempt=attempt, token=token, started_us=started_us, ended_us=ended_us,
-        exit_code=exit_code, signal=signal, killed_by=killed_by, error=error,
-        error_text=error_text, dropped=dropped, cpu_us=cpu_us, peak_rss_bytes=peak_rss_bytes,
-        read_bytes=read_bytes, written_bytes=written_bytes, pid=pid, how=how, leaked=leaked,
-    )  # fmt: skip
+    """By the order of its fields: a newer supervisor says more, an older one less."""
+    return Ended(**dict(zip(_ENDED, message[1:], strict=False)))
 
 
 def _python() -> list[str]:

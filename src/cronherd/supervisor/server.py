@@ -188,7 +188,7 @@ class Server:
                 return
             wire.greeted(frames[0][0])
         except wire.WireError as error:
-            stranger.send(wire.pack([["refused", "protocol", str(error)]]))
+            stranger.send(wire.pack([["refused", wire.code_of(error), str(error)]]))
             self._part(stranger)
             return
         if self._leaving:

@@ -22,6 +22,8 @@ From it:
               error_text, dropped, cpu_us, peak_rss_bytes, read_bytes, written_bytes, pid, how,
               leaked]
     ["gone", run_id, attempt, token]
+    "ended" may grow at its end: whoever knows fewer fields leaves the rest out, and what an older
+    supervisor does not say has its default in base.Ended. A kind that is not known is left out.
 """
 
 import json
@@ -57,6 +59,11 @@ class WireError(Exception):
 
 class Refused(WireError):
     """The other side lives and does not want us, or speaks no version that we know."""
+
+
+def code_of(error: WireError) -> str:
+    """What a "refused" says for machines."""
+    return "wire_version" if isinstance(error, Refused) else "protocol"
 
 
 def pack(messages: Sequence[Message], blobs: Sequence[bytes | bytearray] = ()) -> bytes:

@@ -140,6 +140,18 @@ REFUSED: list[tuple[dict[str, object], list[str]]] = [
         {"env_file": "a.env"},
         ["env_file: 'a.env' is not an absolute path (write /etc/shop.env, or -/etc/shop.env)"],
     ),
+    (
+        {"env_file": "/etc/"},
+        ["env_file: '/etc/' is a directory and no file (write /etc/shop.env, or -/etc/shop.env)"],
+    ),
+    (
+        {"output_file": "/var/log/."},
+        ["output_file: '/var/log/.' is a directory and no file (write /srv/shop/report.txt)"],
+    ),
+    (
+        {"env": {"CRONHERD_TASK": "x"}},
+        ["env.CRONHERD_TASK: names that begin with CRONHERD_ are set by cronherd"],
+    ),
     ({"env_file": ["/a"] * 21}, ["env_file: has more than 20 files"]),
     ({"nice": 20}, ["nice: must be a whole number from -20 to 19, not the number 20"]),
     (
@@ -396,3 +408,8 @@ def test_the_same_rules_hold_for_what_was_stored():
         )
     with pytest.raises(KeyError):
         build_job({"name": "a"})
+
+
+def test_the_interpreter_of_a_task_is_the_one_name_of_ours_that_env_may_have():
+    env = {"CRONHERD_PYTHON": "/srv/venv/bin/python"}
+    assert read_job({"name": "x", "task": "a:b", "env": env}, timezone="UTC").env == env

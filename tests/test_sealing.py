@@ -160,6 +160,19 @@ def test_a_file_that_others_may_use_is_refused(key: Path, mode: int):
     assert (error.code, str(key) in error.text) == ("unsafe_secret_key", True)
 
 
+def test_a_run_that_such_a_file_keeps_from_its_secret_is_told_what_to_do(vault: Vault):
+    sealed = vault.seal("db", VALUE)
+    vault.path.chmod(0o644)
+    found = vault.open_all(["db"], {"db": sealed})["db"]
+    assert isinstance(found, Invalid)
+    assert found.hint.startswith(f"chmod 600 {vault.path}")
+    vault.path.chmod(0o600)
+    vault.path.write_text("\n")
+    found = vault.open_all(["db"], {"db": sealed})["db"]
+    assert isinstance(found, Invalid)
+    assert "same file" in found.hint  # a new key would open nothing
+
+
 def test_a_file_that_only_its_owner_may_use_is_taken(key: Path):
     for mode in (0o600, 0o400):
         assert write_key(key, new_line(), mode=mode).seal("db", VALUE)

@@ -26,6 +26,7 @@ KEY_BYTES = 32
 FILE_BYTES = 64 << 10
 MAKE = "head -c 32 /dev/urandom | base64"
 _SAME = "each node needs the same file: secret_key_file"
+_ELSEWHERE = frozenset({"no_secret_key", "bad_secret_key"})  # a key made now would open nothing
 _ACL = "system.posix_acl_access"
 _ACL_USER, _ACL_GROUP_OBJ, _ACL_GROUP = 0x02, 0x04, 0x08
 
@@ -65,7 +66,7 @@ class Vault:
         try:
             keys = self._keys()
         except Unavailable as error:
-            closed = {name: _closed(name, error.text) for name in sealed}
+            closed = {name: _closed(name, error) for name in sealed}
             return {name: closed.get(name) or _missing(name) for name in names}
         return {
             name: self._open_one(keys, name, sealed[name]) if name in sealed else _missing(name)
@@ -76,7 +77,7 @@ class Vault:
         try:
             return _open(keys, name, sealed, self.path)
         except Invalid as error:
-            return _closed(name, error.text)
+            return _closed(name, error)
 
     def _keys(self) -> "MultiFernet":
         fernet = _library()
@@ -132,9 +133,9 @@ def _missing(name: str) -> Invalid:
     )
 
 
-def _closed(name: str, why: str) -> Invalid:
-    text = f"this node cannot open the secret '{name}': {why}"
-    return Invalid(text, code="no_secret", hint=_SAME)
+def _closed(name: str, why: CronherdError) -> Invalid:
+    text = f"this node cannot open the secret '{name}': {why.text}"
+    return Invalid(text, code="no_secret", hint=_SAME if why.code in _ELSEWHERE else why.hint)
 
 
 # ------------------------------------------------------------------ the file

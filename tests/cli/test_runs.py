@@ -168,6 +168,8 @@ def test_a_run_is_asked_for_with_parameters(cronherd: Shell, fleet: FakeFleet):
     said = cronherd("job", "run", "backup", "--param", "to")
     assert said.code == 2
     assert "'to' is not of the form NAME=VALUE" in said.err
+    said = cronherd("job", "run", "backup", "--param", "to=a", "--param", "to=b")
+    assert (said.code, "'to' is said twice" in said.err) == (2, True)
     cronherd("job", "run", "backup")
     assert fleet.calls[-1] == "run backup by local"
 

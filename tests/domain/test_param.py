@@ -89,6 +89,15 @@ def test_what_is_of_another_type_is_refused(kind: ParamType, given: object, sent
     assert (error.text, error.where, error.code) == (sentence, "params.x", "bad_param")
 
 
+def test_of_very_many_choices_some_are_named():
+    wide = Param(name="x", type=CHOICE, choices=tuple(f"{n}" * 500 for n in range(1000)))
+    with pytest.raises(InvalidInput) as caught:
+        check_values((wide,), {"x": "no"})
+    (error,) = caught.value.errors
+    assert error.text.endswith(' and 980 more, not "no"')
+    assert len(error.text) < 1500
+
+
 def test_every_fault_is_told_at_once():
     params = (
         Param(name="size", type=INTEGER),
@@ -100,7 +109,7 @@ def test_every_fault_is_told_at_once():
     assert [str(error) for error in caught.value.errors] == [
         'params.size: must be a whole number, not "x"',
         "params.siez: is not a parameter of the job (the job has size, to, dry)",
-        "params.to: is required",
+        "params.to: is required (--param to=VALUE)",
     ]
     codes = [error.code for error in caught.value.errors]
     assert codes == ["bad_param", "unknown_param", "missing_param"]

@@ -1,12 +1,16 @@
 """Files of KEY=value lines: what they may hold, and each sentence of refusal."""
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from cronherd.domain.errors import Invalid
 from cronherd.engine.envfiles import LARGEST, parse_env, read_env_files
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads for somebody else")
+NOBODY = pwd.getpwnam("nobody")
 
 READ: dict[str, tuple[str, dict[str, str]]] = {
     "a pair": ("A=1\nB=two words", {"A": "1", "B": "two words"}),
@@ -104,3 +108,79 @@ def test_it_reads_text_of_a_bounded_size(tmp_path: Path):
 
 def test_many_lines_take_little_time():
     assert len(parse_env("\n".join(f"K{n}='v'" for n in range(50_000)), "/x.env")) == 50_000
+
+
+@AS_ROOT
+@pytest.mark.parametrize(
+    ("way", "allowed"),
+    [
+        ("link", False),
+        ("folder", False),
+        ("second name", False),
+        ("chain", False),
+        ("of root", True),
+        ("root", True),
+        ("own", True),
+        ("own link", True),
+    ],
+)
+def test_no_link_of_a_user_leads_root_to_what_they_may_not_read(
+    tmp_path: Path, way: str, *, allowed: bool
+):
+    """The agent is root and reads for nobody, who may change all in `theirs`."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
+    ours.mkdir()
+    secret = ours / "root.env"
+    secret.write_text("A=1\n")
+    secret.chmod(0o600)
+    own = theirs / "own.env"
+    own.write_text("A=1\n")
+    os.chown(own, NOBODY.pw_uid, NOBODY.pw_gid)
+    path = theirs / "x.env"
+    if way == "folder":
+        _link(theirs / "there", ours)
+        path = theirs / "there" / "root.env"
+    elif way == "second name":
+        path.hardlink_to(secret)
+    elif way == "chain":
+        _link(theirs / "y.env", secret)
+        path.symlink_to(theirs / "y.env")
+    elif way == "of root":
+        path.symlink_to(secret)
+    elif way == "root":
+        path = secret
+    elif way == "own":
+        path = own
+    else:
+        _link(path, own if way == "own link" else secret)
+    if allowed:
+        assert read_env_files([str(path)], "/", NOBODY.pw_uid) == {"A": "1"}
+    else:
+        with pytest.raises(Invalid, match="is a link of a user to a file that is not theirs") as no:
+            read_env_files([str(path)], "/", NOBODY.pw_uid)
+        assert no.value.code == "bad_env_file"
+    assert read_env_files([str(path)], "/") == {"A": "1"}  # a run of root gets what root reads
+
+
+def _link(path: Path, target: Path) -> None:
+    path.symlink_to(target)
+    os.lchown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+
+
+@AS_ROOT
+def test_for_another_user_the_sentences_are_the_same(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    wrong = {
+        "gone": "does not exist on this host",
+        "pipe": "is not a file",
+        "": "is not a file",
+        "circle": "cannot be read: Too many levels",
+        "pipe/x": "cannot be read: Not a directory",
+    }
+    for name, what in wrong.items():
+        with pytest.raises(Invalid, match=what):
+            read_env_files([f"{tmp_path}/{name}"], "/", NOBODY.pw_uid)
+    assert read_env_files([f"-{tmp_path}/gone"], "/", NOBODY.pw_uid) == {}

@@ -191,6 +191,18 @@ def test_env_wins_over_env_file_and_both_over_what_is_there_anyway(tmp_path: Pat
     assert (env["CRONHERD_RUN_ID"], env["PARAM_N"]) == ("r" * 32, "param")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads for somebody else")
+def test_a_link_of_the_user_of_a_run_opens_no_file_of_root_for_it(tmp_path: Path) -> None:
+    (tmp_path / "root.env").write_text("A=1\n")
+    link = tmp_path / "link.env"
+    link.symlink_to(tmp_path / "root.env")
+    nobody = pwd.getpwnam("nobody")
+    os.lchown(link, nobody.pw_uid, nobody.pw_gid)
+    with pytest.raises(Invalid) as caught:
+        _order({"env_file": str(link), "user": "nobody"}, account=ROOT)
+    assert caught.value.code == "bad_env_file"
+
+
 def test_a_run_whose_env_file_is_missing_is_not_started() -> None:
     with pytest.raises(Invalid, match="does not exist on this host") as caught:
         _order({"env_file": "/no/such.env"})

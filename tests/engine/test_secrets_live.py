@@ -125,7 +125,7 @@ def test_a_node_that_cannot_open_a_secret_does_not_start_the_run(host: Host) -> 
     key_file = host.state / "secret.key"
 
     key_file.chmod(0o640)
-    said = _refused(host, "careful")
+    said = _refused(host, "careful", setting="chmod 600")
     assert "can be used by others" in said
     key_file.chmod(0o600)
     kept = key_file.read_text()

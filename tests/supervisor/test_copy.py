@@ -129,6 +129,50 @@ def test_it_appends_to_no_file_of_another_user(tmp_path: Path, said: list[str]) 
     assert "another user" in said[0]
 
 
+@AS_ROOT
+@pytest.mark.parametrize("when", ["opened", "rotated"])
+def test_no_link_of_another_user_leads_it_elsewhere(
+    tmp_path: Path, said: list[str], when: str
+) -> None:
+    """Root's copy in a user's folder, who turns a part of the way into a link."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    ours.mkdir()
+    way = theirs / "logs"
+    copy = copy_of(way / "log", limit=4)
+    if when == "rotated":
+        way.mkdir()
+        copy.add(b"first")
+        way.rename(theirs / "before")
+        (theirs / "before" / "log").rename(ours / "log")  # even if it is the very file
+    way.symlink_to(ours)
+    os.lchown(way, NOBODY.pw_uid, NOBODY.pw_gid)
+    before = sorted(ours.iterdir())
+    copy.add(b"second")
+    copy.close()
+    assert sorted(ours.iterdir()) == before
+    assert copy.missing == 6
+    assert "a link that belongs to another user" in said[0]
+
+
+@AS_ROOT
+def test_links_of_root_and_of_its_own_user_lead_it(open_folder: Path) -> None:
+    theirs = open_folder / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
+    (open_folder / "by-root").symlink_to("theirs")
+    (open_folder / "by-user").symlink_to("theirs")
+    os.lchown(open_folder / "by-user", NOBODY.pw_uid, NOBODY.pw_gid)
+    for number, way in enumerate(("by-root", "by-user", "by-root/../by-user/.")):
+        copy = copy_of(open_folder / way / f"log{number}", limit=4)
+        copy.ids = (NOBODY.pw_uid, NOBODY.pw_gid)
+        copy.add(b"first")
+        copy.add(b"then")
+        copy.close()
+        assert copy.missing == 0
+        assert (theirs / f"log{number}.1").read_bytes() == b"first"
+
+
 def test_it_opens_nothing_before_it_knows_whose_rights_count(
     tmp_path: Path, said: list[str]
 ) -> None:

@@ -141,6 +141,16 @@ def test_it_says_so_when_root_lacks_the_right(open_folder: Path) -> None:
 # The list
 
 
+@AS_ROOT
+def test_who_asks_before_is_told_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tmp_path / "run-as.allow"
+    names.write_text("nobody\n")
+    monkeypatch.setattr(allow, "ALLOW", str(names))
+    assert allow.user_refusal("nobody") == ""
+    assert f"{names} has no line 'daemon'" in allow.user_refusal("daemon")
+    assert allow.user_refusal("not-there") == "this host has no user 'not-there'"
+
+
 def refused(path: Path, user: str = "nobody", group: str = "") -> str:
     with pytest.raises(SpawnError) as caught:
         allow.check(str(path), user, group)

@@ -98,6 +98,11 @@ def leave(code: int | str | None) -> None:
     sys.exit(code)
 
 
+def deaf(words: str) -> None:
+    sys.stderr.close()
+    raise ValueError(words)
+
+
 def odd(kind: str) -> Any:
     return {
         "object": object(),

@@ -1,6 +1,7 @@
 """Which function is called, with what, and what the exit code says when it is not."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,39 @@ def test_a_job_may_name_another_interpreter(run: Run, tmp_path: Path):
     python.write_text('#!/bin/sh\necho "mine: $#"\n')
     python.chmod(0o755)
     assert run("examples:nothing", env={"CRONHERD_PYTHON": str(python)}).out == "mine: 4\n"
+
+
+def test_an_interpreter_that_is_too_old_is_refused_in_one_sentence(run: Run, tmp_path: Path):
+    """Its version is as the runner sees it: hosts that build this have no old one."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\nshift\nboot=$1\nshift\n"
+        f'exec {sys.executable} -c "import sys; sys.version_info = (3, 9, 18)\n$boot" "$@"\n'
+    )
+    python.chmod(0o755)
+    ended = run("examples:nothing", env={"CRONHERD_PYTHON": str(python)})
+    why = f"{sys.executable} is Python 3.9, and a task needs 3.11 or newer"
+    assert (ended.code, ended.err) == (126, f"cronherd: {why}\n")
+    assert ended.told.error == {"type": "", "message": why, "traceback": ""}
+
+
+def test_files_of_ours_that_its_user_may_not_read_are_named(run: Run, monkeypatch: Any):
+    monkeypatch.setattr(taskorder, "_SOURCE", "/nowhere")
+    ended = run("examples:nothing")
+    why = "the user of this run may not read cronherd itself, in /nowhere"
+    assert (ended.code, ended.err) == (126, f"cronherd: {why}\n")
+    assert ended.told.error is not None
+    assert ended.told.error["message"] == why
+
+
+def test_a_missing_module_is_looked_for_where_the_sentence_says(run: Run, tmp_path: Path):
+    (tmp_path / "mine.py").write_text("def f(): return 1")
+    ended = run("mine:f", cwd="/")
+    assert ended.code == 127
+    assert "there is no module 'mine', neither in / nor" in ended.err
+    assert "the job's cwd says where to look" in ended.err
+    ended = run("mine.py:f", cwd=str(tmp_path))
+    assert ended.err == "cronherd: 'mine.py' is a file and no module: write mine:f\n"
 
 
 def test_both_sides_mean_the_same_variable():

@@ -96,6 +96,13 @@ def test_an_exception_that_cannot_say_what_it_is_is_told(run: Run):
     assert ended.told.error["message"] == "(RuntimeError while its words were asked for)"
 
 
+def test_an_exception_is_told_although_the_task_closed_standard_error(run: Run):
+    ended = run("examples:deaf", ["no disk"])
+    assert ended.code == 1
+    assert ended.told.error is not None
+    assert (ended.told.error["type"], ended.told.error["message"]) == ("ValueError", "no disk")
+
+
 @pytest.mark.parametrize(
     ("given", "code", "err"), [(3, 3, ""), (0, 0, ""), (None, 0, ""), ("no disk", 1, "no disk\n")]
 )

@@ -149,6 +149,8 @@ def pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> 
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise click.BadParameter(f"'{text[:60]}' is not of the form {param.metavar}")
+        if key in found:
+            raise click.BadParameter(f"'{key[:60]}' is said twice")
         found[key] = value
     return found
 

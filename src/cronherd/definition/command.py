@@ -29,7 +29,7 @@ from cronherd.definition.sizes import size
 from cronherd.domain.errors import Invalid
 from cronherd.domain.param import secret_variable
 from cronherd.domain.secret import check_name
-from cronherd.domain.spec import STOP_SIGNALS
+from cronherd.domain.spec import STOP_SIGNALS, TASK_PYTHON
 
 COMMAND_BYTES = 100_000  # Linux takes 128 KiB for one argument
 MAX_ARGUMENTS = 1_000
@@ -80,7 +80,8 @@ def read_items(value: Sequence[object], read: Callable[[object], T]) -> list[T]:
 
 
 def _read_pair(key: object, value: object) -> tuple[str, str]:
-    return read_variable(key), read_word(value, most=COMMAND_BYTES)
+    name = TASK_PYTHON if key == TASK_PYTHON else read_variable(key)
+    return name, read_word(value, most=COMMAND_BYTES)
 
 
 def read_env(value: object) -> dict[str, str]:
@@ -129,6 +130,8 @@ def read_path(value: object, example: str = "/srv/shop/report.txt") -> str:
     """An absolute path, or one within the user's home."""
     path = read_text(value, most=LONG, lines=False)
     if path.startswith(("/", "~/")):
+        if path.endswith(("/", "/.", "/..")):
+            raise Invalid(f"{spell(path)} is a directory and no file", hint=f"write {example}")
         return path
     raise Invalid(f"{spell(path)} is not an absolute path", hint=f"write {example}")
 

@@ -12,6 +12,7 @@ from cronherd.domain.errors import Invalid, InvalidInput
 
 VALUE_BYTES = 100_000  # as much as a command: an argument or a variable of Linux ends at 128 KiB
 _SHOWN = 60
+_CHOICES_SHOWN = 20
 _FORBIDDEN = re.compile(r"[\x00\ud800-\udfff]")
 _DIGITS = 20
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -118,7 +119,7 @@ def check_values(params: tuple[Param, ...], given: Mapping[str, object]) -> dict
         except Invalid as error:
             errors.append(error)
     errors += [
-        Invalid("is required", code="missing_param", where=_where(param.name))
+        Invalid("is required", code="missing_param", hint=_form(param), where=_where(param.name))
         for param in params
         if param.required and param.name not in given
     ]
@@ -173,9 +174,15 @@ def _where(name: str) -> str:
     return f"params.{name[:_SHOWN]}"
 
 
+def _form(param: Param) -> str:
+    return f"--param {param.name}=VALUE"
+
+
 def _wanted(param: Param) -> str:
     if param.type is ParamType.CHOICE:
-        return "one of " + ", ".join(param.choices)
+        some = [choice[:_SHOWN] for choice in param.choices[:_CHOICES_SHOWN]]
+        more = len(param.choices) - len(some)
+        return f"one of {', '.join(some)}" + (f" and {more} more" if more else "")
     return {
         ParamType.STRING: "text",
         ParamType.INTEGER: "a whole number",

@@ -3,6 +3,7 @@
 No sentence here repeats a value, not even a part of a wrong one.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ LINE_FROM = 9
 LINES = 100
 """So many lines of a value are masked by themselves, the longest: each one more is looked for in
 all that the run writes, and a hundred cost 1 ms for 64 KiB of it."""
+FORMS_MOST = 8 << 10
+"""Longer ones are masked only as they are: a result or an error of a task keeps no more of them."""
 _FORBIDDEN = re.compile(r"[\x00\ud800-\udfff]")
 _SHOWN = 80
 
@@ -73,7 +76,9 @@ def masks_of(values: Iterable[str]) -> tuple[str, ...]:
     """What is to be replaced in output, the longest first, so that none hides within another.
 
     The value without blanks around it, which is in any form of it; of a value of several lines
-    also each line, since a command may print it indented, or only a part of it.
+    also each line, since a command may print it indented, or only a part of it. Each of them also
+    as it stands between quotes: whatever a Python task tells is JSON, and an exception often holds
+    the repr of a value.
     """
     masks: set[str] = set()
     for value in values:
@@ -81,7 +86,16 @@ def masks_of(values: Iterable[str]) -> tuple[str, ...]:
             masks.add(value.strip())
         lines = {line.strip() for line in value.splitlines()}
         masks.update(sorted((x for x in lines if len(x) >= LINE_FROM), key=_longest_first)[:LINES])
+    masks.update(*(_between_quotes(mask) for mask in masks if len(mask) <= FORMS_MOST))
     return tuple(sorted(masks, key=_longest_first))
+
+
+def _between_quotes(text: str) -> set[str]:
+    """How JSON and Python write it, and JSON what Python wrote; nothing new of a plain word."""
+    escaped = repr("\"'" + text)[4:-1]
+    forms = {text, escaped, escaped.replace("\\'", "'")}
+    ways = (True, False)
+    return {json.dumps(form, ensure_ascii=way)[1:-1] for form in forms for way in ways} | forms
 
 
 def _longest_first(text: str) -> tuple[int, str]:

@@ -11,6 +11,8 @@ from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Retention, Re
 CATCHUP, RETRY, RETENTION = Catchup(), Retry(), Retention()
 # The signals that may ask a command to end, by the numbers of Linux.
 STOP_SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15}
+# The one of our names that a job's `env` may have: the interpreter of its task.
+TASK_PYTHON = "CRONHERD_PYTHON"
 _SIZES = {"memory", "processes", "open_files"}
 
 
@@ -145,6 +147,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "args": lambda value: value,
     "output_file": str,
     "output_file_size": _count,
+    "jitter": _duration,
+    "max_runs": _count,
 }
 FIELDS = {
     "on_time": "on_time_us",
@@ -157,4 +161,5 @@ FIELDS = {
     "output_tail": "tail_bytes",
     "env_file": "env_files",
     "output_file_size": "output_file_bytes",
+    "jitter": "jitter_us",
 }

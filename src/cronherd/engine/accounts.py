@@ -21,12 +21,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """As whom one run is started; `user` and `group` are empty where they are the agent's own."""
+    """As whom one run is started; `user` and `group` are empty where they are the agent's own.
+
+    `uid`: of that other user.
+    """
 
     home: str
     name: str
     user: str = ""
     group: str = ""
+    uid: int | None = None
 
 
 def own_account() -> Account:
@@ -57,7 +61,8 @@ def identity_of(job: Job, account: Account) -> Identity:
         _check_group(group)
     if not user:
         return Identity(home=account.home, name=account.user, group=group)
-    return Identity(home=_home(_entry(user).pw_dir), name=user, user=user, group=group)
+    entry = _entry(user)
+    return Identity(home=_home(entry.pw_dir), name=user, user=user, group=group, uid=entry.pw_uid)
 
 
 def _entry(user: str) -> pwd.struct_passwd:

@@ -9,8 +9,10 @@ import stat
 from collections.abc import Sequence
 
 from cronherd.domain.errors import Invalid
+from cronherd.supervisor.trail import Trail
 
 LARGEST = 1 << 20
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would wait
 _IGNORED = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
 _PAIR = re.compile(
     r"""[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*
@@ -24,14 +26,18 @@ _MEANT = '"\\$`'
 _COMMENT = re.compile(r"[ \t]#")
 
 
-def read_env_files(paths: Sequence[str], home: str) -> dict[str, str]:
-    """All of them, the later wins; a path behind `-` may be missing. Raises Invalid."""
+def read_env_files(paths: Sequence[str], home: str, uid: int | None = None) -> dict[str, str]:
+    """All of them, the later wins; a path behind `-` may be missing. Raises Invalid.
+
+    `uid`: of the other user whose run gets the values, when we are root. What that user may not
+    read is read all the same, where the job names it: but not because a link of somebody led there.
+    """
     values: dict[str, str] = {}
     for said in paths:
         path = said.removeprefix("-")
         full = home + path[1:] if path.startswith("~/") else path
         try:
-            content = _content(full)
+            content = _content(full, uid)
         except FileNotFoundError:
             if said.startswith("-"):
                 continue
@@ -45,8 +51,8 @@ def read_env_files(paths: Sequence[str], home: str) -> dict[str, str]:
     return values
 
 
-def _content(path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait
+def _content(path: str, uid: int | None) -> str:
+    descriptor = os.open(path, _FLAGS) if uid is None else _open_for(path, uid)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Invalid(f"env_file {path} is not a file", code="bad_env_file")
@@ -61,6 +67,35 @@ def _content(path: str) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise Invalid(f"env_file {path} is not text in UTF-8", code="bad_env_file") from None
+
+
+def _open_for(path: str, uid: int) -> int:
+    """For another user: a file of their own, or one to which no user could have bent the way."""
+    trail = Trail(path, last=True)
+    try:
+        descriptor = os.open(trail.name, _FLAGS | os.O_NOFOLLOW, dir_fd=trail.folder)
+        seen = os.fstat(descriptor)
+        if seen.st_uid == uid:
+            bent = not trail.strangers <= {uid}
+        else:
+            bent = bool(trail.strangers) or (seen.st_nlink > 1 and _is_shared(trail.folder))
+    finally:
+        trail.close()
+    if not bent:
+        return descriptor
+    os.close(descriptor)
+    text = f"env_file {path} is a link of a user to a file that is not theirs"
+    raise Invalid(
+        text, code="bad_env_file", hint="name the file itself, or make root the link's owner"
+    )
+
+
+def _is_shared(folder: int) -> bool:
+    """Whether others than root and we can make a second name of a file in there."""
+    seen = os.fstat(folder)
+    return seen.st_uid not in {0, os.geteuid()} or bool(
+        seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def parse_env(content: str, path: str) -> dict[str, str]:

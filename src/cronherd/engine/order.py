@@ -80,7 +80,7 @@ def _environment(
         "LOGNAME": identity.name,
         "USER": identity.name,
         "SHELL": job.shell,
-        **read_env_files(job.env_files, identity.home),
+        **read_env_files(job.env_files, identity.home, identity.uid),
         **job.env,
         **_variables(job, values),
         **ours,

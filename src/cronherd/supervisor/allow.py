@@ -28,6 +28,20 @@ def check(path: str, user: str, group: str) -> None:
         raise _refusal(wanted, f"{path} has no line '{wanted}'; root adds one to allow it")
 
 
+def user_refusal(user: str) -> str:
+    """Why this host would not run commands as that user, '' when it would: for who asks before."""
+    import pwd  # noqa: PLC0415 - the supervisor has its own way to look users up
+
+    try:
+        pwd.getpwnam(user)
+        check(ALLOW, user, "")
+    except KeyError:
+        return f"this host has no user '{user}'"
+    except SpawnError as refused:
+        return refused.text
+    return ""
+
+
 def _lines(path: str) -> set[str]:
     """The names in the list. Raises ValueError when others than root may write it."""
     folder = os.path.dirname(path)  # noqa: PTH120 (pathlib would cost this process 5 ms)

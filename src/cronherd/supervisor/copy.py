@@ -1,4 +1,3 @@
-# ruff: noqa: PTH104 -- pathlib would cost this process 5 ms of its birth
 """All of a run's output, under no cap, appended to a file of this host.
 
 Whatever goes wrong with it is no business of the run: it is said once on our stderr, and the bytes
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from cronherd.supervisor.mask import hide
+from cronherd.supervisor.trail import Trail
 
 Ids = tuple[int, ...]
 """uid, gid, and the groups beside."""
@@ -74,14 +74,15 @@ class Copy:
             raise ValueError("its path is not absolute")
         if self.ids is None:
             raise ValueError("the rights of its user are not known")
-        with rights_of(self.ids):
-            self._fd = _open_ours(self._path)
+        with rights_of(self.ids), _trail(self._path) as trail:
+            self._fd = _open_ours(trail)
 
     def _rotate(self) -> None:
         """Go on in a new file. Another run that writes the same copy may have done it before."""
-        with rights_of(self.ids or ()):
-            if _is_at(self._path, self._fd):
-                os.rename(self._path, f"{self._path}.1")
+        with rights_of(self.ids or ()), _trail(self._path) as trail:
+            if _is_at(trail, self._fd):
+                folder, name = trail.folder, trail.name
+                os.rename(name, f"{name}.1", src_dir_fd=folder, dst_dir_fd=folder)
         os.close(self._fd)
         self._fd = -1
         self._open()
@@ -122,11 +123,23 @@ def say(text: str) -> None:
             os.write(2, f"cronherd supervisor: {text}\n".encode("utf-8", "backslashreplace")[:4096])
 
 
-def _open_ours(path: str) -> int:
+@contextmanager
+def _trail(path: str) -> Iterator[Trail]:
+    """The way there. Raises OSError, and ValueError where somebody else could have bent it."""
+    trail = Trail(path, last=False)
+    try:
+        if trail.strangers:
+            raise ValueError("a link that belongs to another user leads there")
+        yield trail
+    finally:
+        trail.close()
+
+
+def _open_ours(trail: Trail) -> int:
     """For appending: a regular file of whom we are now, and by no second name. Raises OSError."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = os.open(trail.name, flags, 0o600, dir_fd=trail.folder)
     seen = os.fstat(descriptor)
     reason = ""
     if not stat.S_ISREG(seen.st_mode):
@@ -141,9 +154,9 @@ def _open_ours(path: str) -> int:
     return descriptor
 
 
-def _is_at(path: str, descriptor: int) -> bool:
+def _is_at(trail: Trail, descriptor: int) -> bool:
     try:
-        there = os.lstat(path)
+        there = os.stat(trail.name, dir_fd=trail.folder, follow_symlinks=False)
     except FileNotFoundError:
         return False
     here = os.fstat(descriptor)

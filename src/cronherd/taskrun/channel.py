@@ -9,7 +9,7 @@ from typing import Any
 
 DESCRIPTOR = 3
 PERIOD_US = 500_000
-# Of a long task each report is as good as one in so many, and the supervisor takes 1 MiB in all.
+# Of a long task each report is as good as one in so many; the supervisor passes on 1 MiB at once.
 SHARE = 240
 PROGRESS_BYTES = 640_000
 TEXT_LENGTH = 200

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -60,7 +61,7 @@ def _run(target: str, args: Args, channel: Channel, stop: Stop) -> int:
             stop.watch()
             meter.flush()
     except Refused as refused:
-        sys.stderr.write(f"cronherd: {refused}\n")
+        _write(f"cronherd: {refused}\n")
         _tell_error(channel, "", str(refused), "")
         return refused.exit_code
     except SystemExit:
@@ -115,7 +116,7 @@ def tell_result(channel: Channel, value: Any) -> None:
 
 def _tell_unkept(channel: Channel, why: str) -> None:
     sentence = f"the result was not kept: {why[:SENTENCE_LENGTH]}"
-    sys.stderr.write(f"cronherd: {_clean(sentence)}\n")
+    _write(f"cronherd: {_clean(sentence)}\n")
     channel.say("note", _clean(sentence))
 
 
@@ -123,7 +124,7 @@ def _report_error(channel: Channel, error: BaseException) -> None:
     """On standard error, and told."""
     error.with_traceback(_of_task(error.__traceback__))
     text = "".join(traceback.format_exception(error))
-    sys.stderr.write(text)
+    _write(text)
     _tell_error(channel, type(error).__qualname__, _words(error), text)
 
 
@@ -134,6 +135,12 @@ def _tell_error(channel: Channel, kind: str, message: str, text: str) -> None:
         "traceback": _middle_cut(_clean(text)),
     }
     channel.say("error", told)
+
+
+def _write(text: str) -> None:
+    """On standard error, where the task left one."""
+    with suppress(OSError, ValueError, AttributeError):  # gone, closed, or None
+        sys.stderr.write(text)
 
 
 def _of_task(frames: TracebackType | None) -> TracebackType | None:

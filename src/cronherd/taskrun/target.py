@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -41,8 +42,7 @@ def find(target: str) -> Function:
         missing = error.name or ""
         if missing != path and not path.startswith(f"{missing}."):
             raise
-        sentence = f"there is no module '{missing}': nothing of that name lies on the task's path"
-        raise Refused(NOT_FOUND, sentence) from None
+        raise Refused(NOT_FOUND, _no_module(path, name, missing)) from None
     function: Any = module
     for part in name.split("."):
         owner, function = function, getattr(function, part, None)
@@ -54,6 +54,16 @@ def find(target: str) -> Function:
         raise Refused(NOT_CALLABLE, f"'{target}' yields: a task returns, nobody asks for more")
     found: Function = function
     return found
+
+
+def _no_module(path: str, name: str, missing: str) -> str:
+    if path.endswith(".py"):
+        return f"'{path}' is a file and no module: write {path.removesuffix('.py')}:{name}"
+    where = sys.path[0] if sys.path else "its directory"
+    return (
+        f"there is no module '{missing}', neither in {where} nor where Python has its packages: "
+        "the job's cwd says where to look"
+    )
 
 
 def arguments(function: Function, args: Args, context: Context) -> tuple[list[Any], dict[str, Any]]:

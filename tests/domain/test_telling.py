@@ -12,6 +12,7 @@ from cronherd.domain.telling import (
     DEPTH,
     KEPT_BYTES,
     LINE_BYTES,
+    SPARE_BYTES,
     STORED_LENGTH,
     Listener,
     Progress,
@@ -214,6 +215,31 @@ def test_a_huge_line_costs_little_and_does_not_hide_what_follows():
 def test_what_is_kept_of_an_attempt_is_bounded():
     _, kept = hear(*[b"x" * 65_536] * 20)
     assert sum(map(len, kept)) == KEPT_BYTES
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30])
+def test_a_gap_hides_neither_what_is_before_nor_what_is_behind_it(cut: int):
+    """Whole lines, and half ones, on both sides."""
+    said = line("result", {"rows": 1}) + line("progress", [1, 2])[: cut and 9]
+    behind = (line("note", "hidden" * 10)[-cut:] if cut else b"") + line("error", ERROR)
+    listener = Listener(fresh=True)
+    kept = listener.hear(said) + listener.hear(behind, 5000) + listener.hear(line("note", "x"))
+    note = "5000 bytes on descriptor 3 were passed over: more came than is kept"
+    assert read_told(kept) == Told(result={"rows": 1}, error=ERROR, notes=(note, "x"))
+    assert listener.words == "ValueError: no such table"
+
+
+@pytest.mark.parametrize("at", [0, 1, 500])
+@pytest.mark.parametrize("junk", [b"x" * 65_536, line("note", "y" * 100) * 500])
+def test_the_last_words_have_room_however_much_was_told_before(junk: bytes, at: int):
+    result = line("result", "r" * 60_000)
+    pieces = [*[junk] * 9, b"\n" + result[:at], result[at:] + line("error", ERROR)]
+    _, kept = hear(*pieces)
+    told = read_told(b"".join(kept))
+    assert (told.result, told.error) == ("r" * 60_000, ERROR)
+    _, kept = hear(*pieces, *[result] * 20)
+    assert sum(map(len, kept)) <= KEPT_BYTES + SPARE_BYTES
+    assert read_told(b"".join(kept)).result == "r" * 60_000
 
 
 def test_notes_are_few_and_each_said_once():

@@ -131,6 +131,17 @@ def test_a_line_that_a_crash_of_the_agent_cut_in_two_is_read_as_one(node: Node):
     assert node.told() == Told(result=list(range(100)))
 
 
+def test_what_was_dropped_of_a_task_hides_no_result(node: Node):
+    node.say(node.tells(b'{"progress": [1, 2]}\n{"progre'))
+    node.say(replace(node.tells(b'ss": [9, 9]}\n' + line("result", 5)), dropped=70_000))
+    node.say(ended(node.one))
+    assert node.told().result == 5
+    (note,) = node.told().notes
+    assert note.startswith("70000 bytes on descriptor 3 were passed over")
+    run = node.store.find_run(node.run_id)
+    assert (run.outcome, run.dropped) == ("succeeded", 0)
+
+
 def test_each_attempt_has_a_listener_of_its_own_and_none_is_left(node: Node):
     other = node.request("other")
     claim = node.claim()

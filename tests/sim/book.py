@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cronherd.domain.planner import Plan
-from cronherd.store.base import JobWrite
+from cronherd.store.facts import JobWrite
 from tests.sim.model import Model
 from tests.store.slotbook import SlotBook
 

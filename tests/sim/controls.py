@@ -7,7 +7,7 @@ from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.planner import gate_key, missed_between
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome, Reason, RunState
-from cronherd.store.base import JobWrite
+from cronherd.store.facts import JobWrite
 from tests.sim.rows import JobLine
 from tests.sim.tables import STARTED, UNSTARTED, Tables
 
@@ -119,7 +119,7 @@ class Controls(Tables):
         # A pause that is there already keeps what it swallowed; the new one begins now.
         if line.enabled:
             self._account(line, line.job, Reason.PAUSED)
-        line.next_us, line.paused_until_us = None, until_us
+        line.next_us, line.paused_until_us, line.paused_us = None, until_us, self.clock()
         if line.enabled:
             self._arm(line, line.last_slot_us)
         self.hold(self.of_job(job_id, UNSTARTED))

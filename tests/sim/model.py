@@ -7,6 +7,7 @@ one only what both take from the domain: `admit`, `Gate`, `missed_between`, `pla
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 
 from cronherd.domain.errors import Conflict
@@ -26,12 +27,12 @@ from cronherd.store.base import (
     FireBatch,
     Look,
     Peers,
-    Pruned,
     Recorded,
     Renewal,
     Requested,
     Start,
 )
+from cronherd.store.facts import BootJob, Pruned
 from tests.sim.batch import Batch
 from tests.sim.controls import Controls
 from tests.sim.rows import JobLine, NodeRow, RunRow
@@ -142,7 +143,7 @@ class Model(Controls):
             for row in self.live.values()
         ) or any(
             other.run.job_id == job_id
-            and other.run.fence | (other.run.epoch if other.token else 0) > fence
+            and other.run.fence | other.run.epoch > fence
             and other.started_us is not None
             for other in self.past.values()
         )
@@ -193,7 +194,9 @@ class Model(Controls):
 
     def _kept_back(self, line: JobLine, row: RunRow) -> bool:
         """Disabled or paused meanwhile: it does not start once more."""
-        return row.slot_us is not None and (not line.enabled or self.paused(line))
+        if row.slot_us is None:
+            return self.paused(line) and row.asked_us < line.paused_us
+        return not line.enabled or self.paused(line)
 
     def _rearm(self, line: JobLine, row: RunRow, ending: Ending) -> None:
         """The next slot of an `after` job counts from this end."""
@@ -297,11 +300,14 @@ class Model(Controls):
         *,
         force: bool,
         params: Mapping[str, Value] = MappingProxyType({}),
+        place: str | None = None,
     ) -> Requested:
         line = self._line(job_id)
         if (job_id, dedup) in self.requests:
             return Requested(run_id=self.requests[job_id, dedup], repeated=True)
         job, now_us = line.job, self.clock()
+        if place is not None:
+            job = replace(job, place=place)
         fits = self.serves(job.place)
         answer: Admission | Refusal = Admission(state=RunState.READY)
         if not (force and fits):
@@ -325,6 +331,7 @@ class Model(Controls):
             prio=job.priority,
             ready_us=now_us,
             deadline_us=None if limit_us is None else now_us + limit_us,
+            asked_us=now_us,
             fence=line.seq << FENCE_SHIFT if answer.state is RunState.READY else 0,
             wait_key=answer.wait_key,
         )
@@ -337,6 +344,9 @@ class Model(Controls):
         self.requests[job_id, dedup] = run_id
         self.changed()
         return Requested(run_id=run_id, repeated=False)
+
+    def boot_jobs(self) -> list[BootJob]:
+        return []  # no host of ours starts anew with such jobs
 
     def cancel_run(self, run_id: str) -> RunState:
         row = self.live.get(run_id)

@@ -14,7 +14,8 @@ from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.node import Node
 from cronherd.domain.policy import FOREVER_US, LEASE_US
 from cronherd.domain.run import Cause
-from cronherd.store.base import Claim, Ending, JobWrite
+from cronherd.store.base import Claim, Ending
+from cronherd.store.facts import JobWrite
 from tests.sim.hub import SECOND_US
 from tests.sim.link import Link
 from tests.sim.tables import seen

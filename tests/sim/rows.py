@@ -19,6 +19,7 @@ class JobLine:
     last_slot_us: int
     seq: int = 0
     paused_until_us: int | None = None
+    paused_us: int = 0
     deleted: bool = False
     touched: int = 0
     versions: dict[int, Job] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class RunRow:
     prio: int
     ready_us: int
     deadline_us: int | None
+    asked_us: int = 0  # of one that a person asked for
     attempt: int = 1
     epoch: int = 0
     fence: int = 0

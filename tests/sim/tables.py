@@ -8,7 +8,8 @@ from cronherd.domain.job import UNLIMITED, Job, place_matches
 from cronherd.domain.node import Node
 from cronherd.domain.planner import Admission, Gate, Plan, Skip, gate_key
 from cronherd.domain.run import Outcome, Reason, RunState
-from cronherd.store.base import Claim, LedgerRow
+from cronherd.store.base import Claim
+from cronherd.store.facts import LedgerRow
 from tests.sim.rhythm import Rhythm
 from tests.sim.rows import JobLine, NodeRow, Past, RunRow
 

@@ -15,8 +15,9 @@ from cronherd.domain.planner import plan
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Exit
 from cronherd.engine.clock import FakeClock
-from cronherd.store.base import Claim, Ending, JobWrite, Offer, Start, Store
+from cronherd.store.base import Claim, Ending, Offer, Start, Store
 from cronherd.store.database import Database, fetch
+from cronherd.store.facts import JobWrite
 from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore
@@ -27,7 +28,7 @@ LEASE_US = 15_000_000
 NAMES = ("alpha", "beta", "gamma")
 DUE = "SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us FROM job_due"
 LIVE = "SELECT id, job_id, dedup, state, attempt, epoch, fence, cancel, wait_key, excl_n FROM run"
-PAST = "SELECT id, job_id, dedup, outcome, attempt FROM run_history"
+PAST = "SELECT id, job_id, dedup, outcome, attempt, fence FROM run_history"
 SKIPS = "SELECT job_id, from_us, to_us, count, reason FROM ledger"
 
 
@@ -318,7 +319,7 @@ class Pair:
         )  # fmt: skip
         assert runs == held, self.story()
         past = sorted(
-            (p.run.job_id, p.run.dedup, p.outcome.value, p.attempt)
+            (p.run.job_id, p.run.dedup, p.outcome.value, p.attempt, p.run.fence | p.run.epoch)
             for p in self.model.past.values()
         )
         assert past == sorted((from_stored(r[1]), *r[2:]) for r in self._fetch(PAST)), self.story()

@@ -1,6 +1,7 @@
 """Invariant 8: each write may be sent again after a lost answer, without a second effect."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from cronherd.domain.errors import Conflict, NotFound, Unavailable
 from cronherd.domain.job import build_job
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.run import Cause
-from cronherd.store.base import JobWrite, Offer, Start
+from cronherd.store.base import Offer, Start
 from cronherd.store.controls import ControlRows
 from cronherd.store.database import Connection, Contended
+from cronherd.store.facts import JobWrite
+from cronherd.store.takeover import TakeoverRows
 from tests.store.lossy import lost_answers
 from tests.store.sound import assert_sound
 from tests.store.stage import LEASE_US, Stage, chunk
@@ -181,6 +184,35 @@ def test_a_delete_asks_once_more_by_itself_and_knows_its_own_work(stage: Stage):
     assert kinds.count("job_deleted") == 1
     with pytest.raises(NotFound):
         stage.delete(job_id)
+
+
+def test_a_node_is_removed_once_and_not_again_when_it_is_back(stage: Stage):
+    two = stage.join("two")
+    stage.request(stage.job())
+    (claim,) = stage.claim(node=two)
+    stage.start(claim)
+    stage.clock.advance(60)
+    stage.renew()
+    (seen,) = stage.store.peers(stage.node.id).nodes
+    told = lost_exit(None, stage.now_us, "dead, says ada")
+    ending = claim.ended(told, judge(claim.job, 1, told, 0.5))
+    lost(stage, lambda: stage.store.remove_node(seen, [ending], "ada"))
+    assert stage.store.find_run(claim.run_id).outcome == "lost"
+    assert [node.name for node in stage.store.nodes()] == ["one"]
+    removed = [e for e in stage.store.events(99) if e.kind.value == "node_removed"]
+    assert [(event.subject, event.actor) for event in removed] == [("two", "ada")]
+
+
+def test_a_node_that_is_back_is_not_removed_by_the_second_time(stage: Stage):
+    two = stage.join("two")
+    stage.clock.advance(60)
+    (seen,) = stage.store.peers(stage.node.id).nodes
+    removals = TakeoverRows(stage.store.db, stage.store._events, None)  # type: ignore[arg-type]
+    mark = stage.new_id()
+    removals._remove(seen, [], "ada", mark)
+    stage.store.register_node(replace(two, incarnation="life-2", boot_id="boot-2"), LEASE_US)
+    assert removals._remove(seen, [], "ada", mark).freed == []
+    assert sorted(node.name for node in stage.store.nodes()) == ["one", "two"]
 
 
 def test_it_knows_its_own_work_also_when_it_had_to_wait_for_that(

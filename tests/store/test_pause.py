@@ -1,14 +1,17 @@
 """Pause and resume: once acknowledged nothing starts; what was swallowed is written down."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
+from cronherd.domain.instant import format_instant
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import RunState
+from cronherd.views import pause_words
 from tests.store.sound import assert_sound
 from tests.store.stage import SECOND_US, Stage
 
@@ -120,6 +123,52 @@ def test_resuming_what_is_not_paused_is_refused(stage: Stage):
             verb(stage.new_id())
 
 
+# ---------------------------------------------------------------- who, and why
+
+
+def words(stage: Stage) -> dict[str, Any]:
+    return pause_words(stage.store.find_job("job"), stage.store.last_pause("job"), stage.now_us)
+
+
+NOBODY = {"paused_by": None, "paused_at": None, "pause_reason": None}
+
+
+def test_a_paused_job_tells_who_paused_it_and_when(stage: Stage):
+    job_id = stage.job()
+    assert stage.store.last_pause("job") is None
+    stage.pause(job_id, 3600)
+    stage.advance(60)
+    stage.store.pause_job(job_id, FOREVER_US, "ann")
+    at = format_instant(stage.now_us)
+    stage.job("other")
+    stage.pause(stage.store.find_job("other").id)
+    stage.advance(60)
+    assert words(stage) == {"paused_by": "ann", "paused_at": at, "pause_reason": None}
+    stage.resume(job_id)
+    assert words(stage) == NOBODY
+
+
+def test_a_job_that_failed_too_often_tells_so(stage: Stage):
+    stage.request(stage.job(pause_after_failures=1))
+    claim = stage.one_claim()
+    stage.end(claim, exit_code=1)
+    told = words(stage)
+    assert told["paused_by"] == "finisher"
+    run = claim.run_id[:8]
+    assert told["pause_reason"] == f"1 run failed, the last one, run {run} ended as failed"
+
+
+def test_the_words_of_another_pause_are_not_told(stage: Stage):
+    """A job that was renamed has left its events behind; another may have come to its name."""
+    job_id = stage.job()
+    stage.pause(job_id)
+    row, told = stage.store.find_job("job"), stage.store.last_pause("job")
+    assert words(stage)["paused_by"] is not None
+    other = replace(row, paused_until_us=stage.now_us + MINUTE_US)
+    assert pause_words(other, told, stage.now_us) == NOBODY
+    assert pause_words(row, None, stage.now_us) == NOBODY
+
+
 # ---------------------------------------------------------------- runs
 
 
@@ -226,6 +275,46 @@ def test_the_answer_names_all_that_were_first(stage: Stage):
     stage.start(claims[0])
     assert sorted(stage.pause(job_id, 60)) == sorted(claim.run_id for claim in claims)
     assert sorted(stage.pause(job_id)) == sorted(claim.run_id for claim in claims)
+
+
+@pytest.mark.parametrize("ending", ["failed", "void"])
+def test_what_was_asked_for_before_the_pause_is_held_when_it_comes_back(stage: Stage, ending: str):
+    job_id = stage.job(retries={"max": 3, "backoff": "1s"})
+    stage.request(job_id)
+    claim = stage.one_claim()
+    stage.advance(1)
+    assert stage.pause(job_id) == [claim.run_id]
+    if ending == "failed":
+        stage.end(claim, exit_code=1)
+    else:
+        stage.end(claim, exit_code=None, error="void")
+    assert stage.states(job_id) == ["held"]
+    stage.advance(3600)
+    stage.settle()
+    assert stage.claim() == []
+    assert stage.permits(job_id) == 0
+    stage.resume(job_id)
+    stage.settle()
+    assert stage.one_claim().run_id == claim.run_id
+
+
+def test_what_was_asked_for_during_the_pause_goes_on_when_it_comes_back(stage: Stage):
+    job_id = stage.job()
+    stage.pause(job_id)
+    stage.advance(1)
+    stage.request(job_id)
+    stage.end(claim := stage.one_claim(), exit_code=None, error="void")
+    assert stage.one_claim().run_id == claim.run_id
+
+
+def test_what_was_asked_for_before_a_job_was_disabled_goes_on_when_it_comes_back(stage: Stage):
+    job_id = stage.job()
+    stage.request(job_id)
+    claim = stage.one_claim()
+    stage.advance(1)
+    stage.disable(job_id)
+    stage.end(claim, exit_code=None, error="void")
+    assert stage.one_claim().run_id == claim.run_id
 
 
 def test_a_paused_job_can_still_be_run_by_hand(stage: Stage):

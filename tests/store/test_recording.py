@@ -322,3 +322,15 @@ def test_a_run_that_was_claimed_very_often_keeps_its_own_fence(stage: Stage):
     assert (first.fence, second.fence, stage.fence_of(second.run_id)) == (most, most, most)
     stage.end(second)
     assert stage.fence_of(second.run_id) == most
+
+
+def test_a_run_that_ends_without_another_start_keeps_the_fence_that_its_command_saw(stage: Stage):
+    job_id = stage.job(retries={"max": 3, "backoff": "1h"})
+    stage.request(job_id)
+    claim = stage.one_claim()
+    stage.end(claim, exit_code=1)
+    assert stage.fence_of(claim.run_id) == claim.fence
+    assert claim.fence & 0xFFFF == 1
+    stage.store.cancel_run(claim.run_id)
+    run = stage.store.find_run(claim.run_id)
+    assert (run.outcome, run.fence) == ("cancelled", claim.fence)

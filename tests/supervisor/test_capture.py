@@ -2,7 +2,7 @@
 
 import pytest
 
-from cronherd.supervisor.capture import FRESH_CHUNKS, RING_CHUNKS, Capture
+from cronherd.supervisor.capture import FRESH_CHUNKS, RING_CHUNKS, TASK, TASK_BYTES, Capture
 from tests.supervisor.host import Host, text_of
 
 
@@ -78,6 +78,14 @@ def test_it_counts_what_it_discards() -> None:
     capture.take(1, b"0123456789", 1)
     capture.discard()
     assert (kept(capture), capture.dropped) == (b"", 10)
+
+
+def test_what_it_discards_of_a_task_is_no_output() -> None:
+    capture = Capture(4, 4)
+    capture.take(1, b"012345", 1)
+    capture.take(TASK, b"x" * (TASK_BYTES + 5), 1)
+    capture.discard()
+    assert (kept(capture), capture.dropped, capture.task_dropped) == (b"", 6, TASK_BYTES + 5)
 
 
 def test_it_keeps_stdout_and_stderr_apart_and_in_order(host: Host) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cronherd.supervisor.capture import FRESH_CHUNKS, TASK, TASK_BYTES, Capture
+from cronherd.supervisor.capture import FRESH_CHUNKS, TASK, TASK_BYTES, TASK_TAIL_BYTES, Capture
 from cronherd.supervisor.mask import Sieve, hide, masks_of
 from tests.supervisor.host import Host, text_of
 
@@ -194,11 +194,16 @@ def test_it_keeps_what_a_task_says_apart_from_a_flood_of_what_it_prints(host: Ho
     assert end.dropped == 3_000_000 - 2000
 
 
-def test_it_caps_what_a_task_says_and_counts_the_rest(host: Host) -> None:
-    end, output = host.sh("head -c 3000000 /dev/zero >&3; echo printed", task=True)
-    assert len(text_of(output, 3)) == TASK_BYTES
+def test_it_caps_what_a_task_says_and_keeps_its_end(host: Host) -> None:
+    script = "head -c 3000000 /dev/zero >&3; echo printed; echo result >&3"
+    end, output = host.sh(script, task=True)
+    said = text_of(output, 3)
+    assert len(said) == TASK_BYTES + TASK_TAIL_BYTES
+    assert said.endswith(b"\0result\n")
     assert text_of(output, 1) == b"printed\n"
-    assert end.dropped == 3_000_000 - TASK_BYTES
+    gaps = [(piece.stream, piece.dropped) for piece in output if piece.dropped]
+    assert gaps == [(3, 3_000_007 - TASK_BYTES - TASK_TAIL_BYTES)]
+    assert end.dropped == 0  # it is no output
     assert [piece.seq for piece in output] == list(range(len(output)))
 
 

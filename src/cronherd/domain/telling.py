@@ -20,7 +20,9 @@ TRACEBACK_BYTES = 32_768
 LINE_BYTES = 131_072
 """A longer line is nothing: a result or an error, written out, is shorter."""
 KEPT_BYTES = 262_144
-"""So much of an attempt's telling is kept."""
+"""So much of an attempt's telling is kept,"""
+SPARE_BYTES = 2 * LINE_BYTES
+"""and, when that is full, this much of results and errors: they come last."""
 DEPTH = 50
 STORED_LENGTH = 200
 _NUMBER_MOST = 1e15
@@ -28,6 +30,8 @@ _ESCAPED = 6  # characters that JSON may make of one
 _WORDS_LENGTH = 300
 _NOTES = 5
 _KINDS = frozenset({"progress", "result", "error", "note"})
+_LAST_WORDS = frozenset({"result", "error"})
+_MISSING = b'{"note": "%d bytes on descriptor 3 were passed over: more came than is kept"}\n'
 _ODD = b'{"note": "a line on descriptor 3 was not understood and was passed over"}\n'
 
 Number = int | float
@@ -77,51 +81,85 @@ class Listener:
     crash of the agent hears only its end (`fresh` is False then), and both ends are read as one.
     """
 
-    __slots__ = ("_first", "_kept", "_odd", "_open", "progress", "words")
+    __slots__ = ("_first", "_kept", "_odd", "_open", "_spare", "_torn", "progress", "words")
 
     def __init__(self, *, fresh: bool) -> None:
         self._open = b""
         self._first = not fresh
         self._kept = 0
+        self._spare = SPARE_BYTES
         self._odd = False
+        self._torn = False
+        """What was kept last has no end, and gets none."""
         self.progress: Progress | None = None
         self.words = ""
 
-    def hear(self, piece: bytes) -> bytes:
-        """What is to be kept of the next piece. `progress` is the last one in it, if any."""
+    def hear(self, piece: bytes, dropped: int = 0) -> bytes:
+        """What is to be kept of the next piece. `progress` is the last one in it, if any.
+
+        `dropped`: so many bytes are missing right before it.
+        """
         self.progress = None
         kept = bytearray()
+        if dropped:
+            kept += self._skip(dropped)
         *lines, tail = piece.split(b"\n")
         for line in lines:
             kept += self._line(line)
         if tail:
             self._open += tail[: LINE_BYTES + 1 - len(self._open)]
-            kept += tail
-        return self._fitting(bytes(kept))
+            kept += self._fitting(tail)
+        return bytes(kept)
+
+    def _skip(self, dropped: int) -> bytes:
+        """What comes next does not belong to the open line, and may begin in the midst of one."""
+        self._open, self._first, self._torn = b"", True, True
+        return self._closed(_MISSING % dropped)
 
     def _line(self, end: bytes) -> bytes:
         """The end of a line, which may be all of it."""
         began, maybe_half = bool(self._open), self._first
-        told = parse_line(self._open + end)
+        whole = self._open + end
+        told = parse_line(whole)
         self._open, self._first = b"", False
-        keeps = began or (told is None and maybe_half)
+        keeps = (began or (told is None and maybe_half)) and not self._torn
         kept = end + b"\n" if keeps else b""
         if told is None:
             odd = not maybe_half and not self._odd and (began or bool(end.strip()))
             self._odd = self._odd or odd
-            return kept + _ODD if odd else kept
+            kept = self._fitting(kept)
+            return kept + self._closed(_ODD) if odd else kept
         kind, value = told
         if kind == "progress":
             self.progress = read_progress(value) or self.progress
-            return kept
+            return self._fitting(kept)
         if kind == "error":
             self.words = error_words(read_error(value))
-        return end + b"\n"
+        text = (whole if self._torn else end) + b"\n"
+        return self._closed(text, spare=kind in _LAST_WORDS)
 
-    def _fitting(self, kept: bytes) -> bytes:
-        kept = kept[: max(0, KEPT_BYTES - self._kept)]
-        self._kept += len(kept)
-        return kept
+    def _closed(self, text: bytes, *, spare: bool = False) -> bytes:
+        """A line to keep, or its end. Behind a torn one it begins anew."""
+        if self._torn:
+            text = b"\n" + text
+        if len(text) <= KEPT_BYTES - self._kept:
+            self._torn = False
+            return self._fitting(text)
+        if spare and len(text) <= self._spare:
+            self._torn = False
+            self._spare -= len(text)
+            return text
+        self._torn = True
+        return b""
+
+    def _fitting(self, text: bytes) -> bytes:
+        """As much of it as there is room for."""
+        room = KEPT_BYTES - self._kept
+        if len(text) > room:
+            self._torn = True
+            text = text[:room]
+        self._kept += len(text)
+        return text
 
 
 def parse_line(line: bytes) -> tuple[str, Any] | None:

@@ -21,7 +21,7 @@ class Listening:
             return [piece]
         listener = self._listener(claim)
         heard: list[Chunk | Advance] = []
-        kept = listener.hear(piece.chunk)
+        kept = listener.hear(piece.chunk, piece.dropped)
         if kept or piece.dropped:
             heard.append(replace(piece, chunk=kept))
         if listener.progress is not None:

@@ -6,14 +6,17 @@ from cronherd.domain.ident import to_stored
 from cronherd.domain.planner import Admission, Skip
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
+from cronherd.store.announcing import announce_unstarted
 from cronherd.store.database import Connection, fetch, one
 from cronherd.store.events import add_skips
 
+# The fence as the last claim of it had shown it.
 TO_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
 started_us, ended_us, attempt, fence, token, node_id, error_text, dropped, params)
 SELECT id, short, job_id, dedup, slot_us, cause, version, ?, created_us, NULL, ?,
-attempt, fence, NULL, NULL, ?, 0, params FROM run WHERE id IN ?
+attempt, fence + CASE WHEN epoch < 65535 THEN epoch ELSE 65535 END, NULL, NULL, ?, 0, params
+FROM run WHERE id IN ?
 """
 DROP = "DELETE FROM run WHERE id IN ?"
 CANCEL = "UPDATE run SET cancel = TRUE WHERE id IN ?"
@@ -30,6 +33,7 @@ def end_unstarted(
     if not run_ids:
         return
     permits.free(connection, run_ids)
+    announce_unstarted(connection, run_ids, outcome, text, now_us)
     one(connection, TO_HISTORY, (outcome.value, now_us, text, list(run_ids)))
     drop(connection, run_ids)
 

@@ -1,13 +1,25 @@
 """Events, the ledger and the few facts about the database itself."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
+from cronherd.domain.errors import Unavailable
 from cronherd.domain.event import Event, EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Reason
-from cronherd.store.base import LedgerRow
-from cronherd.store.database import Connection, Database, Values, fetch, many, one, plain
+from cronherd.store.database import (
+    Connection,
+    Database,
+    Row,
+    Values,
+    again,
+    fetch,
+    many,
+    one,
+    plain,
+)
+from cronherd.store.facts import LedgerRow
 
 ADD_EVENT = """
 INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, now_us(), ?, ?, ?, ?)
@@ -16,18 +28,25 @@ EVENTS = """
 SELECT at_us, kind, subject, actor, text FROM event WHERE at_us > ?
 ORDER BY at_us DESC, id DESC LIMIT ?
 """
+KNOWN = "SELECT 1 FROM event WHERE id = ?"
+LAST = """
+SELECT at_us, kind, subject, actor, text FROM event WHERE subject = ? AND kind IN ?
+ORDER BY at_us DESC, id DESC LIMIT 1
+"""
 ADD_LEDGER = """
 INSERT INTO ledger (job_id, from_us, to_us, "count", reason, ref, at_us)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 LEDGER = """
-SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref
+SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us
 FROM ledger l JOIN job j ON j.id = l.job_id {} ORDER BY l.at_us DESC, l.from_us DESC LIMIT ?
 """
 META = 'SELECT "key", value FROM meta'
 
 SUBJECT_LENGTH = 120
 TEXT_LENGTH = 1000
+
+R = TypeVar("R")
 
 
 class EventRows:
@@ -51,6 +70,25 @@ class EventRows:
         who = plain(actor, SUBJECT_LENGTH)
         one(connection, ADD_EVENT, (*values, who, plain(text, TEXT_LENGTH)))
 
+    def surely(self, verb: Callable[[str], R]) -> R:
+        """Once more when nobody knows whether it was done; `mark` is the id of its event.
+
+        Its locks are ours only when the COMMIT that was on its way is over, either way; until then
+        it is asked again here, with the same mark. A verb takes its locks, asks whether its mark is
+        `known`, and adds its event `by` that mark.
+        """
+        mark = self.new_id()
+        try:
+            return verb(mark)
+        except Unavailable as error:
+            if error.code != "database_lost":
+                raise
+        return again(verb)(mark)
+
+    def by(self, mark: str) -> "EventRows":
+        """To add the event of this id."""
+        return EventRows(self._db, lambda: mark)
+
     def note(self, kind: EventKind, subject: str, actor: str, text: str) -> None:
         with self._db.write() as connection:
             self.add(connection, kind, subject, actor, text)
@@ -58,32 +96,54 @@ class EventRows:
     def events(self, limit: int, after_us: int = 0) -> list[Event]:
         with self._db.read() as connection:
             rows = fetch(connection, EVENTS, (after_us, limit))
-        return [
-            Event(at_us=at, kind=EventKind(kind), subject=subject, actor=actor, text=text)
-            for at, kind, subject, actor, text in rows
-        ]
+        return [event_of(row) for row in rows]
+
+    def last_pause(self, job_name: str) -> Event | None:
+        with self._db.read() as connection:
+            return last_of(connection, job_name, [EventKind.JOB_PAUSED])
 
     def ledger(self, job_id: str | None, limit: int) -> list[LedgerRow]:
         where = "WHERE l.job_id = ?" if job_id else ""
         values: Values = (to_stored(job_id), limit) if job_id else (limit,)
         with self._db.read() as connection:
             rows = fetch(connection, LEDGER.format(where), values)
-        return [
-            LedgerRow(
-                job_id=from_stored(job),
-                job_name=name,
-                from_us=from_us,
-                to_us=to_us,
-                count=count,
-                reason=Reason(reason),
-                ref=ref,
-            )
-            for job, name, from_us, to_us, count, reason, ref in rows
-        ]
+        return [ledger_row(row) for row in rows]
 
     def meta(self) -> Mapping[str, str]:
         with self._db.read() as connection:
             return dict(tuple(row) for row in fetch(connection, META))
+
+
+def known(connection: Connection, mark: str) -> bool:
+    """Whether the event of this id is on record, and so what it tells of was done."""
+    return bool(fetch(connection, KNOWN, (to_stored(mark),)))
+
+
+def last_of(connection: Connection, subject: str, kinds: Sequence[EventKind]) -> Event | None:
+    """The newest event of these kinds about it; it reads through all that are newer."""
+    rows = fetch(connection, LAST, (plain(subject, SUBJECT_LENGTH), [kind.value for kind in kinds]))
+    return event_of(rows[0]) if rows else None
+
+
+def ledger_row(row: Row) -> LedgerRow:
+    """A row as LEDGER selects it."""
+    job_id, name, from_us, to_us, count, reason, ref, at_us = row
+    return LedgerRow(
+        job_id=from_stored(job_id),
+        job_name=name,
+        from_us=from_us,
+        to_us=to_us,
+        count=count,
+        reason=Reason(reason),
+        ref=ref,
+        at_us=at_us,
+    )
+
+
+def event_of(row: Row) -> Event:
+    """A row as EVENTS and LAST select it."""
+    at_us, kind, subject, actor, text = row
+    return Event(at_us=at_us, kind=EventKind(kind), subject=subject, actor=actor, text=text)
 
 
 def add_skips(connection: Connection, skips: Sequence[tuple[bytes, Skip]], now_us: int) -> None:

@@ -9,15 +9,16 @@ from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.run import Outcome, RunState, require_transition
 from cronherd.domain.telling import STORED_LENGTH, Advance
 from cronherd.store import permits
+from cronherd.store.announcing import announce_ends, announce_starts
 from cronherd.store.base import Chunk, Ending, Recorded, Start
 from cronherd.store.chains import chained, rearm_after
-from cronherd.store.claims import shown_fence
-from cronherd.store.corrections import ERROR_LENGTH, CorrectionRows
+from cronherd.store.corrections import CorrectionRows
 from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one, plain
 from cronherd.store.definitions import JobCache
 from cronherd.store.duerows import hold, lock_due
 from cronherd.store.endings import drop, end_unstarted
-from cronherd.store.events import EventRows
+from cronherd.store.endrows import attempt_row, history_row
+from cronherd.store.events import EventRows, last_of
 from cronherd.store.failures import at_stake, count, lasts_of
 from cronherd.store.jobs import restamp
 
@@ -28,7 +29,7 @@ fence, node_id, excl_key, cancel, params FROM run /*by primary*/ WHERE id IN ? O
 PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ?"
 # Read after the locks: whoever edited, disabled, paused or deleted a job held its runs' rows too.
 WISHES = """
-SELECT j.id, j.enabled, j.deleted_us, d.paused_until_us, j.version FROM job j
+SELECT j.id, j.enabled, j.deleted_us, d.paused_until_us, j.version, j.name FROM job j
 JOIN job_due d ON d.job_id = j.id WHERE j.id IN ?
 """
 STARTED = """
@@ -88,7 +89,7 @@ class RecordRows:
             live = self.lock(connection, told, endings)
             past = self._past(connection, told, live, answer)
             self._add_output(connection, chunks, live, past)
-            self._add_starts(connection, starts, endings, live)
+            self._add_starts(connection, starts, endings, live, answer)
             _advance(connection, advances, endings, live)
             self.end(connection, endings, live, answer)
         late = [e for e in endings if (to_stored(e.run_id), e.token) in past]
@@ -159,10 +160,12 @@ class RecordRows:
         starts: Sequence[Start],
         endings: Sequence[Ending],
         live: Mapping[bytes, Row],
+        answer: Recorded,
     ) -> None:
         """A run that ends in the same batch need not be marked as running first."""
         ended = {(ending.run_id, ending.token) for ending in endings}
         rows: list[Values] = []
+        told: list[tuple[Start, Row]] = []
         for start in starts:
             run_id = to_stored(start.run_id)
             report = (start.run_id, start.token)
@@ -170,7 +173,12 @@ class RecordRows:
                 if live[run_id][2] != RunState.RUNNING:
                     require_transition(RunState(live[run_id][2]), RunState.RUNNING)
                 rows.append((start.at_us, run_id, start.token))
+                if start.announced:
+                    told.append((start, live[run_id]))
         many(connection, STARTED, rows)
+        if told:
+            now_us = self._db.dialect.now_us(connection)
+            answer.posted = announce_starts(connection, self._cache, told, now_us) > 0
 
     def end(
         self,
@@ -193,8 +201,10 @@ class RecordRows:
         tried = [(e, row) for e, row in ended if not e.verdict.void]
         unused = [row for e, row in ended if e.verdict.void]
         back = [(e, row) for e, row in mine if not _final(e) and not _unwanted(row, wishes)]
-        many(connection, ADD_ATTEMPT, [_attempt(e, row) for e, row in mine if not e.verdict.void])
-        many(connection, ADD_HISTORY, [_history(*pair) for pair in tried])
+        many(
+            connection, ADD_ATTEMPT, [attempt_row(e, row) for e, row in mine if not e.verdict.void]
+        )
+        many(connection, ADD_HISTORY, [history_row(*pair) for pair in tried])
         gone = [row for _, row in tried]
         if any(row[14] for row in gone):
             permits.free(connection, [row[0] for row in gone])
@@ -203,6 +213,9 @@ class RecordRows:
         held = self._send_back(connection, back, wishes)
         self._rearm(connection, ended)
         self._count(connection, tried)
+        if told_of := [(e, row) for e, row in tried if e.announced]:
+            now_us = self._db.dialect.now_us(connection)
+            answer.posted |= announce_ends(connection, self._cache, told_of, now_us) > 0
         answer.ready = any(e.verdict.void for e, _ in mine)
         freed = {row[14] for row in (*gone, *unused, *held) if row[14]}
         answer.freed = _waited_for(connection, sorted(freed))
@@ -231,7 +244,7 @@ class RecordRows:
         rows = [row for _, row in back]
         self._restamp(connection, rows, wishes)
         now_us = self._db.dialect.now_us(connection)
-        held = [row for row in rows if row[6] is not None and wishes[row[4]].stops(now_us)]
+        held = [row for row in rows if _kept_back(connection, row, wishes[row[4]], now_us)]
         hold(connection, [row[0] for row in held])
         return held
 
@@ -269,6 +282,7 @@ class _Wish:
     deleted: bool
     paused_until_us: int
     version: int
+    name: str
 
     def stops(self, now_us: int) -> bool:
         """Whether nothing of it is to start."""
@@ -306,7 +320,21 @@ def _wishes(connection: Connection, rows: Sequence[Row]) -> dict[bytes, _Wish]:
     if not rows:
         return {}
     found = fetch(connection, WISHES, (sorted({row[4] for row in rows}),))
-    return {row[0]: _Wish(bool(row[1]), row[2] is not None, row[3] or 0, row[4]) for row in found}
+    return {row[0]: _Wish(bool(row[1]), row[2] is not None, row[3] or 0, *row[4:]) for row in found}
+
+
+def _kept_back(connection: Connection, row: Row, wish: _Wish, now_us: int) -> bool:
+    """Whether what goes back is held, since its job stops.
+
+    What a person asked for goes on, unless the job was paused after that: then it waits, as it
+    would have if it had not been claimed. Asked for on a paused job, it is to run all the same.
+    """
+    if row[6] is not None:
+        return wish.stops(now_us)
+    if wish.paused_until_us <= now_us:
+        return False
+    told = last_of(connection, wish.name, [EventKind.JOB_PAUSED])
+    return told is None or row[9] < told.at_us
 
 
 def _final(ending: Ending) -> bool:
@@ -328,56 +356,3 @@ def _waited_for(connection: Connection, keys: Sequence[str]) -> list[str]:
     if not keys:
         return []
     return [row[0] for row in fetch(connection, WAITED_FOR, (list(keys),))]
-
-
-def _attempt(ending: Ending, row: Row) -> tuple[object, ...]:
-    seen = ending.exit
-    return (
-        row[0],
-        row[10],
-        row[13],
-        ending.token,
-        seen.started_us,
-        seen.ended_us,
-        seen.exit_code,
-        seen.signal,
-        seen.killed_by,
-        seen.error,
-        plain(seen.error_text, ERROR_LENGTH),
-        seen.cpu_us,
-        seen.peak_rss_bytes,
-        seen.dropped,
-        seen.read_bytes,
-        seen.written_bytes,
-        seen.pid,
-        seen.how,
-        seen.leaked,
-    )
-
-
-def _history(ending: Ending, row: Row) -> tuple[object, ...]:
-    run_id, token, _, short, job_id, dedup, slot_us, cause, version, created_us = row[:10]
-    attempt, epoch, fence, node_id = row[10:14]
-    seen = ending.exit
-    return (
-        run_id,
-        short,
-        job_id,
-        dedup,
-        slot_us,
-        cause,
-        version,
-        ending.verdict.outcome.value,
-        created_us,
-        seen.started_us,
-        seen.ended_us,
-        attempt,
-        shown_fence(fence, epoch),
-        token,
-        node_id,
-        seen.exit_code,
-        seen.signal,
-        plain(seen.error_text, ERROR_LENGTH),
-        seen.dropped,
-        row[16],
-    )

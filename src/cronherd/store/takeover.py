@@ -8,7 +8,7 @@ from cronherd.domain.ident import to_stored
 from cronherd.domain.node import Node
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.database import Connection, Database, fetch, one
-from cronherd.store.events import EventRows
+from cronherd.store.events import EventRows, known
 from cronherd.store.recording import RecordRows
 
 NODE = "SELECT name, incarnation, beat, lease_us, unfenced FROM node WHERE id = ? /*lock*/"
@@ -43,9 +43,15 @@ class TakeoverRows:
         return answer
 
     def remove_node(self, node: Node, endings: Sequence[Ending], actor: str) -> Recorded:
+        return self._events.surely(lambda mark: self._remove(node, endings, actor, mark))
+
+    def _remove(self, node: Node, endings: Sequence[Ending], actor: str, mark: str) -> Recorded:
+        """Asked for once more it was done, maybe: what that freed is found by the next sweep."""
         stored = to_stored(node.id)
         with self._db.write() as connection:
             rows = fetch(connection, NODE, (stored,))
+            if known(connection, mark):
+                return Recorded()
             if not rows or rows[0][2] != node.beat:
                 raise Conflict(
                     f"'{node.name}' has just moved", code="node_moved", hint="look again"
@@ -65,7 +71,7 @@ class TakeoverRows:
                 )
             answer = self._end(connection, endings)
             one(connection, REMOVE, (stored,))
-            self._events.add(connection, EventKind.NODE_REMOVED, node.name, actor)
+            self._events.by(mark).add(connection, EventKind.NODE_REMOVED, node.name, actor)
         return answer
 
     def _end(self, connection: Connection, endings: Sequence[Ending]) -> Recorded:

@@ -107,7 +107,7 @@ class Output:
     """1 stdout, 2 stderr, 3 what a task says of itself."""
     at_us: int
     dropped: int
-    """Bytes (of both streams) dropped right before this chunk."""
+    """Bytes dropped right before this chunk: of stdout and stderr, or of stream 3 if it is that."""
     chunk: bytes
 
 
@@ -135,6 +135,7 @@ class Ended:
     """All bytes of output that were not kept."""
     cpu_us: int
     peak_rss_bytes: int
+    """The most that one of its processes had in memory; 0: unknown, and not above our own most."""
     read_bytes: int = 0
     """From disks, not from caches."""
     written_bytes: int = 0

@@ -16,7 +16,10 @@ FRESH_CHUNKS = 64
 merged, each stream still in order: every chunk becomes a row of the database."""
 
 TASK_BYTES = 1 << 20
-"""Kept of stream 3, what a task says of itself; the rest is dropped."""
+"""Kept of stream 3, what a task says of itself, as it comes. A task that tells more than that keeps
+its end as well:"""
+TASK_TAIL_BYTES = 262_144
+"""so much that the longest result, an error and what is said after them are in it."""
 TASK = 3
 
 Piece = tuple[int, int, int, int, bytes]
@@ -32,41 +35,85 @@ class _Chunk:
         self.body = body
 
 
+class _Tail:
+    """The last bytes of what does not fit, and how many went before them."""
+
+    __slots__ = ("_bytes", "_most", "chunks", "dropped")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._bytes = 0
+        self.chunks: deque[_Chunk] = deque()
+        self.dropped = 0
+
+    def take(self, stream: int, chunk: bytes, at_us: int) -> None:
+        chunks = self.chunks
+        if not chunks or not _joined(chunks[-1], stream, chunk):
+            chunks.append(_Chunk(stream, at_us, chunk))
+        self._bytes += len(chunk)
+        while self._bytes > self._most or len(chunks) > RING_CHUNKS:
+            self._drop_oldest()
+
+    def empty(self) -> None:
+        """Forget all of it."""
+        self.chunks.clear()
+        self.dropped += self._bytes
+        self._bytes = 0
+
+    def _drop_oldest(self) -> None:
+        oldest = self.chunks[0]
+        size = len(oldest.body)
+        excess = self._bytes - self._most
+        if 0 < excess < size:
+            oldest.body = oldest.body[excess:]
+            size = excess
+        else:
+            self.chunks.popleft()
+        self._bytes -= size
+        self.dropped += size
+
+
 class Capture:
     """The output of one attempt, all streams in the order in which they were read.
 
-    Stream 3 has a cap of its own: what a task says is not lost in a flood of what it prints.
+    Stream 3 has a cap of its own: what a task says is not lost in a flood of what it prints, and
+    what is dropped of it is no output.
     """
 
-    __slots__ = (
-        "_fresh", "_head_left", "_ring", "_ring_bytes", "_seq", "_tail_bytes", "_task_left",
-        "dropped", "task_dropped",
-    )  # fmt: skip
+    __slots__ = ("_fresh", "_head_left", "_seq", "_tail", "_task_left", "_task_tail")
 
     def __init__(self, head_bytes: int, tail_bytes: int) -> None:
         self._head_left = head_bytes
-        self._tail_bytes = tail_bytes
         self._fresh: list[_Chunk] = []
-        self._ring: deque[_Chunk] | None = None
-        self._ring_bytes = 0
+        self._tail = _Tail(tail_bytes)
         self._seq = 0
         self._task_left = TASK_BYTES
-        self.dropped = 0
-        self.task_dropped = 0
-        """Of stream 3; `dropped` is of the others."""
+        self._task_tail = _Tail(TASK_TAIL_BYTES)
+
+    @property
+    def dropped(self) -> int:
+        """Bytes of output that are not kept; without those of stream 3."""
+        return self._tail.dropped
+
+    @property
+    def task_dropped(self) -> int:
+        """Bytes of stream 3 that are not kept."""
+        return self._task_tail.dropped
 
     def take(self, stream: int, chunk: bytes, at_us: int) -> bool:
         """Keep what fits. True when there is something new to send at once."""
-        if stream == TASK:
-            return self._take_task(chunk, at_us)
-        left = self._head_left
-        if not left:
-            self._take_tail(stream, chunk, at_us)
-            return False
+        is_task = stream == TASK
+        left = self._task_left if is_task else self._head_left
         if len(chunk) > left:
-            self._take_tail(stream, chunk[left:], at_us)
+            tail = self._task_tail if is_task else self._tail
+            tail.take(stream, chunk[left:] if left else chunk, at_us)
+            if not left:
+                return False
             chunk = chunk[:left]
-        self._head_left = left - len(chunk)
+        if is_task:
+            self._task_left = left - len(chunk)
+        else:
+            self._head_left = left - len(chunk)
         self._append(stream, chunk, at_us)
         return True
 
@@ -76,31 +123,24 @@ class Capture:
         return [self._piece(chunk, 0) for chunk in chunks]
 
     def rest(self) -> list[Piece]:
-        """The tail, at the end of the run. All that was dropped, was dropped before it."""
-        ring, self._ring = self._ring, None
+        """The tails, at the end of the run. All that was dropped, was dropped before them."""
         pieces = []
-        gap = self.dropped
-        for chunk in ring or ():
-            pieces.append(self._piece(chunk, gap))
-            gap = 0
+        for tail in (self._tail, self._task_tail):
+            gap = tail.dropped
+            for chunk in tail.chunks:
+                pieces.append(self._piece(chunk, gap))
+                gap = 0
+            tail.chunks.clear()
         return pieces
 
     def discard(self) -> None:
         """Forget what was not handed out yet: the spool's disk is full and so is memory."""
-        self.dropped += self._ring_bytes + sum(len(chunk.body) for chunk in self._fresh)
+        for chunk in self._fresh:
+            tail = self._task_tail if chunk.stream == TASK else self._tail
+            tail.dropped += len(chunk.body)
         self._fresh = []
-        self._ring = None
-        self._ring_bytes = 0
-
-    def _take_task(self, chunk: bytes, at_us: int) -> bool:
-        left = self._task_left
-        if len(chunk) > left:
-            self.task_dropped += len(chunk) - left
-            chunk = chunk[:left]
-        self._task_left = left - len(chunk)
-        if chunk:
-            self._append(TASK, chunk, at_us)
-        return bool(chunk)
+        self._tail.empty()
+        self._task_tail.empty()
 
     def _append(self, stream: int, chunk: bytes, at_us: int) -> None:
         """To the newest chunk of its stream where that one is near the end; or as a new one."""
@@ -110,28 +150,6 @@ class Capture:
             last = next((each for each in fresh[-2:-4:-1] if each.stream == stream), None)
         if last is None or not _joined(last, stream, chunk):
             fresh.append(_Chunk(stream, at_us, chunk))
-
-    def _take_tail(self, stream: int, chunk: bytes, at_us: int) -> None:
-        ring = self._ring
-        if ring is None:
-            ring = self._ring = deque()
-        if not ring or not _joined(ring[-1], stream, chunk):
-            ring.append(_Chunk(stream, at_us, chunk))
-        self._ring_bytes += len(chunk)
-        while self._ring_bytes > self._tail_bytes or len(ring) > RING_CHUNKS:
-            self._drop_oldest(ring)
-
-    def _drop_oldest(self, ring: deque[_Chunk]) -> None:
-        oldest = ring[0]
-        size = len(oldest.body)
-        excess = self._ring_bytes - self._tail_bytes
-        if 0 < excess < size:
-            oldest.body = oldest.body[excess:]
-            size = excess
-        else:
-            ring.popleft()
-        self._ring_bytes -= size
-        self.dropped += size
 
     def _piece(self, chunk: _Chunk, dropped: int) -> Piece:
         seq = self._seq

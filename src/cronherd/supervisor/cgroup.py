@@ -1,4 +1,4 @@
-# ruff: noqa: PTH102, PTH106, PTH108, PTH119, PTH208 -- pathlib would cost 5 ms of our birth
+# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH119, PTH208 -- pathlib would cost 5 ms of our birth
 """A control group (version 2) for each run that lasts.
 
 No fork leads out of it, and one write kills all of it, also what is just being forked. Below the
@@ -73,8 +73,7 @@ class Tree:
             path = f"{self._home}/{name}"
             if not clear(path):
                 return False
-            os.mkdir(path)
-            self._probe(path)
+            _make(self._home, path)
             self._note = note
             _write(note, path.encode(), os.O_CREAT | os.O_TRUNC)
         except OSError as error:
@@ -155,14 +154,6 @@ class Tree:
             return left
         return 0
 
-    def _probe(self, path: str) -> None:
-        """Raises OSError where we may make a group and not use it."""
-        wanted = (f"{path}/cgroup.kill", f"{path}/cgroup.procs", f"{self._home}/cgroup.procs")
-        for file in wanted:
-            os.close(os.open(file, os.O_WRONLY | os.O_CLOEXEC))
-        if read(f"{path}/cgroup.type").strip() != b"domain":
-            raise _refusal("it is no domain", path)
-
     def _session(self, leader: int, boot_us: int) -> list[int]:
         """Its members."""
         if boot_us >= self._sessions_us + FRESH_US:
@@ -213,6 +204,35 @@ def own_group() -> str:
             if f"{own}/".startswith(f"{root}/"):
                 return (point + own[len(root) :]).rstrip("/")
     raise _refusal("no hierarchy of version 2 is mounted", MOUNTS)
+
+
+def planted(note: str) -> str:
+    """Where the supervisor that wrote `note` has its groups; "" when there is none, or it has none.
+
+    For others than the supervisor: its directory goes with it.
+    """
+    path = read(note).decode("utf-8", "replace")
+    return path if path and os.path.isdir(path) else ""
+
+
+def attempt() -> str:
+    """Where a supervisor started from here would have its groups. Raises OSError: nowhere."""
+    home = own_group()
+    path = f"{home}/{PREFIX}look-{os.getpid()}"
+    try:
+        _make(home, path)
+    finally:
+        remove_tree(path)
+    return home
+
+
+def _make(home: str, path: str) -> None:
+    """A group below `home`. Raises OSError, also where we may make one and not use it."""
+    os.mkdir(path)
+    for file in (f"{path}/cgroup.kill", f"{path}/cgroup.procs", f"{home}/cgroup.procs"):
+        os.close(os.open(file, os.O_WRONLY | os.O_CLOEXEC))
+    if read(f"{path}/cgroup.type").strip() != b"domain":
+        raise _refusal("it is no domain", path)
 
 
 def clear(path: str) -> bool:

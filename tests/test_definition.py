@@ -302,7 +302,10 @@ def test_it_keeps_the_spelling_of_numbers_in_the_environment():
         (
             "window",
             "25:00-26:00",
-            "window: '25:00-26:00' is not a window (write 23:00-03:00, local time)",
+            (
+                "window: '25:00-26:00' is not a window "
+                "(write 23:00-03:00 or Mon-Fri 09:00-17:00, local time)"
+            ),
         ),
         (
             "window",
@@ -333,7 +336,6 @@ def test_it_refuses_with_a_plain_sentence(setting: str, value: Any, sentence: st
         "0 0 30 2 *",
         "TZ=UTC 0 0 * * *",
         "CRON_TZ=UTC0 0 * * *",
-        "@reboot",
         "0" * 10_000,
         "* * * * *\0",
         "every 0s",
@@ -404,7 +406,8 @@ def test_it_never_shows_what_pydantic_says():
     with pytest.raises(InvalidInput) as caught:
         job(**{name: object() for name in JobDefinition.model_fields})
     both = 1  # a command and a task
-    assert len(caught.value.errors) == len(JobDefinition.model_fields) + both
+    faults = len(JobDefinition.model_fields) + both
+    assert len(caught.value.errors) == min(faults, MAX_FAULTS + 1)
     text = str(caught.value)
     assert "pydantic" not in text
     assert "Input should" not in text

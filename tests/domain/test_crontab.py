@@ -106,7 +106,7 @@ def test_it_reads_the_user_of_a_system_crontab(text: str, user: str, command: st
 @pytest.mark.parametrize(
     ("text", "kind", "reason"),
     [
-        ("@reboot x", USER, "runs at host start: not available yet"),
+        ("@never x", USER, "is not a known name for a schedule"),
         ("@every 5m x", USER, "'@every 5m' is an interval"),
         ("0 */5 * * * * x", USER, "looks like six fields: this version has five"),
         ("0 0 12 * * MON x", USER, "looks like six fields"),

@@ -89,7 +89,7 @@ def test_a_zone_is_noted_once_at_its_setting_and_changes_no_job():
         ("@daily a\n", ()),
         ('MAILTO=""\n@daily a\n', ()),
         ("MAILTO=a\nMAILTO=b\nMAILTO=a\n@daily a\n",
-         ("MAILTO=a, b: kept, but this version sends no mail",)),
+         ("MAILTO=a, b: mailed by nodes with an alerts.relay",)),
     ],
 )  # fmt: skip
 def test_a_receiver_of_mail_is_noted_once_for_the_file(text: str, notes: tuple[str, ...]):
@@ -110,7 +110,7 @@ def test_a_job_of_another_user_is_imported_disabled_with_the_reason():
     assert "enabled" not in own.definition
     assert own.definition["user"] == "cron"
     assert other.definition["enabled"] is False
-    assert "runs as cron and cannot change users yet" in other.notes[0]
+    assert "runs as cron and cannot become another user" in other.notes[0]
 
 
 def test_a_commented_line_is_imported_disabled():
@@ -128,7 +128,7 @@ def test_every_definition_is_one_that_a_fleet_takes(line: str):
 
 
 def test_the_report_has_every_line_that_is_not_blank():
-    crontab = parse_crontab("# x\n\nA=1\n0 4 * * * a\n0 5 * * * b\n@reboot c\n", Kind.USER)
+    crontab = parse_crontab("# x\n\nA=1\n0 4 * * * a\n0 5 * * * b\n@never c\n", Kind.USER)
     jobs = [
         definition_of_entry(entry, node="n", timezone="UTC", agent_user="cron")
         for entry in crontab.entries

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from cronherd.domain.cronexpr import check_cron
 from cronherd.domain.crontab import Kind, guess_kind, parse_crontab
-from cronherd.domain.schedule import parse_schedule
+from cronherd.domain.timing.cronexpr import check_cron
+from cronherd.domain.timing.schedule import parse_schedule
 from tests.domain.oracle import MINUTE_US, Minutes, Span, expect_instants, make_span
 
 OWN = Path(__file__).resolve().parents[1] / "crontabs"

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import LAST_US, format_instant, from_datetime, parse_instant
-from cronherd.domain.schedule import After, canonical_schedule, parse_schedule
-from cronherd.domain.window import parse_window
+from cronherd.domain.timing.changes import wall_of
+from cronherd.domain.timing.frame import Frame
+from cronherd.domain.timing.schedule import After, canonical_schedule, parse_schedule
+from cronherd.domain.timing.window import parse_windows
 
 ZONES = [
     "Europe/Berlin",
@@ -22,6 +24,10 @@ ZONES = [
 ]
 
 
+def within(window: str | None) -> Frame:
+    return Frame(windows=parse_windows(window) if window else ())
+
+
 def us(text: str) -> int:
     return parse_instant(text)
 
@@ -29,8 +35,8 @@ def us(text: str) -> int:
 def slots(
     spec: object, start: str, count: int, *, timezone: str = "UTC", window: str | None = None
 ) -> list[str | None]:
-    span = parse_window(window) if window else None
-    schedule = parse_schedule(spec, timezone=timezone, window=span)
+    frame = within(window)
+    schedule = parse_schedule(spec, timezone=timezone, frame=frame)
     found: list[str | None] = []
     at_us: int | None = us(start)
     for _ in range(count):
@@ -55,6 +61,13 @@ def slots(
         (["every 45s", "every 1m"], "2027-01-01 00:00", ["00:00:45", "00:01", "00:01:30"]),
         (["every 20m", {"at": "2027-01-01 00:20"}], "2027-01-01 00:00", ["00:20", "00:40"]),
         (["every 1h"], "2027-01-01 00:00", ["01:00"]),
+        ("every 1h phase 5m", "2027-01-01 00:00", ["00:05", "01:05"]),
+        ({"every": "1h", "phase": 300}, "2027-01-01 00:05", ["01:05", "02:05"]),
+        ({"at": ["2027-01-01 09:00", "2027-01-01 07:00"]}, "2027-01-01 00:00", ["07:00", "09:00"]),
+        ("oncalendar *-*-* 09:00/30", "2027-01-01 08:00", ["09:00", "09:30"]),
+        ({"oncalendar": "hourly"}, "2027-01-01 08:00", ["09:00", "10:00"]),
+        ({"cron": "30 0 9 * * *", "seconds": "first"}, "2027-01-01 08:00", ["09:00:30"]),
+        (["@reboot", "every 1h"], "2027-01-01 00:00", ["01:00"]),
         ({"after": "5m"}, "2027-01-01 00:00:01", ["00:05:01"]),
     ],
 )
@@ -85,6 +98,11 @@ def test_after_counts_from_what_it_is_given():
         ({"cron": "0 9 * * *"}, "0 9 * * *"),
         ({"every": "10m"}, "every 10m"),
         ([{"at": "2027-01-01"}, "every 1h"], ["at 2027-01-01", "every 1h"]),
+        ({"every": "1h", "phase": "5m"}, "every 1h phase 5m"),
+        ({"at": ["2027-01-01", "2027-02-01"]}, ["at 2027-01-01", "at 2027-02-01"]),
+        (["@Reboot", {"at": ["2027-01-01"]}], ["@reboot", "at 2027-01-01"]),
+        ({"oncalendar": " Mon  09:00 "}, "oncalendar Mon 09:00"),
+        ({"seconds": "last", "cron": "0 9 * * * 30"}, {"cron": "0 9 * * * 30", "seconds": "last"}),
     ],
 )
 def test_it_has_one_shortest_spelling(spec: object, expected: object):
@@ -98,6 +116,9 @@ def test_it_has_one_shortest_spelling(spec: object, expected: object):
         ("every 90s", "every 1m30s"),
         ("after 300", "after 5m"),
         ("at 2027-01-01 09:00", "at 2027-01-01T09:00:00Z"),
+        ("every 1h phase 300", "every 1h phase 5m"),
+        ("oncalendar daily", "oncalendar daily"),
+        ("@reboot", "@reboot"),
         (["every 1h", "0 0 * * *"], "every 1h or 0 0 * * *"),
     ],
 )
@@ -129,6 +150,17 @@ def test_it_says_what_it_is(spec: object, text: str):
         {"cron": 5},
         {"at": 5},
         {"every": ["1m"]},
+        {"every": "1m", "phase": "1m"},
+        {"every": "1m", "phase": ["1s"]},
+        {"every": "1m", "seconds": "first"},
+        {"after": "1m", "phase": "1s"},
+        {"at": []},
+        {"at": [5]},
+        {"at": ["2027-01-01"] * 51},
+        {"oncalendar": 5},
+        "oncalendar",
+        "oncalendar noon",
+        ["@reboot", "after 5m"],
         ["every 1m", "after 5m"],
         [["every 1m"], None],
         ["every 1m"] * 51,
@@ -150,9 +182,9 @@ def test_what_is_no_schedule_is_refused(spec: object):
     ],
 )
 def test_a_schedule_that_never_fires_is_refused(spec: object, window: str | None, now: str):
-    span = parse_window(window) if window else None
+    frame = within(window)
     with pytest.raises(Invalid) as caught:
-        parse_schedule(spec, timezone="UTC", window=span, now_us=us(now))
+        parse_schedule(spec, timezone="UTC", frame=frame, now_us=us(now))
     assert caught.value.code == "never_fires"
 
 
@@ -160,7 +192,59 @@ def test_an_unknown_zone_and_a_chain_with_a_window_are_refused():
     with pytest.raises(Invalid, match="unknown time zone"):
         parse_schedule("@daily", timezone="Europe/Berln")
     with pytest.raises(Invalid, match="window"):
-        parse_schedule("after 5m", timezone="UTC", window=parse_window("01:00-02:00"))
+        parse_schedule("after 5m", timezone="UTC", frame=within("01:00-02:00"))
+
+
+def test_a_start_of_the_host_is_no_instant():
+    schedule = parse_schedule("@reboot", timezone="UTC", now_us=us("2027-01-01"))
+    assert schedule.at_boot
+    assert schedule.next_after(0) is None
+    assert parse_schedule(["every 1h", "@reboot"], timezone="UTC").at_boot
+    assert not parse_schedule("every 1h", timezone="UTC").at_boot
+
+
+@pytest.mark.parametrize(
+    "spec", ["@daily", "every 1h", "after 5m", "at 2027-01-01", "oncalendar daily", "@reboot"]
+)
+def test_every_kind_answers_all_that_is_asked_of_a_schedule(spec: str):
+    schedule = parse_schedule([spec], timezone="UTC")
+    assert schedule.at_boot is (spec == "@reboot")
+    assert schedule.excludes is False
+    assert schedule.excluded_between(0, LAST_US, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (Frame(), ["2027-03-28T01:00:00Z", None]),
+        (Frame(gap="skip"), [None]),
+        (Frame(fold="both"), ["2027-03-28T01:00:00Z", None]),
+    ],
+)
+def test_a_wall_time_that_does_not_exist_is_its_change_or_nothing(
+    frame: Frame, expected: list[str | None]
+):
+    specs = ["at 2027-03-28 02:30", "at 2027-03-28 02:00"]  # both are left out that night
+    if expected == [None]:
+        with pytest.raises(Invalid, match="never fires"):
+            parse_schedule(specs, timezone="Europe/Berlin", frame=frame)
+        return
+    schedule = parse_schedule(specs, timezone="Europe/Berlin", frame=frame)
+    first_us = schedule.next_after(0)
+    assert first_us is not None
+    assert [format_instant(first_us), schedule.next_after(first_us)] == expected
+
+
+def test_a_wall_time_that_comes_twice_is_its_first_pass_or_both():
+    for fold, hours in (("first", ["00:30"]), ("both", ["00:30", "01:30"])):
+        schedule = parse_schedule(
+            "at 2027-10-31 02:30", timezone="Europe/Berlin", frame=Frame(fold=fold)
+        )
+        found, at_us = [], schedule.next_after(0)
+        while at_us is not None:
+            found.append(format_instant(at_us))
+            at_us = schedule.next_after(at_us)
+        assert found == [f"2027-10-31T{hour}:00Z" for hour in hours]
 
 
 # ---------------------------------------------------------------- windows and clock changes
@@ -234,6 +318,10 @@ specs = st.sampled_from(
         "every 7s",
         "every 90m",
         ["every 50m", "0 */2 * * *"],
+        "every 1h phase 7m",
+        "oncalendar Mon..Fri *:0/20",
+        "oncalendar *-*~1 02:30:15",
+        {"cron": "15 30 2 * * *", "seconds": "first"},
     ]
 )
 
@@ -248,9 +336,9 @@ specs = st.sampled_from(
 def test_slots_are_strictly_later_and_reproducible(
     spec: object, zone: str, window: str | None, at_us: int
 ):
-    span = parse_window(window) if window else None
-    schedule = parse_schedule(spec, timezone=zone, window=span)
-    again = parse_schedule(spec, timezone=zone, window=span)
+    frame = within(window)
+    schedule = parse_schedule(spec, timezone=zone, frame=frame)
+    again = parse_schedule(spec, timezone=zone, frame=frame)
     before = at_us
     for _ in range(5):
         slot_us = schedule.next_after(before)
@@ -258,8 +346,8 @@ def test_slots_are_strictly_later_and_reproducible(
         assert slot_us > before
         assert again.next_after(before) == slot_us
         assert schedule.next_after(slot_us - 1) == slot_us, "nothing lies in between"
-        if span is not None:
-            assert span.contains(slot_us, ZoneInfo(zone))
+        for span in frame.windows:
+            assert span.contains(wall_of(slot_us, ZoneInfo(zone)))
         before = slot_us
 
 

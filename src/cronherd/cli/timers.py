@@ -10,7 +10,7 @@ from cronherd.cli.session import Session
 from cronherd.cli.table import NAME_LEAST, Column, Table
 from cronherd.cli.times import NOTHING, Times, own_zone, times_of
 from cronherd.domain.errors import CronherdError, Invalid, NotFound
-from cronherd.domain.instant import format_instant, load_zone, parse_instant
+from cronherd.domain.instant import load_zone, parse_instant
 
 _MOST = 1_000
 
@@ -81,7 +81,7 @@ def next_command(
     put(
         session,
         document,
-        table=lambda: _slot_table(document, times),
+        table=lambda: slot_table(document, times),
         names=lambda: document["slots"],
     )
 
@@ -115,7 +115,7 @@ def _of_job(session: Session, name: str, count: int, from_us: int | None) -> Jso
 
 def _fault(text: str) -> Invalid | None:
     """What is wrong with the text as an expression, None when nothing is."""
-    from cronherd.domain.schedule import parse_schedule  # noqa: PLC0415 - only for next
+    from cronherd.domain.timing.schedule import parse_schedule  # noqa: PLC0415 - only for next
 
     try:
         parse_schedule(text, timezone="UTC")
@@ -127,23 +127,16 @@ def _fault(text: str) -> Invalid | None:
 def _of_expression(
     text: str, count: int, zone: ZoneInfo, from_us: int | None, session: Session
 ) -> Json:
-    from cronherd.domain.schedule import parse_schedule  # noqa: PLC0415 - only for next
+    from cronherd.cli.explain import explained  # noqa: PLC0415 - only for expressions
+    from cronherd.domain.timing.frame import PLAIN  # noqa: PLC0415
 
-    at_us: int | None = session.now_us() if from_us is None else from_us
-    schedule = parse_schedule(text, timezone=zone.key, now_us=at_us or 0)
-    slots: list[str | None] = []
-    while len(slots) < count and at_us is not None:
-        at_us = schedule.next_after(at_us)
-        if at_us is not None:
-            slots.append(format_instant(at_us))
+    at_us = session.now_us() if from_us is None else from_us
     return {
         "job": None,
-        "schedule": schedule.text,
-        "timezone": zone.key,
+        **explained(text, zone, PLAIN, at_us, count),
         "enabled": True,
         "paused": False,
         "paused_until": None,
-        "slots": slots,
     }
 
 
@@ -158,7 +151,16 @@ def _why_none(document: Json) -> str:
     return "it never fires again"
 
 
-def _slot_table(document: Json, times: Times) -> Table:
+def slot_table(document: Json, times: Times) -> Table:
+    """The slots of a document that has a zone: when jitter lets them fire, and clock changes."""
     zone = load_zone(document["timezone"] or "UTC")
-    rows = [(times.inside(slot, zone), times.left(slot)) for slot in document["slots"]]
-    return Table((Column("NEXT"), Column("LEFT")), rows)
+    slots, marks = document["slots"], document.get("marks") or {}
+    fires = document.get("fires_at") or slots
+    columns = {
+        "NEXT": [times.inside(slot, zone) for slot in slots],
+        "LEFT": [times.left(at) for at in fires],
+        "FIRES": [times.inside(at, zone) for at in fires] if fires != slots else [],
+        "CLOCK CHANGE": [marks.get(slot, "") for slot in slots] if marks else [],
+    }
+    shown = {title: cells for title, cells in columns.items() if cells or title in {"NEXT", "LEFT"}}
+    return Table(tuple(map(Column, shown)), list(zip(*shown.values(), strict=True)))

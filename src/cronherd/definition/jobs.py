@@ -22,7 +22,8 @@ from cronherd.definition.faults import (
     spell,
     unknown_setting,
 )
-from cronherd.definition.shape import JobDefinition, RetentionDefinition, RetriesDefinition
+from cronherd.definition.retries import RetentionDefinition, RetriesDefinition
+from cronherd.definition.shape import JobDefinition
 from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.domain.job import Job, build_job, name_key
 

@@ -3,13 +3,11 @@
 `jobs.py` reads jobs with it.
 """
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic.json_schema import WithJsonSchema
 
+from cronherd.definition.alerts import MAIL, MAILTO, PING, WEBHOOK
 from cronherd.definition.command import (
     COMMAND_BYTES,
     LONG,
@@ -41,18 +39,28 @@ from cronherd.definition.faults import (
     choice,
     duration,
     nested,
-    number,
     read_duration,
-    read_number,
     read_text,
-    read_whole,
     refusal,
     spell,
     text,
     whole,
 )
 from cronherd.definition.params import PARAMS_SCHEMA, read_params
+from cronherd.definition.retries import RETRIES, RetentionDefinition
 from cronherd.definition.sizes import size
+from cronherd.definition.when import (
+    EXCLUDING,
+    FOLD,
+    GAP,
+    JITTER,
+    MOMENT,
+    RULES,
+    RUNS,
+    WINDOW,
+    read_schedule,
+)
+from cronherd.domain.alert import MailWhen
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.job import NAME_LENGTH, name_key
@@ -70,25 +78,15 @@ from cronherd.domain.policy import (
     CatchupMode,
     Delivery,
     Overlap,
-    Retention,
-    Retry,
 )
-from cronherd.domain.schedule import canonical_schedule, parse_schedule
 from cronherd.domain.spec import STOP_SIGNALS
-from cronherd.domain.window import parse_window
 
 DESCRIPTION_BYTES = 10_000
 MAX_TAGS = 50
 MAX_OUTPUT = 16 * 1024 * 1024  # it lives in your database
 LEAST_TAKEOVER_US = LEASE_US + TAKEOVER_SLACK_US  # and the job's own grace, see build_job
 
-_PLAIN_RETRY = Retry()
-_PLAIN_RETENTION = Retention()
 _PLAIN_CATCHUP = Catchup()
-
-
-def _percent(share: float) -> str:
-    return f"{round(share * 100, 4):g}%"
 
 
 def _read_name(value: object) -> str:
@@ -97,69 +95,11 @@ def _read_name(value: object) -> str:
     return name
 
 
-def _read_window(value: object) -> str:
-    return parse_window(read_text(value, most=200)).text
-
-
 def _read_takeover(value: object) -> str:
     if value == "never":
         return "never"
     why = "a shorter one could start what still runs; or write never"
     return read_duration(value, least_us=LEAST_TAKEOVER_US, why=why)
-
-
-def _read_jitter(value: object) -> str:
-    share = value
-    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(\.\d{1,4})?%", value, re.ASCII):
-        share = float(value[:-1]) / 100
-    try:
-        return _percent(read_number(share, 0, 1))
-    except Invalid:
-        text = f"must be a share from 0% to 100%, not {spell(value)}"
-        raise Invalid(text, hint="write 20% or 0.2") from None
-
-
-class RetriesDefinition(Shape):
-    """How a failed run is tried again."""
-
-    max: Annotated[int, whole(0, 100)] = Field(
-        description="How many new attempts a failed run gets at the most."
-    )
-    backoff: Annotated[str, duration()] = Field(
-        default=format_duration(_PLAIN_RETRY.backoff_us),
-        description="How long the first new attempt waits.",
-    )
-    factor: Annotated[float, number(1, 100)] = Field(
-        default=_PLAIN_RETRY.factor, description="How much longer each further attempt waits."
-    )
-    max_delay: Annotated[str, duration()] = Field(
-        default=format_duration(_PLAIN_RETRY.max_delay_us),
-        description="The longest wait before an attempt.",
-    )
-    jitter: Annotated[str, Kind(_read_jitter, {"type": ["string", "number"]})] = Field(
-        default=_percent(_PLAIN_RETRY.jitter),
-        description="The largest share by which a wait is varied, so that retries spread.",
-    )
-
-
-class RetentionDefinition(Shape):
-    """How long finished runs are kept: while they are young or among the last."""
-
-    age: Annotated[str, duration()] = Field(
-        default=format_duration(_PLAIN_RETENTION.age_us),
-        description="How long a finished run is kept in any case.",
-    )
-    runs: Annotated[int, whole(0, 1_000_000)] = Field(
-        default=_PLAIN_RETENTION.runs,
-        description="How many of the last runs are kept whatever their age.",
-    )
-
-
-_RETRIES = nested(RetriesDefinition)
-
-
-def _read_retries(value: object) -> object:
-    return _RETRIES.read(value) if isinstance(value, Mapping) else read_whole(value, 0, 100)
 
 
 def _read_tag(value: object) -> str:
@@ -177,40 +117,10 @@ def _read_tags(value: object) -> list[str]:
     return list(dict.fromkeys(read_items(value, _read_tag)))
 
 
-def _read_schedule(value: object, timezone: str, window: str | None, now_us: int) -> object:
-    _check_schedule_shape(value)
-    span = parse_window(window) if window else None
-    parse_schedule(value, timezone=timezone, window=span, now_us=now_us)
-    return canonical_schedule(value)
-
-
-def _check_schedule_shape(value: object, *, inner: bool = False) -> None:
-    """Bound what the grammar sees: texts, numbers, one level of lists and mappings."""
-    if isinstance(value, str):
-        read_text(value, most=LONG)
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            if isinstance(part, str):
-                read_text(part, most=LONG)
-            elif isinstance(part, bool) or not isinstance(part, int | float):
-                raise Invalid(f"must be text, not {spell(part)}", code="bad_schedule")
-            else:
-                read_duration(part)
-    elif isinstance(value, list | tuple) and not inner:
-        for part in value:
-            _check_schedule_shape(part, inner=True)
-    else:
-        hint = "write '30 2 * * *' or 'every 10m'"
-        raise Invalid(f"must be a schedule, not {spell(value)}", code="bad_schedule", hint=hint)
-
-
 _SIZES = size(MAX_OUTPUT)
 _MAPPING = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 _STRINGS = {"type": "array", "items": {"type": "string"}}
 _COMMAND_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, _STRINGS | {"minItems": 1}]}
-_RULE = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
-_RULES = {"anyOf": [*_RULE["anyOf"], {"type": "array", "items": _RULE, "minItems": 1}]}
-_RETRIES_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 100}, _RETRIES.schema]}
 _CODES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
 _ONE_OR_MORE = {"anyOf": [{"type": "string"}, _STRINGS]}
 _SECRETS = {
@@ -246,14 +156,44 @@ class JobDefinition(Shape):
     timezone: Annotated[str | None, ZONE] = Field(
         default=None, description="The time zone of the schedule; else the fleet's is written in."
     )
-    window: Annotated[
-        str | None, Kind(_read_window, {"type": "string", "examples": ["23:00-03:00"]})
-    ] = Field(default=None, description="The stretch of the local day in which slots count.")
-    # After timezone and window: it is read in their light.
-    schedule: Annotated[Any, WithJsonSchema(_RULES)] = Field(
+    window: Annotated[str | list[str] | None, WINDOW] = Field(
         default=None,
-        description="When the job runs, as cron fields, every, after or at, or a list of those; "
-        "without it the job runs only by hand.",
+        description="The stretches of the local day in which slots count, each with the days "
+        "on which it opens.",
+    )
+    excluding: Annotated[Any, EXCLUDING] = Field(
+        default=None,
+        description="Times without slots: days, stretches, dates, holidays; one or a list.",
+    )
+    start: Annotated[str | None, MOMENT] = Field(
+        default=None, description="The instant from which on there are slots."
+    )
+    end: Annotated[str | None, MOMENT] = Field(
+        default=None, description="The instant from which on there are no more slots."
+    )
+    dst_gap: Annotated[str | None, GAP] = Field(
+        default=None,
+        description="What becomes of a fixed time that the clock skips: it comes right after, or "
+        "not at all. Without it as usual: cron and at after, oncalendar skip.",
+    )
+    dst_fold: Annotated[str | None, FOLD] = Field(
+        default=None,
+        description="Which of the two comes of a fixed time that the clock repeats; without it "
+        "the first.",
+    )
+    jitter: Annotated[str | None, JITTER] = Field(
+        default=None,
+        description="How much later than its instant a slot may fire, so that jobs spread; "
+        "shorter than the time between two slots.",
+    )
+    max_runs: Annotated[int | None, RUNS] = Field(
+        default=None, description="After so many runs by the schedule it is over."
+    )
+    # After what is said around it: it is read in their light.
+    schedule: Annotated[Any, RULES] = Field(
+        default=None,
+        description="When the job runs, as cron fields, every, after, at, oncalendar or @reboot, "
+        "or a list of those; without it the job runs only by hand.",
     )
     enabled: Annotated[bool, SWITCH] = Field(
         default=True, description="Whether the schedule fires; a disabled job can run by hand."
@@ -299,7 +239,7 @@ class JobDefinition(Shape):
     success_codes: Annotated[list[int], Kind(lambda value: read_codes(value, 0), _CODES)] = Field(
         default=[0], description="The exit codes that mean success."
     )
-    retries: Annotated[Any, Kind(_read_retries, _RETRIES_SCHEMA)] = Field(
+    retries: Annotated[Any, RETRIES] = Field(
         default=0, description="How often a failed run is tried again, and after which waits."
     )
     retry_on: Annotated[list[int] | None, Kind(lambda value: read_codes(value, 1), _CODES)] = Field(
@@ -358,8 +298,21 @@ class JobDefinition(Shape):
     limits: Annotated[dict[str, object] | None, nested(LimitsDefinition)] = Field(
         default=None, description="What the command may use at the most."
     )
-    mailto: Annotated[str | None, text(1_000, lines=False, empty=True)] = Field(
+    mailto: Annotated[str | None, MAILTO] = Field(
         default=None, description="Who gets mail about the job; empty for nobody."
+    )
+    mail: Annotated[str, MAIL] = Field(
+        default=MailWhen.ON_OUTPUT.value,
+        description="Which runs are mailed to mailto: those that write something, as cron does; "
+        "those that fail, with slots that were missed; or all.",
+    )
+    webhook: Annotated[Any, WEBHOOK] = Field(
+        default=None, description="A URL that is told of runs as JSON, or a mapping with url."
+    )
+    ping: Annotated[Any, PING] = Field(
+        default=None,
+        description="A URL that is called when a run succeeds, with /start when it starts and "
+        "/fail or the exit code when it fails; or a mapping with start, success and fail.",
     )
     tags: Annotated[list[str] | None, Kind(_read_tags, _STRINGS)] = Field(
         default=None, description="Words to find and group jobs by."
@@ -387,8 +340,7 @@ class JobDefinition(Shape):
     def _schedule(cls, value: object, validation: ValidationInfo) -> object:
         context = validation.context or {}
         timezone = validation.data.get("timezone") or context.get("timezone", "UTC")
-        window = validation.data.get("window")
         try:
-            return _read_schedule(value, timezone, window, context.get("now_us", 0))
+            return read_schedule(value, validation.data, timezone, context.get("now_us", 0))
         except (Invalid, Faulty) as error:
             raise refusal(error) from None

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cronherd.domain.alert import Alerts, read_alerts
+from cronherd.domain.drawn import drawn
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.param import Param, ParamAs, SecretUse
@@ -27,9 +29,9 @@ from cronherd.domain.policy import (
     Retention,
     Retry,
 )
-from cronherd.domain.schedule import After, Schedule, parse_schedule
 from cronherd.domain.spec import CATCHUP, FIELDS, READERS, RETENTION, RETRY, read_catchup
-from cronherd.domain.window import parse_window
+from cronherd.domain.timing.frame import read_frame
+from cronherd.domain.timing.schedule import After, Schedule, parse_schedule
 
 __all__ = ["Job", "Param", "SecretUse", "build_job", "name_key", "place_matches", "place_of"]
 
@@ -87,6 +89,9 @@ class Job:
     args: Any = None
     output_file: str | None = None
     output_file_bytes: int = OUTPUT_FILE_SIZE
+    jitter_us: int = 0
+    max_runs: int | None = None
+    alerts: Alerts | None = None
 
     @property
     def key(self) -> str:
@@ -97,6 +102,26 @@ class Job:
     def permits(self) -> int:
         """How many runs at once; 0 is no limit."""
         return UNLIMITED if self.overlap is Overlap.ALLOW else self.max_running
+
+    @property
+    def excludes(self) -> bool:
+        """Whether slots may be left out that somebody could have expected."""
+        return bool(getattr(self.schedule, "excludes", False))
+
+    def ended(self, fired: int) -> bool:
+        """Whether the schedule is over after so many slots that became runs."""
+        return self.max_runs is not None and fired >= self.max_runs
+
+    def due_at(self, slot_us: int) -> int:
+        """When a slot fires: at its instant, or by its jitter later, but before the next slot.
+
+        The delay is drawn from the job's name and the slot, so it is the same whenever asked.
+        """
+        if not self.jitter_us or self.schedule is None:
+            return slot_us
+        following_us = self.schedule.next_after(slot_us)
+        room_us = self.jitter_us if following_us is None else following_us - slot_us - 1
+        return slot_us + drawn(f"{self.key} {slot_us}", min(self.jitter_us, room_us) + 1)
 
     @property
     def fence_us(self) -> int | None:
@@ -114,6 +139,11 @@ class Job:
     def chained(self) -> bool:
         """Whether the next slot is counted from the end of the previous run."""
         return isinstance(self.schedule, After)
+
+    @property
+    def at_boot(self) -> bool:
+        """Whether a start of the host is a slot too."""
+        return self.schedule is not None and self.schedule.at_boot
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -155,9 +185,8 @@ def place_matches(place: str, labels: Mapping[str, str]) -> bool:
 def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     """A Job from a validated spec in the words of a file. Raises Invalid."""
     name = _text(spec, "name") or ""
-    name_key(name)
+    key = name_key(name)
     timezone = _text(spec, "timezone") or "UTC"
-    window = _text(spec, "window")
     rule = spec.get("schedule")
     command = "" if "task" in spec else spec["command"]
     # By what is said, not by what could be: most definitions say little.
@@ -173,12 +202,16 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
         schedule=None
         if rule is None
         else parse_schedule(
-            rule, timezone=timezone, window=parse_window(window) if window else None, now_us=now_us
+            rule,
+            timezone=timezone,
+            frame=read_frame(spec, timezone, key),
+            now_us=now_us,
         ),
         timezone=timezone,
         place=place_of(optional.get("run_on", {})),
         overlap=Overlap(spec.get("overlap", Overlap.SKIP)),
         catchup=read_catchup(spec),
+        alerts=read_alerts(spec),
         **{FIELDS.get(key, key): value for key, value in optional.items()},
     )
     _check(job, least_us)

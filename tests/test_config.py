@@ -14,6 +14,7 @@ from cronherd.config import load as configuration
 from cronherd.config.load import Config, load_config
 from cronherd.config.settings import config_schema, list_settings, mask
 from cronherd.domain.errors import CronherdError, Invalid, InvalidInput
+from cronherd.domain.rate import Rate
 
 
 @pytest.fixture(autouse=True)
@@ -399,3 +400,21 @@ def test_it_never_raises_anything_but_sentences(cwd: Path, text: str):
         load(cwd)
     except CronherdError as error:
         assert str(error)  # noqa: PT017 - both ways are right
+
+
+def test_it_reads_how_fast_missed_slots_are_made_up_for(cwd: Path):
+    (cwd / "cronherd.yaml").write_text("catchup_rate: 600 / m\nnode: {catchup_rate: 5/s}\n")
+    config = load(cwd)
+    assert (config.catchup_rate, config.node.catchup_rate) == (
+        Rate(600, 60_000_000),
+        Rate(5, 1_000_000),
+    )
+    assert config.describe()["catchup_rate"].value == "600/m"
+
+
+@pytest.mark.parametrize("rate", ["0/m", "60", "60/d", "-1/s", "1.5/s", "٣/m", "99999999/s"])
+def test_a_rate_that_is_none_is_refused(cwd: Path, rate: str):
+    (cwd / "cronherd.yaml").write_text(f"catchup_rate: '{rate}'\n")
+    with pytest.raises(InvalidInput) as caught:
+        load(cwd)
+    assert caught.value.errors[0].code == "bad_rate"

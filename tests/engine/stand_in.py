@@ -14,8 +14,9 @@ from cronherd.engine.finisher import Finisher
 from cronherd.engine.live import LiveRuns
 from cronherd.engine.reaper import Reaper
 from cronherd.engine.worker import Worker
-from cronherd.store.base import Claim, JobWrite
+from cronherd.store.base import Claim
 from cronherd.store.database import Database
+from cronherd.store.facts import JobWrite
 from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore

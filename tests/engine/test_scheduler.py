@@ -18,8 +18,9 @@ from cronherd.engine import scheduler as scheduler_module
 from cronherd.engine.clock import FakeClock
 from cronherd.engine.live import LiveRuns
 from cronherd.engine.scheduler import Scheduler
-from cronherd.store.base import Claim, FireBatch, JobWrite, RunFilter
+from cronherd.store.base import Claim, FireBatch
 from cronherd.store.database import Database
+from cronherd.store.facts import JobWrite, RunFilter
 from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore

@@ -8,7 +8,8 @@ import pytest
 from cronherd.domain.node import Node
 from cronherd.domain.policy import HEARTBEAT_US
 from cronherd.engine.watcher import LIMIT_MARGIN_US, Watcher
-from cronherd.store.base import Claim, RunFilter
+from cronherd.store.base import Claim
+from cronherd.store.facts import RunFilter
 from tests.engine.stand_in import Rig
 
 LEASE_US = 15_000_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cronherd.domain.ident import to_stored
 from cronherd.domain.job import Job
-from cronherd.domain.schedule import Schedule
+from cronherd.domain.timing.schedule import Schedule
 from tests.store.stage import Stage
 
 

@@ -12,19 +12,9 @@ from cronherd.domain.planner import Plan, plan
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Exit, Run, RunState
 from cronherd.engine.clock import FakeClock
-from cronherd.store.base import (
-    Chunk,
-    Claim,
-    Ending,
-    JobWrite,
-    LedgerRow,
-    Offer,
-    Recorded,
-    Requested,
-    RunFilter,
-    Start,
-)
+from cronherd.store.base import Chunk, Claim, Ending, Offer, Recorded, Requested, Start
 from cronherd.store.database import fetch, one
+from cronherd.store.facts import JobWrite, LedgerRow, RunFilter
 from cronherd.store.sqlstore import SqlStore
 
 LEASE_US = 15_000_000

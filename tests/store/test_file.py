@@ -8,8 +8,8 @@ import pytest
 
 from cronherd.domain.errors import Conflict, CronherdError, Unavailable
 from cronherd.engine.clock import FakeClock
-from cronherd.store.base import JobWrite
 from cronherd.store.database import Database, fetch, one
+from cronherd.store.facts import JobWrite
 from cronherd.store.migrate import check_schema, upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore

@@ -366,3 +366,17 @@ def test_it_shows_what_a_batch_holds(stage: Stage):
         assert batch.fits("")
         assert not batch.fits("disk=none")
         assert from_stored(to_stored(batch.due[0].job_id)) == job_id
+
+
+def test_slots_that_are_caught_up_together_start_in_their_order(stage: Stage):
+    job_id = stage.job(schedule="every 60s", catchup="all", overlap="skip")
+    stage.after(600)
+    started = []
+    while claims := stage.claim():
+        started += [claim.slot_us for claim in claims]
+        stage.start(*claims)
+        stage.end(*claims)
+        stage.settle()
+    assert len(started) > 5
+    assert started == sorted(started, key=lambda slot: slot or 0)
+    assert stage.runs(job_id)[0].outcome == "succeeded"

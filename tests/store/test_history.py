@@ -6,7 +6,7 @@ from cronherd.domain.errors import Invalid, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import to_stored
 from cronherd.domain.run import Outcome, RunState
-from cronherd.store.base import RunFilter
+from cronherd.store.facts import RunFilter
 from tests.store.stage import Stage
 
 

@@ -9,7 +9,7 @@ from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.job import build_job
 from cronherd.domain.run import RunState
-from cronherd.store.base import JobWrite
+from cronherd.store.facts import JobWrite
 from cronherd.store.sqlstore import SqlStore
 from tests.store.stage import Stage, race
 

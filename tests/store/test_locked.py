@@ -9,8 +9,8 @@ import pytest
 
 from cronherd.domain.ident import to_stored
 from cronherd.domain.job import build_job
-from cronherd.store.base import JobWrite
 from cronherd.store.database import Connection, Contended, fetch, one
+from cronherd.store.facts import JobWrite
 from cronherd.store.jobs import ADD_JOB
 from cronherd.store.sqlstore import SqlStore
 from tests.store.only import servers_only

@@ -4,7 +4,17 @@ import re
 
 import pytest
 
-from cronherd.store import claims, history, permits, promotion, pruning, recording, sqlite
+from cronherd.store import (
+    claims,
+    events,
+    history,
+    permits,
+    promotion,
+    pruning,
+    recording,
+    slots,
+    sqlite,
+)
 from cronherd.store.database import fetch
 from tests.store.only import sqlite_only
 from tests.store.stage import Stage
@@ -43,6 +53,8 @@ STATEMENTS = {
     "past by short": (past("h.short BETWEEN ? AND ?"), "(short>? AND short<?)"),
     "old runs": (pruning.OLD_RUNS, "(job_id=? AND id<?)"),
     "output": (history.OUTPUT.format("attempt = ?"), "(run_id=? AND attempt=?"),
+    "past by slot": (past(slots.BY_SLOT.format("h")), "(job_id=?)"),
+    "ledger by slot": (events.LEDGER.format(slots.COVERING), "(job_id=? AND from_us<?)"),
     "old ledger": (pruning.DROP_LEDGER, "(at_us<?)"),
     "old events": (pruning.DROP_EVENTS, "(at_us<?)"),
 }

@@ -102,3 +102,22 @@ def test_ledger_and_events_go_by_age_and_the_watermark_stays(stage: Stage):
     assert stage.store.prune(400 * DAY_US, 1000).events == 0
     stage.clock.advance(400 * DAY_S)
     assert stage.store.prune(400 * DAY_US, 1000).events > 0
+
+
+def test_the_job_remembers_how_far_back_its_account_goes(stage: Stage):
+    job_id = stage.job(schedule="every 60s", retention={"age": "1s", "runs": 1}, overlap="allow")
+    for _ in range(4):
+        stage.after(60)
+        stage.finish_all()
+    slots = sorted(run.scheduled_us or 0 for run in stage.runs(job_id))
+    stage.clock.advance(10)
+    assert stage.store.prune(400 * DAY_US, 2).runs == 2
+    assert stage.store.find_job("job").forgotten_us == slots[1]
+    assert stage.store.prune(400 * DAY_US, 1000).runs == 1
+    assert stage.store.find_job("job").forgotten_us == slots[2]
+    other = stage.job("other", schedule="every 60s", catchup="none", on_time="0s")
+    stage.after(300)
+    (skip,) = stage.skips(other)
+    stage.clock.advance(DAY_S + 1)
+    stage.store.prune(DAY_US, 1000)
+    assert stage.store.find_job("other").forgotten_us == skip.to_us

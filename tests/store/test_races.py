@@ -14,7 +14,8 @@ from cronherd.domain.errors import Conflict
 from cronherd.domain.ident import to_stored
 from cronherd.domain.job import build_job
 from cronherd.domain.run import Cause, RunState
-from cronherd.store.base import JobWrite, Offer
+from cronherd.store.base import Offer
+from cronherd.store.facts import JobWrite
 from cronherd.store.sqlstore import SqlStore
 from tests.store.sound import assert_sound
 from tests.store.stage import LEASE_US, Stage, race

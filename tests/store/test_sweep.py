@@ -9,6 +9,7 @@ from cronherd.domain.run import RunState
 from cronherd.store import promotion
 from cronherd.store.chains import unarmed
 from cronherd.store.database import Connection
+from cronherd.store.definitions import JobCache
 from cronherd.store.sqlstore import SqlStore
 from tests.store.sound import assert_sound
 from tests.store.stage import Stage, race
@@ -149,9 +150,9 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     plain = unarmed
 
     def arrange(act: Callable[[], object]) -> None:
-        def looked(connection: Connection) -> list[bytes]:
+        def looked(connection: Connection, cache: JobCache) -> list[bytes]:
             monkeypatch.setattr(promotion, "unarmed", plain)
-            found = plain(connection)
+            found = plain(connection, cache)
             act()
             return found
 

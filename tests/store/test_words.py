@@ -9,8 +9,8 @@ from cronherd.domain.errors import CronherdError
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import to_stored
 from cronherd.domain.judge import judge, lost_exit
-from cronherd.store.base import JobWrite
 from cronherd.store.database import one
+from cronherd.store.facts import JobWrite
 from cronherd.store.sqlstore import SqlStore
 from tests.store.stage import Stage
 

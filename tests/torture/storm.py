@@ -1,5 +1,6 @@
 """One torture from beginning to end: start, hurt, heal, wait until it is quiet, read, judge."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -112,6 +113,7 @@ def torture(wish: Wish, say: Callable[[str], None] = lambda _: None) -> Result:
         if not quiet:
             result.notes.append(f"it never became quiet within {wish.quiet_s:.0f} s")
         records = read_records(fleet.ground)
+        _ask_audit(fleet, result)
         _stop(fleet, nemesis, result)
         evidence = read_evidence(fleet.evidence)
     _judge(result, evidence, records, over_us)
@@ -169,6 +171,22 @@ def _stop(fleet: Fleet, nemesis: Nemesis, result: Result) -> None:
     refused = fleet.people.refused
     result.figures["deeds that failed"] = len(refused)
     result.notes += [f"refused: {text}" for text in refused[:6]]
+
+
+def _ask_audit(fleet: Fleet, result: Result) -> None:
+    """The product's own audit must come to the same end as our checker."""
+    answer = fleet.people.ask("audit", "-o", "json")
+    found = json.loads(answer.text)["items"]
+    result.figures["slots audited"] = sum(item["slots"] for item in found)
+    for item in found:
+        wrong = {
+            kind: item[kind]
+            for kind in ("unexplained", "twice", "uncalled", "miscounted")
+            if item[kind]["count"]
+        }
+        if wrong:
+            text = f"the audit finds {json.dumps(wrong)}"
+            result.violations.append(Violation(kind="audit", job=item["job"], text=text))
 
 
 def _judge(result: Result, evidence: Evidence, records: Records, over_us: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cronherd.config.settings import Settings, mask
+from cronherd.config.settings import SECTIONS, Settings, mask
 from cronherd.definition.document import load_document, read_document
 from cronherd.definition.faults import Path as KeyPath
 from cronherd.definition.faults import closest, dotted, printable, spell
@@ -22,8 +22,18 @@ _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{"
 # One word after the prefix: only these are settings. CRONHERD_NODE, _TOKEN, _RUN_ID and others
 # are words of a job's environment or of the command line.
 _PLAIN_SETTINGS = tuple(
-    name for name in Settings.model_fields if name not in {"node", "defaults", "jobs"}
+    name for name in Settings.model_fields if name not in {*SECTIONS, "defaults", "jobs"}
 )
+
+
+# Settings that are more than text.
+_YAML = {
+    ("node", "capacity"),
+    ("node", "labels"),
+    ("node",),
+    ("alerts", "allow_private"),
+    ("alerts",),
+}
 
 
 class Layers:
@@ -145,7 +155,7 @@ class _Expanding:
 
 def _typed(path: KeyPath, text: str, name: str) -> object:
     """Text from outside a file, read as YAML where a setting is more than text."""
-    if path[0] == "defaults" or path in {("node", "capacity"), ("node", "labels"), ("node",)}:
+    if path[0] == "defaults" or path in _YAML:
         return load_document(text, name).value
     return text
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cronherd.config.alerts import Alerting, build_alerting, check_alerts
 from cronherd.config.layers import Layers, add_environment, add_file, add_flags, find_sources
-from cronherd.config.settings import Settings, drop_unsaid, mask, read_node_name
+from cronherd.config.settings import SECTIONS, Settings, drop_unsaid, mask, read_node_name
 from cronherd.definition.faults import Faulty, bounded, check, dotted
 from cronherd.definition.faults import Path as KeyPath
 from cronherd.definition.jobs import RawJob, split_jobs
@@ -18,6 +19,7 @@ from cronherd.domain.duration import format_duration, parse_duration
 from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.domain.instant import zone_names
 from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
+from cronherd.domain.rate import Rate, parse_rate
 
 # Names of files in $CREDENTIALS_DIRECTORY.
 PASSWORD_CREDENTIAL = "database-password"  # noqa: S105 - a name
@@ -39,6 +41,7 @@ class Node:
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     capacity: int | str | None = None
+    catchup_rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,8 @@ class Config:
     database: str | None = None
     database_password_file: Path | None = None
     secret_key_file: Path | None = None
+    alerts: Alerting = field(default_factory=Alerting)
+    catchup_rate: Rate | None = None
     drain_timeout_us: int = DRAIN_TIMEOUT_US
     ledger_age_us: int = LEDGER_AGE_US
     log_level: str = "info"
@@ -68,6 +73,9 @@ class Config:
             "node.name": self.node.name,
             "node.labels": dict(self.node.labels),
             "node.capacity": self.node.capacity,
+            "node.catchup_rate": self.node.catchup_rate and self.node.catchup_rate.text,
+            **self.alerts.describe(),
+            "catchup_rate": self.catchup_rate and self.catchup_rate.text,
             "drain_timeout": format_duration(self.drain_timeout_us),
             "ledger_age": format_duration(self.ledger_age_us),
             "log_level": self.log_level,
@@ -119,6 +127,10 @@ def _freeze(layers: Layers, sources: tuple[Path, ...], environ: Mapping[str, str
             spot = layers.place(fault.path)
             setting = dotted(fault.path)
             errors.append(fault.invalid(f"{spot}: {setting}" if spot else setting))
+    for slip in check_alerts(settings.alerts or {}):
+        spot = layers.place(tuple(slip.where.split(".")))
+        where = f"{spot}: {slip.where}" if spot else slip.where
+        errors.append(Invalid(slip.text, code=slip.code, hint=slip.hint, where=where))
     if errors:
         raise bounded(errors)
     return _config(settings, jobs, sources, _origins(layers), environ)
@@ -140,8 +152,11 @@ def _config(
             name=node.get("name") or _host_name(),
             labels=node.get("labels") or {},
             capacity=node.get("capacity"),
+            catchup_rate=_rate(node.get("catchup_rate")),
         ),
         timezone=settings.timezone or _host_zone(),
+        alerts=build_alerting(settings.alerts or {}, os.uname().nodename),
+        catchup_rate=_rate(settings.catchup_rate),
         drain_timeout_us=parse_duration(settings.drain_timeout),
         ledger_age_us=parse_duration(settings.ledger_age),
         log_level=settings.log_level,
@@ -150,6 +165,10 @@ def _config(
         sources=sources,
         origins=origins,
     )
+
+
+def _rate(said: str | None) -> Rate | None:
+    return None if said is None else parse_rate(said)
 
 
 def _file(named: str | None, credential: str, environ: Mapping[str, str]) -> Path | None:
@@ -165,7 +184,7 @@ def _origins(layers: Layers) -> dict[str, str]:
     paths: list[KeyPath] = [
         (name,) for name in Settings.model_fields if layers.value.get(name) is not None
     ]
-    for section in ("node", "defaults"):
+    for section in (*SECTIONS, "defaults"):
         said = layers.value.get(section)
         paths += [(section, key) for key, part in (said or {}).items() if part is not None]
     return {dotted(path): layers.place(path) for path in paths}

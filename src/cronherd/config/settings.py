@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+from cronherd.config.alerts import AlertSettings
 from cronherd.definition.faults import (
     LABELS,
     ZONE,
@@ -27,6 +28,7 @@ from cronherd.definition.jobs import job_schema, read_defaults
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.policy import DRAIN_TIMEOUT_US, LEDGER_AGE_US
+from cronherd.domain.rate import parse_rate
 
 MAX_CAPACITY = 10_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -110,6 +112,11 @@ def _read_capacity(value: object) -> int | str:
         raise Invalid(error.text, hint=f"or one of {', '.join(CPU_SHARES)}") from None
 
 
+def _read_rate(value: object) -> str:
+    return parse_rate(read_text(value, most=100, lines=False)).text
+
+
+_RATE = Kind(_read_rate, {"type": "string", "examples": ["60/m"]})
 _CAPACITY_SCHEMA = {
     "anyOf": [
         {"type": "integer", "minimum": 1, "maximum": MAX_CAPACITY},
@@ -132,6 +139,11 @@ class NodeSettings(Shape):
         default=None,
         description="How many runs the node takes at once: a number, cpu_full, cpu_half or "
         "cpu_quarter; max(32, 8 x processors) when absent.",
+    )
+    catchup_rate: Annotated[str | None, _RATE] = Field(
+        default=None,
+        description="How many runs of missed slots each node begins on average, such as 60/m; "
+        "the fleet's rate is at most this times the nodes that live. Say the same on all nodes.",
     )
 
 
@@ -161,6 +173,14 @@ class Settings(Shape):
     node: Annotated[dict[str, Any] | None, nested(NodeSettings)] = Field(
         default=None, description="The host as a member of the fleet."
     )
+    alerts: Annotated[dict[str, Any] | None, nested(AlertSettings)] = Field(
+        default=None, description="What the node sends mail, webhooks and pings with."
+    )
+    catchup_rate: Annotated[str | None, _RATE] = Field(
+        default=None,
+        description="How many caught-up and backfilled runs the whole fleet begins, such as "
+        "600/m; no limit when absent. Say the same on all nodes.",
+    )
     drain_timeout: Annotated[str, duration()] = Field(
         default=format_duration(DRAIN_TIMEOUT_US),
         description="How long the first Ctrl-C or SIGTERM waits for runs.",
@@ -180,6 +200,10 @@ class Settings(Shape):
     )
 
 
+SECTIONS: Mapping[str, type[Shape]] = {"node": NodeSettings, "alerts": AlertSettings}
+"""Settings that are mappings of settings."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingRow:
     """One row of the reference."""
@@ -193,10 +217,10 @@ def list_settings() -> tuple[SettingRow, ...]:
     """Every setting with its default and one sentence: the reference is made from it."""
     rows = []
     for name, setting in Settings.model_fields.items():
-        if name != "node":
+        if name not in SECTIONS:
             rows.append(_row(name, setting))
             continue
-        rows += [_row(f"node.{key}", part) for key, part in NodeSettings.model_fields.items()]
+        rows += [_row(f"{name}.{key}", part) for key, part in SECTIONS[name].model_fields.items()]
     return tuple(rows)
 
 
@@ -221,8 +245,9 @@ def _row(name: str, setting: FieldInfo) -> SettingRow:
 def drop_unsaid(value: Mapping[str, Any]) -> dict[str, Any]:
     """Without settings that have nothing behind the colon: they are left out."""
     said = _said(value, Settings)
-    if isinstance(node := said.get("node"), Mapping):
-        said["node"] = _said(node, NodeSettings)
+    for name, model in SECTIONS.items():
+        if isinstance(part := said.get(name), Mapping):
+            said[name] = _said(part, model)
     return said
 
 

@@ -15,6 +15,10 @@ class EventKind(StrEnum):
     JOB_PAUSED = "job_paused"
     JOB_RESUMED = "job_resumed"
     JOB_POISONED = "job_poisoned"
+    SLOTS_SKIPPED = "slots_skipped"
+    SKIP_UNDONE = "skip_undone"
+    BACKFILLED = "backfilled"
+    BOOT_RUN_REFUSED = "boot_run_refused"
     RUN_REQUESTED = "run_requested"
     RUN_CANCELLED = "run_cancelled"
     NODE_STARTED = "node_started"
@@ -32,6 +36,7 @@ class EventKind(StrEnum):
     RUNS_RECOVERED = "runs_recovered"
     STALE_REPORT = "stale_report"
     REPORT_REFUSED = "report_refused"
+    ALERT_FAILED = "alert_failed"
 
 
 EVENT_WORDS = {
@@ -43,6 +48,10 @@ EVENT_WORDS = {
     EventKind.JOB_PAUSED: "somebody paused a job, or it failed too often in a row",
     EventKind.JOB_RESUMED: "somebody resumed a paused job",
     EventKind.JOB_POISONED: "a job could not be planned and was pushed ahead; it is not lost",
+    EventKind.SLOTS_SKIPPED: "somebody skipped the next slots of a job",
+    EventKind.SKIP_UNDONE: "somebody took back that slots are skipped",
+    EventKind.BACKFILLED: "somebody asked for runs of slots in the past",
+    EventKind.BOOT_RUN_REFUSED: "a job did not run when its host started",
     EventKind.RUN_REQUESTED: "somebody asked for a run",
     EventKind.RUN_CANCELLED: "somebody cancelled a run",
     EventKind.NODE_STARTED: "an agent started on a node",
@@ -60,6 +69,7 @@ EVENT_WORDS = {
     EventKind.RUNS_RECOVERED: "a node settled the runs of its earlier life",
     EventKind.STALE_REPORT: "a report came for a run that belongs to somebody else by now",
     EventKind.REPORT_REFUSED: "the database refused what a supervisor told of a run",
+    EventKind.ALERT_FAILED: "a mail, webhook or ping could not be sent, and was given up",
 }
 
 

@@ -16,12 +16,17 @@ from cronherd.domain.run import Cause, Reason, RunState
 # that a long gap neither holds the locks for long nor delays other jobs.
 SLOTS_PER_PLAN = 2_000
 CATCHUP_PER_PLAN = 100
+# A range of the ledger counts no further.
+LONGEST_COUNT = 100_000
 
 
 # Due, Fire and Plan are made for each slot: freezing them would cost more than filling them.
 @dataclass(slots=True, kw_only=True)
 class Due:
-    """The due row of a job as it was read under its lock; slots before the pause's end skip."""
+    """The due row of a job as it was read under its lock.
+
+    Slots before the pause's end skip, and those up to `skip_us`; `fired` slots became runs so far.
+    """
 
     job_id: str
     next_us: int
@@ -30,6 +35,8 @@ class Due:
     version: int
     seq: int
     paused_until_us: int | None = None
+    skip_us: int | None = None
+    fired: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +115,7 @@ class Plan:
     slot_us: int
     last_slot_us: int
     seq: int
+    fired: int
     fires: tuple[Fire, ...]
     skips: tuple[Skip, ...]
 
@@ -115,32 +123,39 @@ class Plan:
 def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
     """What the due slots of a job become. `fits`: a live node matches the job's place."""
     slots, following_us, after_us = _due_slots(job, due, now_us)
-    paused: Sequence[Skip] = ()
+    kept_back: Sequence[Skip] = ()
     skips: Sequence[Skip] = ()
     if len(slots) == 1 and _is_plain(job, due, now_us):
         # Nearly always: one slot, at its instant.
         chosen = [(slots[0], Cause.SCHEDULE)]
     else:
-        paused, slots_left = _paused(due, slots)
+        kept_back, slots_left = _kept_back(due, slots)
         chosen, skips = _choose(job, slots_left, now_us, following_us)
     if len(chosen) > CATCHUP_PER_PLAN:
         following_us = chosen[CATCHUP_PER_PLAN][0]
         chosen = chosen[:CATCHUP_PER_PLAN]
-    consumed_us = _last_before(slots, following_us)
     fires, refused, seq = _admit_all(job, due, chosen, gate, fits=fits)
-    if following_us is None:
-        following_us = after_us
-        if job.chained and not fires and job.schedule is not None:
-            # The end of a run re-arms it; a refused slot has no end, so it counts as one.
-            following_us = job.schedule.next_after(now_us)
+    fired = due.fired + len(fires)
+    if job.ended(fired):  # slots behind the last run do not exist
+        consumed_us, following_us = fires[-1].slot_us, None
+    else:
+        consumed_us = _last_before(slots, following_us)
+        if following_us is None:
+            following_us = after_us
+            if job.chained and not fires and job.schedule is not None:
+                # The end of a run re-arms it; a refused slot has no end, so it counts as one.
+                following_us = job.schedule.next_after(now_us)
+    if job.excludes:
+        skips = [*skips, *excluded_between(job, due.last_slot_us, consumed_us)]
     return Plan(
         due=due,
-        next_us=None if following_us is None else max(following_us, now_us),
+        next_us=None if following_us is None else max(job.due_at(following_us), now_us),
         slot_us=consumed_us if following_us is None else following_us,
         last_slot_us=consumed_us,
         seq=seq,
+        fired=fired,
         fires=tuple(fires),
-        skips=(*paused, *skips, *refused),
+        skips=(*kept_back, *skips, *refused),
     )
 
 
@@ -188,8 +203,22 @@ def gate_key(job_id: str) -> str:
     return f"j{job_id}"
 
 
+def excluded_between(job: Job, after_us: int, until_us: int) -> list[Skip]:
+    """What `excluding` took out of (after, until]: neighbours with one reason are one range.
+
+    Counting stops at LONGEST_COUNT; the last range then says "at least".
+    """
+    if job.schedule is None or not job.excludes:
+        return []
+    found = job.schedule.excluded_between(after_us, until_us, LONGEST_COUNT)
+    ranges = _ranges((slot_us, Reason.EXCLUDED, rule) for slot_us, rule in found)
+    if len(found) == LONGEST_COUNT:
+        ranges[-1] = replace(ranges[-1], ref="at least")
+    return ranges
+
+
 def missed_between(
-    job: Job, after_us: int, until_us: int, reason: Reason, limit: int = 100_000
+    job: Job, after_us: int, until_us: int, reason: Reason, limit: int = LONGEST_COUNT
 ) -> Skip | None:
     """The slots in (after, until] as one range, None when there are none.
 
@@ -218,11 +247,11 @@ def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None, 
         return slots, None, None
     while len(slots) <= SLOTS_PER_PLAN:
         slot_us = job.schedule.next_after(slots[-1])
-        if slot_us is None or slot_us > now_us:
+        if slot_us is None or slot_us > now_us or job.due_at(slot_us) > now_us:
             return slots, None, slot_us
         slots.append(slot_us)
     # The newest of the late ones may still be worth catching up: leave them to the next look.
-    late = now_us - slots[-1] > job.on_time_us
+    late = now_us - job.due_at(slots[-1]) > job.on_time_us
     most = job.catchup.most if late and job.catchup.mode is CatchupMode.ALL else 1
     keep = min(max(most, 1), SLOTS_PER_PLAN)
     return slots[:-keep], slots[-keep], None
@@ -230,20 +259,24 @@ def _due_slots(job: Job, due: Due, now_us: int) -> tuple[list[int], int | None, 
 
 def _is_plain(job: Job, due: Due, now_us: int) -> bool:
     """Whether the one due slot is on time, and nothing else is to be asked."""
-    late_us = now_us - due.slot_us
+    late_us = now_us - job.due_at(due.slot_us)
     return (
         due.paused_until_us is None
+        and due.skip_us is None
         and late_us <= job.on_time_us
         and (job.start_deadline_us is None or late_us <= job.start_deadline_us)
     )
 
 
-def _paused(due: Due, slots: Sequence[int]) -> tuple[list[Skip], Sequence[int]]:
-    """The slots that a pause swallowed, as one range, and those after its end."""
-    if due.paused_until_us is None:
-        return [], slots
-    gone = [slot for slot in slots if slot < due.paused_until_us]
-    return _ranges((slot, Reason.PAUSED) for slot in gone), slots[len(gone) :]
+def _kept_back(due: Due, slots: Sequence[int]) -> tuple[list[Skip], Sequence[int]]:
+    """The slots that a pause swallowed, or that a person skips, and those behind."""
+    paused_us, skip_us = due.paused_until_us or 0, due.skip_us or 0
+    reasons = [
+        (slot, Reason.PAUSED if slot < paused_us else Reason.SKIPPED)
+        for slot in slots
+        if slot < paused_us or slot <= skip_us
+    ]
+    return _ranges((slot, reason, None) for slot, reason in reasons), slots[len(reasons) :]
 
 
 def _choose(
@@ -252,24 +285,25 @@ def _choose(
     """Which due slots run, and ranges of those that do not; `following_us` is left for later."""
     if job.start_deadline_us is not None:
         oldest_us = now_us - job.start_deadline_us
-        expired = [slot for slot in slots if slot < oldest_us]
+        expired = [slot for slot in slots if job.due_at(slot) < oldest_us]
         slots = slots[len(expired) :]
     else:
         expired = []
-    late = [slot for slot in slots if now_us - slot > job.on_time_us]
+    late = [slot for slot in slots if now_us - job.due_at(slot) > job.on_time_us]
     timely = slots[len(late) :]
     most = _catchup_most(job, timely, now_us, following_us)
     caught, missed = _catch_up(job, late, now_us, most)
     chosen = [(slot, Cause.CATCHUP) for slot in caught]
     chosen += [(slot, Cause.SCHEDULE) for slot in timely]
-    return chosen, _ranges([*((slot, Reason.DEADLINE) for slot in expired), *missed])
+    unmet = [*((slot, Reason.DEADLINE) for slot in expired), *missed]
+    return chosen, _ranges((slot, reason, None) for slot, reason in unmet)
 
 
 def _catchup_most(job: Job, timely: Sequence[int], now_us: int, following_us: int | None) -> int:
     """How many of the late slots may run: none while newer late ones take their places."""
     if job.catchup.mode is CatchupMode.LATEST:
         return 0 if timely or following_us is not None else 1
-    later = following_us is not None and now_us - following_us > job.on_time_us
+    later = following_us is not None and now_us - job.due_at(following_us) > job.on_time_us
     return 0 if later else job.catchup.most
 
 
@@ -287,17 +321,15 @@ def _catch_up(
     return caught, missed + [(slot, Reason.CATCHUP_MAX) for slot in dropped]
 
 
-def _ranges(missed: Iterable[tuple[int, Reason]]) -> list[Skip]:
+def _ranges(missed: Iterable[tuple[int, Reason, str | None]]) -> list[Skip]:
     """Neighbours with one reason become one row."""
     ranges: list[Skip] = []
-    for slot_us, reason in missed:
-        if ranges and ranges[-1].reason is reason:
+    for slot_us, reason, ref in missed:
+        if ranges and (ranges[-1].reason, ranges[-1].ref) == (reason, ref):
             last = ranges[-1]
-            ranges[-1] = Skip(
-                from_us=last.from_us, to_us=slot_us, count=last.count + 1, reason=reason
-            )
+            ranges[-1] = replace(last, to_us=slot_us, count=last.count + 1)
         else:
-            ranges.append(Skip(from_us=slot_us, to_us=slot_us, count=1, reason=reason))
+            ranges.append(Skip(from_us=slot_us, to_us=slot_us, count=1, reason=reason, ref=ref))
     return ranges
 
 
@@ -309,6 +341,8 @@ def _admit_all(
     seq = due.seq
     wait_key = gate_key(due.job_id)
     for slot_us, cause in chosen:
+        if job.ended(due.fired + len(fires)):
+            break
         answer = admit(job, gate, wait_key, fits=fits, queue=cause is Cause.CATCHUP)
         newest = job.overlap is Overlap.REPLACE and cause is Cause.SCHEDULE
         if newest and isinstance(answer, Admission) and answer.wait_key == wait_key:

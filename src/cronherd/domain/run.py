@@ -38,6 +38,7 @@ class Cause(StrEnum):
     SCHEDULE = "schedule"
     CATCHUP = "catchup"
     BACKFILL = "backfill"
+    BOOT = "boot"
     MANUAL = "manual"
     API = "api"
     GEARMAN = "gearman"
@@ -58,6 +59,8 @@ class Reason(StrEnum):
     CATCHUP_MAX = "catchup_max"
     REPLACED = "replaced"
     EDITED = "edited"
+    EXCLUDED = "excluded"
+    SKIPPED = "skipped"
     BAD_DEFINITION = "bad_definition"
 
 
@@ -91,6 +94,8 @@ REASON_WORDS = {
     Reason.CATCHUP_MAX: "it was missed, and newer ones take its place",
     Reason.REPLACED: "a newer slot took its place before it started",
     Reason.EDITED: "it was due at the moment its schedule was changed",
+    Reason.EXCLUDED: "the job's schedule leaves it out",
+    Reason.SKIPPED: "somebody said that it is to be skipped",
     Reason.BAD_DEFINITION: "the job's definition could not be used",
 }
 

@@ -16,8 +16,9 @@ from cronherd.domain.judge import Verdict
 from cronherd.domain.node import Node
 from cronherd.domain.param import Value
 from cronherd.domain.planner import Due, Gate, Plan
-from cronherd.domain.run import Cause, Exit, Outcome, Reason, Run, RunState
+from cronherd.domain.run import Cause, Exit, RunState
 from cronherd.domain.telling import Advance
+from cronherd.store.facts import BootJob, Pruned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Claim:
             verdict=verdict,
             rearms=self.job.chained and self.slot_us is not None and not again,
             watched=self.job.pause_after_failures > 0,
+            announced=self.job.alerts is not None,
         )
 
 
@@ -70,6 +72,7 @@ class Start:
     token: str
     at_us: int
     pid: int
+    announced: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +96,7 @@ class Chunk:
 class Ending:
     """An attempt's end with the judge's verdict; `rearms`: the next slot of its `after` job.
 
-    `watched`: its job counts failures, and pauses after too many.
+    `watched`: its job counts failures, and pauses after too many; `announced`: somebody is told.
     """
 
     run_id: str
@@ -104,15 +107,20 @@ class Ending:
     verdict: Verdict
     rearms: bool = False
     watched: bool = False
+    announced: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Recorded:
-    """What became of a batch: `stale` runs belong to somebody else, `freed` keys have waiters."""
+    """What became of a batch: `stale` runs belong to somebody else, `freed` keys have waiters.
+
+    `posted`: the outbox has something to send.
+    """
 
     stale: list[str] = field(default_factory=list)
     freed: list[str] = field(default_factory=list)
     ready: bool = False
+    posted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,72 +159,6 @@ class Requested:
 
     run_id: str
     repeated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRow:
-    """A job as people see it, with the facts a list needs."""
-
-    id: str
-    job: Job
-    version: int
-    enabled: bool
-    source: str
-    created_us: int
-    updated_us: int
-    next_us: int | None
-    last_slot_us: int | None
-    live: int
-    last: Run | None
-    paused_until_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobWrite:
-    """One job to be saved: `version` is the one that was read, None for a new job.
-
-    `enabled` None leaves it as it is at that moment; a new job is enabled.
-    """
-
-    id: str
-    job: Job
-    enabled: bool | None
-    source: str
-    version: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerRow:
-    """A slot, or a range of slots, that did not run, and why."""
-
-    job_id: str
-    job_name: str
-    from_us: int
-    to_us: int
-    count: int
-    reason: Reason
-    ref: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs a list shows, newest first; `before` is the last id of the previous page."""
-
-    job_id: str | None = None
-    state: RunState | None = None
-    outcome: Outcome | None = None
-    before: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """How many rows were dropped."""
-
-    runs: int
-    ledger: int
-    requests: int
-    events: int
 
 
 class FireBatch(Protocol):
@@ -329,8 +271,16 @@ class Store(Protocol):
         *,
         force: bool,
         params: Mapping[str, Value] = ...,
+        place: str | None = None,
     ) -> Requested:
-        """Insert one run outside the schedule, once per (job, dedup). Raises Conflict."""
+        """Insert one run outside the schedule, once per (job, dedup). Raises Conflict.
+
+        `place`: where alone it may run; else where the job may.
+        """
+        ...
+
+    def boot_jobs(self) -> list[BootJob]:
+        """The enabled jobs that run when a host has started, wherever they belong."""
         ...
 
     def cancel_run(self, run_id: str) -> RunState:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from cronherd.domain.job import Job
 from cronherd.domain.policy import FOREVER_US
-from cronherd.store.database import Connection, fetch, one
+from cronherd.store.database import Connection, Row, fetch, one
 from cronherd.store.definitions import JobCache
 
 # A chain whose run ended without a process, or without anybody who knew the next slot.
 UNARMED = """
-SELECT d.job_id, d.version, j.name, d.last_slot_us, d.paused_until_us
+SELECT d.job_id, d.version, j.name, d.last_slot_us, d.paused_until_us, d.fired
 FROM job_due d JOIN job j ON j.id = d.job_id
 WHERE d.next_us IS NULL AND j.enabled AND j.deleted_us IS NULL AND j.spec LIKE '%"after%'
 AND (d.paused_until_us IS NULL OR d.paused_until_us < ?)
@@ -44,21 +44,32 @@ def chained(connection: Connection, run_ids: Sequence[bytes]) -> list[bytes]:
     return [row[0] for row in fetch(connection, CHAINED, (list(run_ids),))]
 
 
-def unarmed(connection: Connection) -> list[bytes]:
+def unarmed(connection: Connection, cache: JobCache) -> list[bytes]:
     """Jobs whose chain nobody re-armed; read without a lock."""
-    return [row[0] for row in fetch(connection, UNARMED_ANY, (FOREVER_US,))]
+    return [row[0] for row, _ in _open(connection, cache, UNARMED_ANY, (FOREVER_US,))]
 
 
 def _arm(
     connection: Connection, cache: JobCache, sql: str, values: Sequence[object], now_us: int
 ) -> list[str]:
+    armed: list[str] = []
+    for (stored, _, name, last_us, paused_us, _), job in _open(connection, cache, sql, values):
+        assert job.schedule is not None
+        slot_us = max(job.schedule.next_after(now_us) or now_us, last_us + 1)
+        one(connection, ARM, (slot_us, max(slot_us, paused_us or 0), stored))
+        armed.append(name)
+    return armed
+
+
+def _open(
+    connection: Connection, cache: JobCache, sql: str, values: Sequence[object]
+) -> list[tuple[Row, Job]]:
+    """Of the rows that a statement finds, the chains that are not over."""
     rows = fetch(connection, sql, values)
     jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
-    armed: list[str] = []
-    for stored, version, name, last_us, paused_us in rows:
-        job = jobs.get((stored, version))
-        if isinstance(job, Job) and job.chained and job.schedule is not None:
-            slot_us = max(job.schedule.next_after(now_us) or now_us, last_us + 1)
-            one(connection, ARM, (slot_us, max(slot_us, paused_us or 0), stored))
-            armed.append(name)
-    return armed
+    pairs = ((row, jobs.get((row[0], row[1]))) for row in rows)
+    return [
+        (row, job)
+        for row, job in pairs
+        if isinstance(job, Job) and job.chained and not job.ended(row[5])
+    ]

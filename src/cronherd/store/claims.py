@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from cronherd.domain.errors import Conflict, NotFound
@@ -144,6 +145,7 @@ class ClaimRows:
         *,
         force: bool,
         params: Mapping[str, Value] = MappingProxyType({}),
+        place: str | None = None,
     ) -> Requested:
         stored = to_stored(job_id)
         with self._db.write() as connection:
@@ -153,7 +155,7 @@ class ClaimRows:
             before = fetch(connection, REQUESTED, (stored, dedup))
             if before:
                 return Requested(run_id=from_stored(before[0][0]), repeated=True)
-            self._insert(connection, job_id, rows[0], run_id, dedup, cause, force=force)
+            self._insert(connection, job_id, rows[0], run_id, dedup, cause, place, force=force)
             if params:
                 one(connection, SET_PARAMS, (json.dumps(dict(params)), to_stored(run_id)))
         return Requested(run_id=run_id, repeated=False)
@@ -166,6 +168,7 @@ class ClaimRows:
         run_id: str,
         dedup: str,
         cause: Cause,
+        place: str | None,
         *,
         force: bool,
     ) -> None:
@@ -174,6 +177,8 @@ class ClaimRows:
         job = self._cache.get(connection, [(stored, version)])[stored, version]
         if isinstance(job, str):
             raise Conflict(job, code="bad_definition", hint="edit the job first")
+        if place is not None:
+            job = replace(job, place=place)
         now_us = self._db.dialect.now_us(connection)
         admission = _admit(connection, job_id, job, now_us, force=force)
         ready = admission.state is RunState.READY

@@ -8,19 +8,20 @@ who says it, so the store itself asks once more when the answer to its COMMIT wa
 of the first time, whose id was made before, tells that it was done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from cronherd.domain.errors import Conflict, NotFound, Unavailable
+from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome, Reason
-from cronherd.store.database import Connection, Database, again, fetch, one
+from cronherd.store.database import Connection, Database, one
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
+    SET_SKIP,
     STOP_DUE,
     DueRow,
     account_gap,
@@ -35,12 +36,12 @@ from cronherd.store.duerows import (
     stop,
 )
 from cronherd.store.endings import end_unstarted
-from cronherd.store.events import EventRows
+from cronherd.store.events import EventRows, known
 from cronherd.store.failures import forget
 
 SET_ENABLED = "UPDATE job SET enabled = ?, updated_us = ? WHERE id = ?"
 DELETE = "UPDATE job SET deleted_us = ?, enabled = FALSE, failures = 0, updated_us = ? WHERE id = ?"
-DONE = "SELECT 1 FROM event WHERE id = ?"
+MOST_SKIPPED = 1_000  # more than that is a pause
 
 R = TypeVar("R")
 
@@ -104,6 +105,39 @@ class ControlRows:
                 let_go(connection, row.id, now_us)
             self._tell(connection, EventKind.JOB_RESUMED, row, job, actor, mark=mark)
 
+    def skip_next(self, job_id: str, count: int, actor: str) -> list[int]:
+        return self._surely(lambda mark: self._skip(job_id, count, actor, mark))
+
+    def _skip(self, job_id: str, count: int, actor: str, mark: str) -> list[int]:
+        with self._db.write() as connection:
+            done = _done(connection, job_id, mark)
+            row, job = _locked(connection, job_id)
+            if isinstance(job, str):
+                raise Conflict(job, code="bad_definition", hint="edit the job first")
+            slots = _skipped(row, job)
+            if done:
+                return slots
+            _require_next(row, job)
+            while len(slots) < MOST_SKIPPED and count > 0:
+                following_us = _following(row, job, slots)
+                if following_us is None:
+                    break
+                slots.append(following_us)
+                count -= 1
+            if count:
+                raise _no_more(job, slots)
+            one(connection, SET_SKIP, (slots[-1], row.id))
+            text = f"up to {format_instant(slots[-1])}"
+            self._tell(connection, EventKind.SLOTS_SKIPPED, row, job, actor, text, mark)
+        return slots
+
+    def undo_skip(self, job_id: str, actor: str) -> None:
+        with self._db.write() as connection:
+            row, job = _locked(connection, job_id)
+            if row.skip_us is not None:
+                one(connection, SET_SKIP, (None, row.id))
+                self._tell(connection, EventKind.SKIP_UNDONE, row, job, actor)
+
     def delete_job(self, job_id: str, actor: str) -> list[str]:
         return self._surely(lambda mark: self._delete(job_id, actor, mark))
 
@@ -114,7 +148,7 @@ class ControlRows:
             row, job = _locked(connection, job_id)
             now_us = self._db.dialect.now_us(connection)
             if isinstance(job, Job):  # what was due is the last that the ledger owes
-                account_gap(connection, row, job, now_us, Reason.DISABLED)
+                account_gap(connection, row, job, now_us, Reason.DISABLED, closing=True)
             one(connection, STOP_DUE, (None, row.id))
             one(connection, DELETE, (now_us, now_us, row.id))
             waiting, first = lock_runs(connection, row.id)
@@ -124,18 +158,7 @@ class ControlRows:
         return first
 
     def _surely(self, verb: Callable[[str], R]) -> R:
-        """Once more when nobody knows whether it was done; `mark` is the id of its event.
-
-        Its locks are ours only when the COMMIT that was on its way is over, either way; until then
-        it is asked again here, with the same mark.
-        """
-        mark = self._events.new_id()
-        try:
-            return verb(mark)
-        except Unavailable as error:
-            if error.code != "database_lost":
-                raise
-        return again(verb)(mark)
+        return self._events.surely(verb)
 
     def _tell(
         self,
@@ -148,14 +171,56 @@ class ControlRows:
         mark: str | None = None,
     ) -> None:
         name = job.name if isinstance(job, Job) else from_stored(row.id)
-        events = self._events if mark is None else EventRows(self._db, lambda: mark)
+        events = self._events if mark is None else self._events.by(mark)
         events.add(connection, kind, name, actor, text)
+
+
+def _skipped(row: DueRow, job: Job) -> list[int]:
+    """The slots to come that somebody skips already, in order."""
+    slots: list[int] = []
+    if row.skip_us is None or row.next_us is None:
+        return slots
+    slot_us: int | None = row.slot_us
+    while slot_us is not None and slot_us <= row.skip_us and len(slots) < MOST_SKIPPED:
+        slots.append(slot_us)
+        slot_us = None if job.chained or job.schedule is None else job.schedule.next_after(slot_us)
+    return slots
+
+
+def _following(row: DueRow, job: Job, slots: Sequence[int]) -> int | None:
+    """The slot behind those that are skipped."""
+    if not slots:
+        return row.slot_us
+    return None if job.chained or job.schedule is None else job.schedule.next_after(slots[-1])
+
+
+def _require_next(row: DueRow, job: Job) -> None:
+    """Raise Conflict for a job that has no next slot to skip."""
+    if row.next_us is not None:
+        return
+    if not row.enabled:
+        why, hint = "is disabled", f"cronherd job enable {job.name}"
+    elif row.paused_us is not None:
+        why, hint = "is paused until it is resumed", f"cronherd job resume {job.name}"
+    elif job.chained:
+        why, hint = "counts its next slot from the end of the run it has", "wait for that end"
+    else:
+        why, hint = "has no next slot", ""
+    raise Conflict(f"'{job.name}' {why}: there is nothing to skip", code="no_next", hint=hint)
+
+
+def _no_more(job: Job, slots: Sequence[int]) -> Conflict:
+    if len(slots) >= MOST_SKIPPED:
+        text, hint = f"at most {MOST_SKIPPED} slots are skipped", "pause the job instead"
+    else:
+        text, hint = f"'{job.name}' has only {len(slots)} slots left to skip", ""
+    return Conflict(text, code="too_many_skips", hint=hint)
 
 
 def _done(connection: Connection, job_id: str, mark: str) -> bool:
     """Whether this very event is on record, as it is once the job's due row is ours."""
     lock_due(connection, [to_stored(job_id)])
-    return bool(fetch(connection, DONE, (to_stored(mark),)))
+    return known(connection, mark)
 
 
 def _locked(connection: Connection, job_id: str) -> tuple[DueRow, Job | str]:
@@ -168,6 +233,6 @@ def _locked(connection: Connection, job_id: str) -> tuple[DueRow, Job | str]:
 def _arm(connection: Connection, row: DueRow, job: Job, now_us: int, reason: Reason) -> None:
     """Go on from now: what was due meanwhile is told, the first slot after now is the next."""
     last_us = account_gap(connection, row, job, now_us, reason)
-    next_us, slot_us = first_slot(job, max(last_us, now_us), enabled=True)
+    next_us, slot_us = first_slot(job, max(last_us, now_us), enabled=True, fired=row.fired)
     next_us = not_before(next_us, row.paused_us)
     set_due(connection, job, (next_us, slot_us, last_us, row.version, row.id))

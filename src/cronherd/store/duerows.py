@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cronherd.domain.ident import from_stored
 from cronherd.domain.job import Job
-from cronherd.domain.planner import Skip, gate_key, missed_between
+from cronherd.domain.planner import excluded_between, gate_key, missed_between
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Reason
 from cronherd.store import permits
@@ -16,7 +16,7 @@ LOCK_DUE = "SELECT job_id FROM job_due /*by primary*/ WHERE job_id IN ? ORDER BY
 # Read after the due row is locked, in a statement of its own: as it is now.
 BY_ID = """
 SELECT j.id, j.version, j.enabled, j.deleted_us, d.last_slot_us, d.next_us, d.slot_us, j.spec,
-d.paused_until_us FROM job j JOIN job_due d ON d.job_id = j.id WHERE j.id = ?
+d.paused_until_us, d.skip_us, d.fired FROM job j JOIN job_due d ON d.job_id = j.id WHERE j.id = ?
 """
 SET_DUE = """
 UPDATE job_due SET next_us = ?, slot_us = ?, last_slot_us = ?, version = ? WHERE job_id = ?
@@ -28,6 +28,8 @@ AND EXISTS (SELECT 1 FROM run WHERE run.job_id = job_due.job_id AND slot_us IS N
 """
 STOP_DUE = "UPDATE job_due SET next_us = NULL, paused_until_us = ? WHERE job_id = ?"
 WATERMARK = "UPDATE job_due SET last_slot_us = ? WHERE job_id = ? AND last_slot_us < ?"
+SET_SKIP = "UPDATE job_due SET skip_us = ? WHERE job_id = ?"
+ANEW = "UPDATE job_due SET skip_us = NULL, fired = 0 WHERE job_id = ?"
 LIVE_IDS = "SELECT id FROM run WHERE job_id = ?"
 LOCK_RUNS = "SELECT id, state FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/"
 HOLD = """
@@ -50,6 +52,8 @@ class DueRow(NamedTuple):
     slot_us: int
     spec: str
     paused_us: int | None
+    skip_us: int | None
+    fired: int
 
     def paused(self, now_us: int) -> bool:
         """Whether nothing of it is to start until later."""
@@ -74,12 +78,12 @@ def read_row(connection: Connection, job_id: bytes) -> DueRow | None:
     return DueRow(*rows[0]) if rows else None
 
 
-def first_slot(job: Job, after_us: int, *, enabled: bool) -> tuple[int | None, int]:
-    """(next, slot) of a job whose watermark is `after_us`."""
+def first_slot(job: Job, after_us: int, *, enabled: bool, fired: int = 0) -> tuple[int | None, int]:
+    """(next, slot) of a job whose watermark is `after_us`; `fired` slots became runs so far."""
     slot_us = job.schedule.next_after(after_us) if job.schedule else None
-    if slot_us is None:
+    if slot_us is None or job.ended(fired):
         return None, after_us
-    return (slot_us if enabled else None), slot_us
+    return (job.due_at(slot_us) if enabled else None), slot_us
 
 
 def not_before(next_us: int | None, paused_us: int | None) -> int | None:
@@ -96,25 +100,39 @@ def set_due(connection: Connection, job: Job, values: Sequence[object]) -> None:
         one(connection, UNARM, (values[-1],))
 
 
-def account_gap(connection: Connection, row: DueRow, job: Job, now_us: int, reason: Reason) -> int:
-    """Slots due and not yet planned: the pause's first, then the reason's. The new watermark."""
-    last_us = row.last_us
-    if row.paused_us is not None:
-        until_us = min(now_us, row.paused_us - 1)
-        skip = missed_between(job, last_us, until_us, Reason.PAUSED)
-        last_us = _account(connection, row.id, skip, last_us, now_us)
-    skip = missed_between(job, last_us, now_us, reason)
-    return _account(connection, row.id, skip, last_us, now_us)
-
-
-def _account(
-    connection: Connection, job_id: bytes, skip: Skip | None, last_us: int, now_us: int
+def account_gap(
+    connection: Connection,
+    row: DueRow,
+    job: Job,
+    now_us: int,
+    reason: Reason,
+    *,
+    closing: bool = False,
 ) -> int:
-    if skip is None:
-        return last_us
-    add_skips(connection, [(job_id, skip)], now_us)
-    one(connection, WATERMARK, (skip.to_us, job_id, skip.to_us))
-    return max(last_us, skip.to_us)
+    """Slots due and not yet planned, each with what kept it back. The new watermark.
+
+    First come those of a pause, then those somebody skips, and the rest with this reason. What the
+    schedule left out is told with the slot behind it; when the schedule is `closing`, up to now.
+    """
+    if job.ended(row.fired):
+        return row.last_us
+    parts = [(now_us, reason)]
+    if row.skip_us is not None:
+        parts.insert(0, (min(now_us, row.skip_us), Reason.SKIPPED))
+    if row.paused_us is not None:
+        parts.insert(0, (min(now_us, row.paused_us - 1), Reason.PAUSED))
+    last_us, skips = row.last_us, []
+    for until_us, why in parts:
+        skip = missed_between(job, last_us, until_us, why)
+        if skip is not None:
+            skips.append(skip)
+            last_us = skip.to_us
+    skips += excluded_between(job, row.last_us, now_us if closing else last_us)
+    if skips:
+        add_skips(connection, [(row.id, skip) for skip in skips], now_us)
+        last_us = max(last_us, *(skip.to_us for skip in skips))
+        one(connection, WATERMARK, (last_us, row.id, last_us))
+    return last_us
 
 
 def lock_runs(connection: Connection, job_id: bytes) -> tuple[list[bytes], list[str]]:
@@ -142,7 +160,7 @@ def pause(
     one(connection, STOP_DUE, (until_us, row.id))
     if isinstance(job, Job) and row.enabled:
         last_us = account_gap(connection, row, job, now_us, Reason.PAUSED)
-        next_us, slot_us = first_slot(job, max(last_us, now_us), enabled=True)
+        next_us, slot_us = first_slot(job, max(last_us, now_us), enabled=True, fired=row.fired)
         next_us = not_before(next_us, until_us)
         set_due(connection, job, (next_us, slot_us, last_us, row.version, row.id))
     return stop(connection, row.id)

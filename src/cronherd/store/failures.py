@@ -13,6 +13,7 @@ from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.job import Job
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome
+from cronherd.store.announcing import announce_pause
 from cronherd.store.base import Ending
 from cronherd.store.database import Connection, fetch, one
 from cronherd.store.definitions import JobCache
@@ -130,3 +131,4 @@ def _pause(
     times = "1 run failed" if failures == 1 else f"{failures} runs in a row failed"
     text = f"until resumed: {times}, the last one, {how}"
     events.add(connection, EventKind.JOB_PAUSED, job.name, "finisher", text)
+    announce_pause(connection, job, last.job_id, last.run_id, text, now_us)

@@ -11,6 +11,7 @@ from cronherd.domain.job import Job, place_matches
 from cronherd.domain.planner import Due, Fire, Gate, Plan, gate_key
 from cronherd.domain.run import RunState
 from cronherd.store import permits
+from cronherd.store.announcing import announce_skips
 from cronherd.store.base import Claim, FireBatch, Offer
 from cronherd.store.database import Connection, Database, Values, fetch, many, one
 from cronherd.store.definitions import JobCache
@@ -19,6 +20,7 @@ from cronherd.store.endings import make_room
 from cronherd.store.events import EventRows, add_skips
 from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import Places
+from cronherd.store.pacing import Pace
 
 ADD_RUN = """
 INSERT INTO run (id, short, job_id, dedup, slot_us, cause, version, state, place, prio, ready_us,
@@ -29,6 +31,8 @@ HELD = "SELECT 1 FROM meta WHERE \"key\" = 'hold' AND value <> ''"
 ANY_READY = "SELECT 1 FROM run WHERE state = 'ready' LIMIT 1"
 PUSH_AHEAD = "UPDATE job_due SET next_us = ? WHERE job_id = ? AND next_us = ?"
 
+# Where ADD_RUN has the deadline.
+DEADLINE = 11
 # The fence of a run is the job's counter, then which of its claims this is.
 FENCE_SHIFT = 16
 # How long a job that cannot be planned is left alone: long enough to be cheap, short enough
@@ -46,11 +50,13 @@ class SqlFireBatch:
         cache: JobCache,
         events: EventRows,
         bound: LowBound,
+        pace: Pace,
         limit: int,
     ) -> None:
         self._db = db
         self._connection = connection
         self._events = events
+        self._pace = pace
         now_us = db.dialect.now_us(connection)
         held = fetch(connection, HELD)
         rows = [] if held else db.dialect.due(connection, bound.low_us(), now_us, limit)
@@ -66,8 +72,10 @@ class SqlFireBatch:
                 version=version,
                 seq=seq,
                 paused_until_us=paused_us,
+                skip_us=skip_us,
+                fired=fired,
             )
-            for job_id, next_us, slot_us, last_us, version, seq, paused_us in rows
+            for job_id, next_us, slot_us, last_us, version, seq, paused_us, skip_us, fired in rows
         ]
         found = cache.get(connection, [(row[0], row[4]) for row in rows])
         self.jobs: dict[str, Job] = {}
@@ -104,10 +112,15 @@ class SqlFireBatch:
         self._events.add(self._connection, EventKind.JOB_POISONED, name, "scheduler", text)
 
     def commit(self, plans: Sequence[Plan], offer: Offer | None) -> list[Claim]:
+        if self._pace.limits:
+            for plan in plans:
+                plan.fires = tuple(map(self._pace.line_up, plan.fires))
         self._advance(plans)
         claims = self._insert_runs(plans, self._room(offer))
         skips = [(to_stored(plan.due.job_id), skip) for plan in plans for skip in plan.skips]
         add_skips(self._connection, skips, self.now_us)
+        skipped = [(job_id, self.jobs[from_stored(job_id)], skip) for job_id, skip in skips]
+        announce_skips(self._connection, skipped, self.now_us)
         answers = [fire.admission for plan in plans for fire in plan.fires]
         make_room(self._connection, answers, self.now_us)
         for plan in plans:
@@ -125,7 +138,9 @@ class SqlFireBatch:
             due = plan.due
             stored = to_stored(due.job_id)
             seen = (stored, due.next_us, due.version)
-            rows.append((plan.next_us, plan.slot_us, plan.last_slot_us, plan.seq, *seen))
+            rows.append(
+                (plan.next_us, plan.slot_us, plan.last_slot_us, plan.seq, plan.fired, *seen)
+            )
         if self._db.dialect.advance(self._connection, rows) != len(rows):
             raise Conflict("a due row was fired by somebody else", code="fired_twice")
 
@@ -142,7 +157,7 @@ class SqlFireBatch:
         claims: list[Claim] = []
         for plan in plans:
             job = self.jobs[plan.due.job_id]
-            for fire in plan.fires:
+            for turn, fire in enumerate(plan.fires):
                 run_id = self._events.new_id()
                 taken = (
                     offer
@@ -152,7 +167,7 @@ class SqlFireBatch:
                     and place_matches(job.place, offer.labels)
                     else None
                 )
-                row = run_row(run_id, plan.due, job, fire, self.now_us, taken)
+                row = run_row(run_id, plan.due, job, fire, self.now_us, taken, turn)
                 rows.append(row)
                 if fire.admission.permit is not None:
                     held.append((gate_key(plan.due.job_id), fire.admission.permit, row[0]))
@@ -164,9 +179,15 @@ class SqlFireBatch:
 
 
 def run_row(
-    run_id: str, due: Due, job: Job, fire: Fire, now_us: int, offer: Offer | None
+    run_id: str,
+    due: Due,
+    job: Job,
+    fire: Fire,
+    now_us: int,
+    offer: Offer | None,
+    turn: int = 0,
 ) -> tuple[object, ...]:
-    """The columns of ADD_RUN."""
+    """The columns of ADD_RUN. Slots that enter together line up by their `turn`."""
     limit = job.start_deadline_us
     admission = fire.admission
     return (
@@ -180,8 +201,8 @@ def run_row(
         RunState.CLAIMED.value if offer else admission.state.value,
         job.place,
         job.priority,
-        now_us,
-        None if limit is None else fire.slot_us + limit,
+        now_us + turn,
+        None if limit is None else job.due_at(fire.slot_us) + limit,
         now_us,
         1,
         1 if offer else 0,
@@ -211,8 +232,8 @@ def _claim(run_id: str, due: Due, job: Job, fire: Fire, offer: Offer) -> Claim:
 
 @contextmanager
 def fire(
-    db: Database, cache: JobCache, events: EventRows, bound: LowBound, limit: int
+    db: Database, cache: JobCache, events: EventRows, bound: LowBound, pace: Pace, limit: int
 ) -> Iterator[FireBatch]:
     """The one transaction of a batch."""
     with db.write() as connection:
-        yield SqlFireBatch(db, connection, cache, events, bound, limit)
+        yield SqlFireBatch(db, connection, cache, events, bound, pace, limit)

@@ -13,16 +13,17 @@ from cronherd.domain.ident import SHORT, from_stored, prefix_range, to_stored
 from cronherd.domain.job import Job, build_job, name_key
 from cronherd.domain.run import Attempt, Cause, Outcome, OutputPiece, Run, RunState
 from cronherd.domain.telling import read_stored
-from cronherd.store.base import JobRow, RunFilter
 from cronherd.store.database import Connection, Database, Row, fetch
 from cronherd.store.definitions import JobCache
+from cronherd.store.facts import JobRow, RunFilter
 from cronherd.store.jobs import no_such_job
 
 JOBS = """
 SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
 (SELECT count(*) FROM run r WHERE r.job_id = j.id),
 (SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name,
-d.paused_until_us FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
+d.paused_until_us, d.skip_us, d.fired, j.forgotten_us
+FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 """
 ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
@@ -109,7 +110,7 @@ class HistoryRows:
         if not ids:
             return []
         sql = PAST.format("h.id IN ?")
-        return [_run(row, 0) for row in fetch(connection, sql, (list(ids), len(ids)))]
+        return [read_run(row, 0) for row in fetch(connection, sql, (list(ids), len(ids)))]
 
     def find_run(self, prefix: str) -> Run:
         prefix = prefix.strip().lower()
@@ -117,7 +118,7 @@ class HistoryRows:
         with self._db.read() as connection:
             now_us = self._db.dialect.now_us(connection)
             found = [
-                _run(row, now_us)
+                read_run(row, now_us)
                 for sql, name in ((LIVE, "r"), (PAST, "h"))
                 for row in fetch(
                     connection, sql.format(f"{name}.short BETWEEN ? AND ?"), (low, high, 1000)
@@ -165,7 +166,7 @@ class HistoryRows:
         if which.state and name == "r":
             terms.append(f"{name}.state = '{which.state.value}'")
         rows = fetch(connection, sql.format(" AND ".join(terms)), (*values, which.limit))
-        return [_run(row, now_us) for row in rows]
+        return [read_run(row, now_us) for row in rows]
 
     def attempts(self, run_id: str) -> list[Attempt]:
         with self._db.read() as connection:
@@ -243,10 +244,14 @@ def _job_row(
         live=row[8],
         last=last.get(from_stored(row[9])) if row[9] is not None else None,
         paused_until_us=row[11],
+        skip_us=row[12],
+        fired=row[13],
+        forgotten_us=row[14],
     )
 
 
-def _run(row: Row, now_us: int) -> Run:
+def read_run(row: Row, now_us: int) -> Run:
+    """A row as LIVE and PAST select it."""
     state = RunState(row[4])
     return Run(
         id=from_stored(row[0]),

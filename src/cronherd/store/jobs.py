@@ -11,10 +11,11 @@ from cronherd.domain.job import UNLIMITED, Job, name_key
 from cronherd.domain.planner import gate_key
 from cronherd.domain.run import Reason
 from cronherd.store import permits
-from cronherd.store.base import JobWrite
 from cronherd.store.database import Connection, Database, Duplicate, Values, fetch, one, plain
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
+    ANEW,
+    SET_SKIP,
     DueRow,
     account_gap,
     first_slot,
@@ -27,6 +28,7 @@ from cronherd.store.duerows import (
     set_due,
 )
 from cronherd.store.events import SUBJECT_LENGTH, EventRows
+from cronherd.store.facts import JobWrite
 
 IDS_OF_KEYS = 'SELECT id FROM job WHERE "key" IN ?'
 ID_OF_KEY = 'SELECT id FROM job WHERE "key" = ?'
@@ -38,14 +40,17 @@ SET_JOB = """
 UPDATE job SET "key" = ?, name = ?, spec = ?, version = ?, enabled = ?, source = ?, updated_us = ?,
 deleted_us = NULL WHERE id = ?
 """
+MADE_AGAIN = "UPDATE job SET created_us = ?, forgotten_us = 0 WHERE id = ?"
 ADD_VERSION = 'INSERT INTO job_version (job_id, version, spec, "by", at_us) VALUES (?, ?, ?, ?, ?)'
 ADD_DUE = """
 INSERT INTO job_due (next_us, slot_us, last_slot_us, version, job_id, seq) VALUES (?, ?, ?, ?, ?, 0)
 """
-# NULL for what a definition that nobody here can read does not say: it stays.
+# NULL for what a definition that nobody here can read does not say: it stays. What runs because a
+# host has started stays there.
 RESTAMP = """
-UPDATE run SET version = ?, place = coalesce(?, place), prio = coalesce(?, prio),
-wait_key = CASE WHEN wait_key LIKE '@%' THEN coalesce(?, wait_key) ELSE wait_key END WHERE id IN ?
+UPDATE run SET version = ?, place = CASE WHEN cause = 'boot' THEN place ELSE coalesce(?, place) END,
+prio = coalesce(?, prio), wait_key = CASE WHEN wait_key LIKE '@%' AND cause <> 'boot'
+THEN coalesce(?, wait_key) ELSE wait_key END WHERE id IN ?
 """
 ALL_KEYS = "SELECT name FROM job WHERE deleted_us IS NULL"
 VERSIONS = """
@@ -123,6 +128,8 @@ class JobRows:
         values = _columns(write, version, now_us, enabled=enabled)
         if tomb:
             one(connection, SET_JOB, (*values, stored))
+            one(connection, ANEW, (stored,))
+            one(connection, MADE_AGAIN, (last_us, stored))
             set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
             lock_runs(connection, stored)  # what was running when it was deleted still runs
             if write.job.permits != UNLIMITED and _had_no_limit(read_definition(tomb.spec)):
@@ -133,7 +140,7 @@ class JobRows:
         one(
             connection,
             ADD_VERSION,
-            (stored, version, values[2], plain(actor, SUBJECT_LENGTH), now_us),
+            (stored, version, values[2], plain(actor, SUBJECT_LENGTH), last_us),
         )
         self._events.add(connection, EventKind.JOB_CREATED, write.job.name, actor, write.source)
 
@@ -145,12 +152,12 @@ class JobRows:
         enabled = bool(row.enabled) if write.enabled is None else write.enabled
         values = _columns(write, version, now_us, enabled=enabled)
         one(connection, SET_JOB, (*values, row.id))
+        last_us = self._move(connection, write, row, old, version, now_us, enabled=enabled)
         one(
             connection,
             ADD_VERSION,
-            (row.id, version, values[2], plain(actor, SUBJECT_LENGTH), now_us),
+            (row.id, version, values[2], plain(actor, SUBJECT_LENGTH), max(last_us, now_us)),
         )
-        self._move(connection, write, row, old, version, now_us, enabled=enabled)
         waiting, _ = lock_runs(connection, row.id)
         restamp(connection, waiting, write.job, version)
         if write.job.permits != UNLIMITED and _had_no_limit(old):
@@ -171,18 +178,24 @@ class JobRows:
         now_us: int,
         *,
         enabled: bool,
-    ) -> None:
-        """The due row, at its next slot by the new rule; slots of the old one do not vanish."""
+    ) -> int:
+        """The due row, at its next slot by the new rule; slots of the old one do not vanish.
+
+        The new watermark: the slots behind it are those of the new rule.
+        """
         next_us, slot_us, last_us = row.next_us, row.slot_us, row.last_us
         goes_on = row.enabled and enabled
         if not (goes_on and isinstance(old, Job) and _same(old, write.job)):
             if isinstance(old, Job):
                 reason = Reason.EDITED if row.enabled else Reason.DISABLED
-                last_us = account_gap(connection, row, old, now_us, reason)
+                last_us = account_gap(connection, row, old, now_us, reason, closing=True)
             last_us = max(last_us, now_us)
-            next_us, slot_us = first_slot(write.job, last_us, enabled=enabled)
+            next_us, slot_us = first_slot(write.job, last_us, enabled=enabled, fired=row.fired)
+            if row.skip_us is not None:  # it named a slot of the old schedule
+                one(connection, SET_SKIP, (None, row.id))
             next_us = not_before(next_us, row.paused_us)
         set_due(connection, write.job, (next_us, slot_us, last_us, version, row.id))
+        return last_us
 
     def versions(self, job_id: str) -> list[tuple[int, Mapping[str, object], str, int]]:
         with self._db.glance() as connection:
@@ -234,7 +247,11 @@ def _stored_before(write: JobWrite, row: DueRow, version: int) -> bool:
 
 
 def _same(old: Job, new: Job) -> bool:
-    return old.schedule == new.schedule
+    return (old.schedule, old.jitter_us, old.max_runs) == (
+        new.schedule,
+        new.jitter_us,
+        new.max_runs,
+    )
 
 
 def _had_no_limit(old: Job | str) -> bool:

@@ -51,17 +51,19 @@ CANDIDATES = """
 SELECT job_id FROM job_due WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ?
 """
 DUE = """
-SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us
-FROM job_due FORCE INDEX (PRIMARY) WHERE job_id IN ? AND next_us <= ? FOR UPDATE SKIP LOCKED
+SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us, skip_us,
+fired FROM job_due FORCE INDEX (PRIMARY) WHERE job_id IN ? AND next_us <= ? FOR UPDATE SKIP LOCKED
 """
 ADVANCE = """
 UPDATE JSON_TABLE(?, '$[*]' COLUMNS(
 next_us BIGINT PATH '$[0]', slot_us BIGINT PATH '$[1]', last_us BIGINT PATH '$[2]',
-seq BIGINT PATH '$[3]', id CHAR(32) PATH '$[4]', seen_us BIGINT PATH '$[5]', version INT PATH '$[6]'
+seq BIGINT PATH '$[3]', fired BIGINT PATH '$[4]', id CHAR(32) PATH '$[5]',
+seen_us BIGINT PATH '$[6]', version INT PATH '$[7]'
 )) v STRAIGHT_JOIN job_due d ON d.job_id = UNHEX(v.id)
 SET d.next_us = v.next_us, d.slot_us = v.slot_us, d.last_slot_us = v.last_us, d.seq = v.seq,
-d.paused_until_us =
-CASE WHEN v.next_us IS NOT NULL AND v.slot_us < d.paused_until_us THEN d.paused_until_us END
+d.fired = v.fired, d.paused_until_us =
+CASE WHEN v.next_us IS NOT NULL AND v.slot_us < d.paused_until_us THEN d.paused_until_us END,
+d.skip_us = CASE WHEN v.next_us IS NOT NULL AND v.slot_us <= d.skip_us THEN d.skip_us END
 WHERE d.next_us = v.seen_us AND d.version = v.version AND v.last_us > d.last_slot_us
 """
 READY = """
@@ -168,7 +170,8 @@ class MysqlDialect:
 
     def connect(self, *, writes: bool = True) -> MysqlConnection:
         del writes
-        return MysqlConnection(self, self._open(autocommit=True))
+        driver = self.watchdog.attempt(lambda: self._open(autocommit=True))
+        return MysqlConnection(self, driver)
 
     def _open(self, *, autocommit: bool, patience_s: int = CALL_TIMEOUT_S) -> Any:
         driver: Any = pymysql.connect(
@@ -218,7 +221,7 @@ class MysqlDialect:
     def advance(self, connection: Connection, rows: Sequence[Values]) -> int:
         if not rows:
             return 0
-        shown = [[*row[:4], row[4].hex(), *row[5:]] for row in rows]  # type: ignore[attr-defined]
+        shown = [[*row[:5], row[5].hex(), *row[6:]] for row in rows]  # type: ignore[attr-defined]
         return one(connection, ADVANCE, (json.dumps(shown),))
 
     def claim(
@@ -300,6 +303,9 @@ class MysqlDialect:
         if number == 1062:
             return Duplicate(f"the database refused a statement: {words}")
         return StatementRefused(f"the database refused a statement: {words}")
+
+    def give_up(self, after_s: float | None) -> None:
+        self.watchdog.give_up(after_s)
 
     def close(self) -> None:
         self.watchdog.close()

@@ -51,15 +51,16 @@ SETTINGS = {
 SCHEMA_LOCK = 0x63726F6E68657264
 
 DUE = """
-SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us FROM job_due
-WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ? FOR UPDATE SKIP LOCKED
+SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us, skip_us, fired
+FROM job_due WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ? FOR UPDATE SKIP LOCKED
 """
 ADVANCE = """
 UPDATE job_due d SET next_us = v.next_us, slot_us = v.slot_us, last_slot_us = v.last_us,
-seq = v.seq, paused_until_us =
-CASE WHEN v.next_us IS NOT NULL AND v.slot_us < d.paused_until_us THEN d.paused_until_us END
-FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::uuid[], ?::bigint[], ?::int[])
-AS v(next_us, slot_us, last_us, seq, id, seen_us, version)
+seq = v.seq, fired = v.fired, paused_until_us =
+CASE WHEN v.next_us IS NOT NULL AND v.slot_us < d.paused_until_us THEN d.paused_until_us END,
+skip_us = CASE WHEN v.next_us IS NOT NULL AND v.slot_us <= d.skip_us THEN d.skip_us END
+FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::uuid[],
+?::bigint[], ?::int[]) AS v(next_us, slot_us, last_us, seq, fired, id, seen_us, version)
 WHERE d.job_id = v.id AND d.next_us = v.seen_us AND d.version = v.version
 AND v.last_us > d.last_slot_us
 """
@@ -176,7 +177,8 @@ class PostgresDialect:
 
     def connect(self, *, writes: bool = True) -> PostgresConnection:
         del writes
-        return PostgresConnection(self, self._open(autocommit=True))
+        driver = self.watchdog.attempt(lambda: self._open(autocommit=True))
+        return PostgresConnection(self, driver)
 
     def _open(self, *, autocommit: bool) -> "psycopg.Connection[Any]":
         pairs = ((name, value.replace(" ", r"\ ")) for name, value in SETTINGS.items())
@@ -307,6 +309,9 @@ class PostgresDialect:
         if state[:2] in {"22", "23", "42"} or isinstance(error, psycopg.DataError):
             return StatementRefused(f"the database refused a statement: {first}")
         return Unavailable(f"the database does not answer: {first}", code="database_lost")
+
+    def give_up(self, after_s: float | None) -> None:
+        self.watchdog.give_up(after_s)
 
     def close(self) -> None:
         self.watchdog.close()

@@ -22,6 +22,7 @@ from cronherd.store.events import EventRows
 from cronherd.store.failures import Last, count, lock_runs_of
 from cronherd.store.firing import FENCE_SHIFT
 from cronherd.store.nodes import Places
+from cronherd.store.pacing import PACED, Pace
 
 WAITERS = "SELECT id, job_id FROM run WHERE wait_key = ? ORDER BY prio, ready_us, id LIMIT ?"
 LOCK_DUE = """
@@ -87,8 +88,9 @@ UNCLAIMED_US = 30 * SECOND_US
 class PromotionRows:
     """What moves without anybody asking."""
 
-    def __init__(self, db: Database, cache: JobCache, events: EventRows) -> None:
+    def __init__(self, db: Database, cache: JobCache, events: EventRows, pace: Pace) -> None:
         self._db = db
+        self._pace = pace
         self._cache = cache
         self._events = events
 
@@ -105,10 +107,12 @@ class PromotionRows:
         with self._db.write() as connection:
             ids = sorted({row[1] for row in found})
             seqs = dict(tuple(row) for row in fetch(connection, LOCK_DUE, (ids,)))
-            waiters = fetch(connection, LOCK_WAITERS, (sorted(order), key))
+            now_us = self._db.dialect.now_us(connection)
+            if key == PACED:
+                order = self._next_in_line(connection, order, now_us)
+            waiters = fetch(connection, LOCK_WAITERS, (sorted(order), key)) if order else ()
             if not waiters:
                 return 0
-            now_us = self._db.dialect.now_us(connection)
             if key.startswith("@") and not Places(connection, now_us).served(key[1:]):
                 return 0
             waiters = sorted(waiters, key=lambda row: order[row[0]])
@@ -116,6 +120,16 @@ class PromotionRows:
             if let_in:
                 self._db.dialect.notify(connection)
             return let_in
+
+    def _next_in_line(
+        self, connection: Connection, order: dict[bytes, int], now_us: int
+    ) -> dict[bytes, int]:
+        """Those whose turn it is; all of them once nobody limits the rate any more."""
+        if not self._pace.limits:
+            return order
+        alive = Places(connection, now_us).alive
+        most = self._pace.take(connection, now_us, alive, len(order))
+        return {run_id: n for run_id, n in order.items() if n < most}
 
     def _let_in(
         self,
@@ -159,7 +173,7 @@ class PromotionRows:
             now_us = self._db.dialect.now_us(connection)
             delayed = [row[0] for row in fetch(connection, DELAYED, (now_us,))]
             expired = dict(tuple(row) for row in fetch(connection, EXPIRED, (now_us,)))
-            chains = unarmed(connection)
+            chains = unarmed(connection, self._cache)
             paused = [row[0] for row in fetch(connection, PAUSED_OUT, (now_us,))]
             unclaimed = dict(
                 tuple(row) for row in fetch(connection, UNCLAIMED, (now_us - UNCLAIMED_US,))

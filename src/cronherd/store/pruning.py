@@ -6,9 +6,9 @@ The watermark of a job stays, so a slot that was forgotten here never fires agai
 from cronherd.domain.instant import DAY_US
 from cronherd.domain.job import Job
 from cronherd.domain.policy import Retention
-from cronherd.store.base import Pruned
-from cronherd.store.database import Connection, Database, fetch, one
+from cronherd.store.database import Connection, Database, fetch, many, one
 from cronherd.store.definitions import JobCache
+from cronherd.store.facts import Pruned
 
 # A re-sent click is answered with the same run for this long.
 REQUEST_AGE_US = 7 * DAY_US
@@ -26,6 +26,15 @@ ORDER BY id LIMIT ?
 DROP_OUTPUT = "DELETE FROM output WHERE run_id IN ?"
 DROP_ATTEMPTS = "DELETE FROM attempt WHERE run_id IN ?"
 DROP_RUN = "DELETE FROM run_history WHERE id IN ?"
+# Up to where the account of a job has holes from now on.
+RUN_EDGES = """
+SELECT job_id, max(slot_us) FROM run_history WHERE id IN ? AND slot_us IS NOT NULL
+GROUP BY job_id ORDER BY job_id
+"""
+LEDGER_EDGES = """
+SELECT job_id, max(to_us) FROM ledger WHERE at_us < ? GROUP BY job_id ORDER BY job_id
+"""
+SET_EDGE = "UPDATE job SET forgotten_us = ? WHERE id = ? AND forgotten_us < ?"
 DROP_LEDGER = "DELETE FROM ledger WHERE at_us < ?"
 DROP_REQUESTS = "DELETE FROM request WHERE at_us < ?"
 DROP_EVENTS = "DELETE FROM event WHERE at_us < ?"
@@ -41,13 +50,19 @@ class PruningRows:
     def prune(self, ledger_age_us: int, limit: int) -> Pruned:
         now_us = self._db.now_us()
         ids = self._old_runs(now_us, limit)
+        oldest_us = now_us - ledger_age_us
         with self._db.write() as connection:
+            edges = dict(tuple(row) for row in fetch(connection, LEDGER_EDGES, (oldest_us,)))
+            if ids:
+                for job_id, slot_us in fetch(connection, RUN_EDGES, (ids,)):
+                    edges[job_id] = max(slot_us, edges.get(job_id, 0))
+            many(connection, SET_EDGE, [(edges[key], key, edges[key]) for key in sorted(edges)])
             for sql in (DROP_OUTPUT, DROP_ATTEMPTS, DROP_RUN):
                 if ids:
                     one(connection, sql, (ids,))
             return Pruned(
                 runs=len(ids),
-                ledger=one(connection, DROP_LEDGER, (now_us - ledger_age_us,)),
+                ledger=one(connection, DROP_LEDGER, (oldest_us,)),
                 requests=one(connection, DROP_REQUESTS, (now_us - REQUEST_AGE_US,)),
                 events=one(connection, DROP_EVENTS, (now_us - EVENT_AGE_US,)),
             )

@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 _BUSY_MS = 5_000
 
 DUE = """
-SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us FROM job_due
-WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ?
+SELECT job_id, next_us, slot_us, last_slot_us, version, seq, paused_until_us, skip_us, fired
+FROM job_due WHERE next_us BETWEEN ? AND ? ORDER BY next_us, job_id LIMIT ?
 """
 ADVANCE = """
-UPDATE job_due SET next_us = ?1, slot_us = ?2, last_slot_us = ?3, seq = ?4,
-paused_until_us = CASE WHEN ?1 IS NOT NULL AND ?2 < paused_until_us THEN paused_until_us END
-WHERE job_id = ?5 AND next_us = ?6 AND version = ?7 AND ?3 > last_slot_us
+UPDATE job_due SET next_us = ?1, slot_us = ?2, last_slot_us = ?3, seq = ?4, fired = ?5,
+paused_until_us = CASE WHEN ?1 IS NOT NULL AND ?2 < paused_until_us THEN paused_until_us END,
+skip_us = CASE WHEN ?1 IS NOT NULL AND ?2 <= skip_us THEN skip_us END
+WHERE job_id = ?6 AND next_us = ?7 AND version = ?8 AND ?3 > last_slot_us
 """
 READY = """
 SELECT id FROM run WHERE state = 'ready' AND place IN ? ORDER BY prio, ready_us, id LIMIT ?
@@ -207,6 +208,9 @@ class SqliteDialect:
                 hint="run 'cronherd db upgrade'",
             )
         return Unavailable(f"the database failed: {text}", code="database_failed")
+
+    def give_up(self, after_s: float | None) -> None:
+        """A file is there or not: nobody waits for it."""
 
     def close(self) -> None:
         self._writer.close()

@@ -1,0 +1,95 @@
+"""What people keep and look at, as the contracts pass it on."""
+
+from dataclasses import dataclass, field
+
+from cronherd.domain.job import Job
+from cronherd.domain.run import Outcome, Reason, Run, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootJob:
+    """A job that runs when a host has started, unless it is `paused`."""
+
+    id: str
+    job: Job
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfilled:
+    """The run of a slot of the past; not `made` when it had one before."""
+
+    slot_us: int
+    run_id: str
+    made: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as people see it, with the facts a list needs."""
+
+    id: str
+    job: Job
+    version: int
+    enabled: bool
+    source: str
+    created_us: int
+    updated_us: int
+    next_us: int | None
+    last_slot_us: int | None
+    live: int
+    last: Run | None
+    paused_until_us: int | None = None
+    skip_us: int | None = None
+    fired: int = 0
+    forgotten_us: int = 0
+    """Up to this slot runs or ledger rows of it were dropped by its retention."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobWrite:
+    """One job to be saved: `version` is the one that was read, None for a new job.
+
+    `enabled` None leaves it as it is at that moment; a new job is enabled.
+    """
+
+    id: str
+    job: Job
+    enabled: bool | None
+    source: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """A slot, or a range of slots, that did not run, and why; `at_us`: when it was recorded."""
+
+    job_id: str
+    job_name: str
+    from_us: int
+    to_us: int
+    count: int
+    reason: Reason
+    ref: str | None
+    at_us: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list shows, newest first; `before` is the last id of the previous page."""
+
+    job_id: str | None = None
+    state: RunState | None = None
+    outcome: Outcome | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many rows were dropped."""
+
+    runs: int
+    ledger: int
+    requests: int
+    events: int

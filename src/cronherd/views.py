@@ -6,6 +6,7 @@ Stable: snake_case, instants as RFC 3339 in UTC, durations in seconds, ids in th
 from collections.abc import Mapping
 from typing import Any
 
+from cronherd.domain.alert import ChannelName, host_of
 from cronherd.domain.event import Event
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
@@ -14,7 +15,8 @@ from cronherd.domain.policy import FOREVER_US, UNKNOWN_AFTER_US
 from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.secret import Secret
 from cronherd.domain.telling import Progress, Told
-from cronherd.store.base import JobRow, LedgerRow
+from cronherd.store.facts import JobRow, LedgerRow
+from cronherd.store.postbox import Post
 
 API_VERSION = "v1"
 Json = dict[str, Any]
@@ -55,20 +57,48 @@ def is_paused(row: JobRow, now_us: int) -> bool:
 
 
 def pause_view(row: JobRow, now_us: int) -> Json:
-    """`paused_until` is null for a pause that lasts until the job is resumed."""
+    """`paused_until` is null for a pause that lasts until the job is resumed.
+
+    `skipped_until` is the last slot to come that somebody skips.
+    """
     paused = is_paused(row, now_us)
     until_us = row.paused_until_us if paused and row.paused_until_us != FOREVER_US else None
-    return {"paused": paused, "paused_until": format_instant(until_us)}
+    return {
+        "paused": paused,
+        "paused_until": format_instant(until_us),
+        "skipped_until": format_instant(row.skip_us),
+    }
+
+
+def pause_words(row: JobRow, told: Event | None, now_us: int) -> Json:
+    """Who paused a job, when and why, as the event of its pause tells; null when nobody knows.
+
+    `pause_reason` is null for a pause that a person asked for.
+    """
+    until_us = row.paused_until_us
+    words = "until resumed" if until_us == FOREVER_US else f"until {format_instant(until_us)}"
+    said, _, reason = told.text.partition(": ") if told else ("", "", "")
+    if told is None or said != words or not is_paused(row, now_us):  # of another pause
+        return {"paused_by": None, "paused_at": None, "pause_reason": None}
+    return {
+        "paused_by": told.actor,
+        "paused_at": format_instant(told.at_us),
+        "pause_reason": reason or None,
+    }
 
 
 def upcoming_us(row: JobRow) -> int | None:
-    """The next slot that starts a run: none that a pause swallows, and not the pause's end."""
-    until_us = row.paused_until_us
-    if row.next_us is None or until_us is None or until_us < row.next_us:
+    """When it fires next: no slot that a pause swallows or somebody skips, nor the pause's end."""
+    until_us, skip_us = row.paused_until_us, row.skip_us
+    paused = row.next_us is not None and until_us is not None and until_us >= row.next_us
+    if row.next_us is None or not (paused or skip_us is not None):
         return row.next_us
-    if until_us == FOREVER_US or row.job.schedule is None or row.job.chained:
+    if until_us == FOREVER_US or row.job.schedule is None:
         return None
-    return row.job.schedule.next_after(until_us - 1)
+    if row.job.chained:  # a slot that is skipped has no end: it counts as one
+        return None if paused else row.job.schedule.next_after(row.next_us)
+    slot_us = row.job.schedule.next_after(max((until_us or 0) - 1, skip_us or 0))
+    return None if slot_us is None else row.job.due_at(slot_us)
 
 
 def definition_of(row: JobRow) -> Json:
@@ -129,7 +159,7 @@ def attempt_view(attempt: Attempt) -> Json:
         "error": attempt.error,
         "error_text": attempt.error_text,
         "cpu_s": attempt.cpu_us / 1_000_000,
-        "peak_memory_bytes": attempt.peak_rss_bytes,
+        "peak_memory_bytes": attempt.peak_rss_bytes or None,
         "output_dropped_bytes": attempt.dropped,
         "read_bytes": attempt.read_bytes,
         "written_bytes": attempt.written_bytes,
@@ -160,6 +190,7 @@ def ledger_view(row: LedgerRow) -> Json:
         "count": row.count,
         "reason": row.reason.value,
         "ref": row.ref,
+        "recorded_at": format_instant(row.at_us),
     }
 
 
@@ -180,6 +211,26 @@ def secret_view(secret: Secret) -> Json:
         "name": secret.name,
         "set_at": format_instant(secret.at_us),
         "set_by": secret.by,
+    }
+
+
+def post_view(post: Post) -> Json:
+    """A message of the outbox; of a URL only the host, since its path may be a secret."""
+    mail = post.channel is ChannelName.MAIL
+    waits = post.done_us is None
+    return {
+        "id": post.id,
+        "channel": post.channel.value,
+        "target": post.target if mail else host_of(post.target),
+        "event": post.payload["event"],
+        "job": post.payload.get("job") or None,
+        "run": post.payload.get("run_id"),
+        "state": post.state.value,
+        "tries": post.tries,
+        "error": post.error,
+        "created_at": format_instant(post.created_us),
+        "next_at": format_instant(post.next_us) if waits else None,
+        "done_at": format_instant(post.done_us),
     }
 
 

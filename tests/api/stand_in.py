@@ -60,11 +60,23 @@ class StandIn:
             raise NotFound(f"there is no run '{prefix}'", code="no_run")
         return self.runs[prefix]
 
-    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
+    def list_jobs(
+        self,
+        after: str | None = None,
+        limit: int = 500,
+        *,
+        tag: str | None = None,
+        node: str | None = None,
+    ) -> Json:
         if not 1 <= limit <= 1_000:
             raise Invalid("a limit is between 1 and 1000", code="bad_limit")
         names = sorted(name for name in self.jobs if not after or name > after)
-        return page([self.jobs[name] for name in names[:limit]])
+        chosen = {"tag": tag} if tag else {}
+        return (
+            page([self.jobs[name] for name in names[:limit]])
+            | chosen
+            | ({"node": node} if node else {})
+        )
 
     def show_job(self, name: str) -> Json:
         return self._job(name)
@@ -219,6 +231,23 @@ class StandIn:
         job = self._job(name)
         return {"job": job["name"], "slots": [format_instant(from_us)] * count}
 
+    def skip_next(self, name: str, actor: str, *, count: int = 1) -> Json:
+        self.heard.append(("skip_next", name, actor, count))
+        return {"job": self._job(name)["name"], "slots": ["x"] * count}
+
+    def undo_skip(self, name: str, actor: str) -> Json:
+        self.heard.append(("undo_skip", name, actor))
+        return {"job": self._job(name)["name"], "slots": []}
+
+    def backfill(
+        self, name: str, actor: str, *, start: str, end: str, dry_run: bool = False
+    ) -> Json:
+        self.heard.append(("backfill", name, actor, start, end, dry_run))
+        return {"job": self._job(name)["name"], "made": 0 if dry_run else 1}
+
+    def why(self, name: str, at: str | None = None) -> Json:
+        return {"job": self._job(name)["name"], "items": [{"at": at}]}
+
     def timers(self, limit: int = 500) -> Json:
         return {**page([{"limit": limit}]), "now": None}
 
@@ -251,6 +280,17 @@ class StandIn:
         del self.nodes[name.lower()]
         return {"removed": node["name"], "lost": [], "started_again": []}
 
+    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
+        return {**page([{"id": "a1", "state": state}][:limit]), "counts": {}}
+
+    def send_test(self, channel: str, target: str, actor: str) -> Json:
+        self.heard.append(("send_test", channel, target, actor))
+        return {"api_version": "v1", "alert": {"id": "a2", "channel": channel}}
+
+    def retry_alerts(self, actor: str) -> Json:
+        self.heard.append(("retry_alerts", actor))
+        return {"api_version": "v1", "retried": 1}
+
     def list_secrets(self) -> Json:
         return page([{"name": name} for name in sorted(self.secrets)])
 
@@ -277,6 +317,17 @@ class StandIn:
     def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
         name = self._job(job)["name"] if job else None
         return page([{"job": name, "limit": limit}])
+
+    def audit(
+        self,
+        job: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Json:
+        self.heard.append(("audit", job, start, end, after, limit))
+        return page([{"job": job or "nightly", "sound": True}])
 
     def list_events(self, limit: int = 50) -> Json:
         return page([{"kind": "job_created", "limit": limit}])

@@ -178,6 +178,47 @@ def test_it_takes_twenty_thousand_jobs_at_once(client: Client, service: StandIn)
     assert service.heard == [("apply_jobs", 20_000, "big", "local", True)]
 
 
+def test_it_skips_slots_and_takes_it_back(client: Client, service: StandIn, send: Send):
+    client.create_job(NIGHTLY, "ignored")
+    assert client.skip_next("nightly", "ignored", count=3)["slots"] == ["x"] * 3
+    assert send("POST", "/jobs/nightly/skip-next").document["slots"] == ["x"]
+    assert client.undo_skip("nightly", "ignored")["slots"] == []
+    assert service.heard[1:] == [
+        ("skip_next", "nightly", "local", 3),
+        ("skip_next", "nightly", "local", 1),
+        ("undo_skip", "nightly", "local"),
+    ]
+    for body in (b'{"count": "3"}', b'{"count": true}', b'{"number": 3}'):
+        assert send("POST", "/jobs/nightly/skip-next", body).status == 422
+
+
+def test_it_backfills_a_stretch(client: Client, service: StandIn, send: Send):
+    client.create_job(NIGHTLY, "ignored")
+    assert client.backfill("nightly", "x", start="a", end="b")["made"] == 1
+    assert client.backfill("nightly", "x", start="a", end="b", dry_run=True)["made"] == 0
+    heard = [call[3:] for call in service.heard if call[0] == "backfill"]
+    assert heard == [("a", "b", False), ("a", "b", True)]
+    reply = send("POST", "/jobs/nightly/backfill", b'{"from": "a"}')
+    assert (reply.status, reply.document["code"]) == (422, "missing")
+    assert send("POST", "/jobs/nightly/backfill", b'{"from": 1, "to": "b"}').status == 422
+
+
+def test_it_says_why(client: Client, send: Send):
+    client.create_job(NIGHTLY, "ignored")
+    assert client.why("nightly")["items"] == [{"at": None}]
+    assert client.why("nightly", "2026-11-21 02:30+01:00")["items"] == [
+        {"at": "2026-11-21 02:30+01:00"}
+    ]
+    assert send("GET", "/jobs/nobody/why").status == 404
+
+
+def test_it_lists_the_jobs_of_a_tag_and_of_a_node(client: Client, send: Send):
+    assert client.list_jobs(tag="a b")["tag"] == "a b"
+    assert client.list_jobs(node="web-1")["node"] == "web-1"
+    assert not {"tag", "node"} & client.list_jobs().keys()
+    assert send("GET", "/jobs?tag=night&node=web-1").document["tag"] == "night"
+
+
 def test_it_tells_the_next_slots_to_the_microsecond(client: Client):
     client.create_job(NIGHTLY, "me")
     slots = client.next_slots("nightly", 2, 1_800_000_000_000_001)["slots"]
@@ -303,7 +344,7 @@ def test_it_tells_about_the_fleet(client: Client):
 def test_it_describes_every_route(send: Send):
     described = send("GET", "/openapi.json").document
     operations = [one for path in described["paths"].values() for one in path.values()]
-    assert len(operations) == len({one["operationId"] for one in operations}) == 31
+    assert len(operations) == len({one["operationId"] for one in operations}) == 39
     for one in operations:
         assert one["summary"]
         assert one["tags"]
@@ -335,3 +376,12 @@ def test_it_finds_a_job_by_any_name(client: Client, name: str):
 def test_it_finds_no_job_by_what_is_no_name(client: Client, name: str):
     with pytest.raises(NotFound):
         client.show_job(name)
+
+
+def test_it_audits_one_job_or_a_page_of_all(client: Client, service: StandIn):
+    assert client.audit("nightly", "2027-01-01", "2027-02-01")["items"][0]["job"] == "nightly"
+    client.audit(after="a b", limit=7)
+    assert service.heard == [
+        ("audit", "nightly", "2027-01-01", "2027-02-01", None, 50),
+        ("audit", None, None, None, "a b", 7),
+    ]

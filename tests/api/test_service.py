@@ -12,10 +12,12 @@ from cronherd.domain.instant import DAY_US, HOUR_US, SECOND_US
 from cronherd.domain.node import Node
 from cronherd.domain.param import Value
 from cronherd.domain.policy import FOREVER_US
-from cronherd.domain.run import Cause, Outcome, Run, RunState
+from cronherd.domain.run import Attempt, Cause, Outcome, Run, RunState
 from cronherd.service import Service
-from cronherd.store.base import Claim, Ending, JobRow, Recorded, Requested, RunFilter, Store
+from cronherd.store.base import Claim, Ending, Recorded, Requested, Store
 from cronherd.store.catalog import Catalog
+from cronherd.store.facts import JobRow, RunFilter
+from cronherd.views import attempt_view
 
 NOW_US = 1_795_255_200 * SECOND_US  # 2026-11-21T10:00:00Z
 NIGHTLY = {"name": "nightly", "command": "true", "schedule": "30 2 * * *"}
@@ -121,6 +123,9 @@ class Shelf:
 
     def resume_job(self, job_id: str, actor: str) -> None:
         self.row = replace(self.row, paused_until_us=None)
+
+    def last_pause(self, job_name: str) -> None:
+        return None
 
     def nodes(self) -> list[Node]:
         return self.hosts
@@ -430,3 +435,12 @@ def test_parameters_that_do_not_fit_are_refused_before_anything_is_asked_for(
     assert shelf.asked == []
     service.run_job("nightly", "local:ada")
     assert shelf.asked == [{}]
+
+
+@pytest.mark.parametrize(("bytes_", "shown"), [(0, None), (70 << 20, 70 << 20)])
+def test_memory_that_nobody_knows_is_shown_as_unknown(bytes_: int, shown: int | None):
+    attempt = Attempt(
+        number=1, node="n", started_us=1, ended_us=2, exit_code=0, signal=None, killed_by="",
+        error="", error_text="", cpu_us=0, peak_rss_bytes=bytes_, dropped=0,
+    )  # fmt: skip
+    assert attempt_view(attempt)["peak_memory_bytes"] == shown

@@ -42,6 +42,23 @@ def test_the_end_of_a_pause_is_told_in_the_zone_of_the_job(
     assert "2026-11-22 05:00:00 UTC" in cronherd("job", "pause", "backup", *given, "--utc").err
 
 
+def test_a_paused_job_says_who_paused_it_and_why(cronherd: Shell, fleet: FakeFleet):
+    cronherd(*BERLIN)
+    cronherd("job", "pause", "backup")
+    fleet.jobs["backup"] |= {
+        "paused_by": "finisher",
+        "paused_at": "2026-11-22T05:00:00Z",
+        "pause_reason": "3 runs in a row failed",
+    }
+    line = (
+        "paused until it is resumed: 3 runs in a row failed (by finisher, 2026-11-22 06:00:00 CET)"
+    )
+    assert f"paused:   {line}\n" in cronherd("job", "show", "backup").out
+    fleet.jobs["backup"]["pause_reason"] = None
+    said = cronherd("job", "show", "backup").out
+    assert "paused until it is resumed (by finisher, 2026-11-22 06:00:00 CET)\n" in said
+
+
 def test_a_pause_has_one_end(cronherd: Shell, fleet: FakeFleet):
     cronherd(*BACKUP)
     said = cronherd("job", "pause", "backup", "--for", "2h", "--until", "2026-11-22")

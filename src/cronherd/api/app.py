@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.routing import compile_path
 
 from cronherd import __version__
-from cronherd.api import fleet, jobs, nodes, runs, secrets
+from cronherd.api import alerts, audit, fleet, jobs, nodes, runs, secrets, slots
 from cronherd.api.base import PREFIX, PROBLEMS, refuse_nul
 from cronherd.api.problem import ANSWERS, Methods
 from cronherd.api.stream import Seats
 from cronherd.client import Fleet
 
-_NOUNS = (jobs, runs, nodes, secrets, fleet)
+_NOUNS = (audit, jobs, slots, runs, nodes, secrets, alerts, fleet)
 
 # Newer FastAPI sends traces wherever the environment says; what leaves a host is our decision.
 _SILENT = {

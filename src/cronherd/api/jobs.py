@@ -8,7 +8,6 @@ from fastapi import APIRouter, Header, Query
 from cronherd.api.base import Actor, Answer, Limit, TheFleet, job_answer, version_of
 from cronherd.api.body import Document, Mapping, member, only
 from cronherd.domain.errors import Invalid
-from cronherd.domain.instant import parse_instant
 
 routes = APIRouter(tags=["jobs"])
 
@@ -78,8 +77,12 @@ def list_jobs(
     fleet: TheFleet,
     after: Annotated[str | None, Query(description="The `next` of the page before")] = None,
     limit: Limit = 500,
+    tag: Annotated[str | None, Query(description="Only jobs that have this tag")] = None,
+    node: Annotated[
+        str | None, Query(description="Only jobs that no other registered node may run")
+    ] = None,
 ) -> Answer:
-    return Answer(fleet.list_jobs(after, limit))
+    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node))
 
 
 @routes.post(
@@ -192,16 +195,6 @@ def _request_id(body: Mapping, key: str | None) -> str | None:
     if given and key and given != key:
         raise Invalid("differs from Idempotency-Key", code="bad_request_id", where="request_id")
     return given or key or None
-
-
-@routes.get("/jobs/{name}/next", summary="The next slots of a job", operation_id="next_slots")
-def next_slots(
-    fleet: TheFleet,
-    name: str,
-    count: Limit = 10,
-    start: Annotated[str | None, Query(alias="from", description="RFC 3339; now")] = None,
-) -> Answer:
-    return Answer(fleet.next_slots(name, count, parse_instant(start) if start else None))
 
 
 @routes.post(

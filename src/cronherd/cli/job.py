@@ -3,15 +3,16 @@
 import click
 
 from cronherd.cli.asking import confirm
+from cronherd.cli.chosen import list_chosen
 from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Group, yes_option
 from cronherd.cli.job_create import create_command
 from cronherd.cli.job_edit import edit_command
-from cronherd.cli.job_pause import pause_command, pause_text, resume_command
+from cronherd.cli.job_pause import pause_command, pause_story, resume_command
 from cronherd.cli.job_run import run_command
+from cronherd.cli.job_skip import skip_command
 from cronherd.cli.output import (
     Json,
-    every_page,
     put,
     put_document,
     put_each,
@@ -22,6 +23,7 @@ from cronherd.cli.output import (
 )
 from cronherd.cli.session import Session
 from cronherd.cli.table import NAME_LEAST, Column, Table, coloured, dim_no
+from cronherd.cli.timers import slot_table
 from cronherd.cli.times import NOTHING, Times, times_of
 from cronherd.cli.words import command_text, in_order, result_of, run_table, started_before, when_of
 
@@ -35,17 +37,21 @@ job_command.add_command(create_command)
 job_command.add_command(edit_command)
 job_command.add_command(pause_command)
 job_command.add_command(resume_command)
+job_command.add_command(skip_command)
 job_command.add_command(run_command)
 
 
 @job_command.command("list")
+@click.option("--tag", metavar="TAG", help="Only jobs that have this tag.")
+@click.option("--node", metavar="NODE", help="Only jobs that no other node may run.")
 @click.pass_obj
-def list_command(session: Session) -> None:
+def list_command(session: Session, *, tag: str | None, node: str | None) -> None:
     """All jobs, by name."""
     with session.fleet() as fleet:
-        document = every_page(fleet.list_jobs)
+        document = list_chosen(fleet, tag, node)
     if not document["items"]:
-        talk("there are no jobs yet: make one with `cronherd job create`")
+        none = "there are no jobs yet: make one with `cronherd job create`"
+        talk(none if tag is None and node is None else "there are no such jobs")
     put(
         session,
         document,
@@ -106,7 +112,8 @@ def show_job(session: Session, document: Json) -> None:
     facts = {
         "name": document["name"],
         "enabled": "yes" if document["enabled"] else "no",
-        **({"paused": pause_text(document, times)} if document["paused"] else {}),
+        **({"paused": pause_story(document, times)} if document["paused"] else {}),
+        **_skips(document, times),
         "next": f"{times.at(document['next_at'])} ({times.left(document['next_at'])})"
         if document["next_at"]
         else NOTHING,
@@ -118,12 +125,25 @@ def show_job(session: Session, document: Json) -> None:
         say(f"{key + ':':<9} {printable(str(value))}")
     say("")
     say(to_yaml(in_order(document["definition"])).rstrip("\n"))
+    if document.get("explained"):
+        say("")
+        for sentence in document["explained"]:
+            say(printable(sentence))
+    if document.get("upcoming"):
+        say("")
+        slots = {**document, "slots": document["upcoming"]}
+        put_table(session, slot_table(slots, times))
     if document.get("runs"):
         say("")
         put_table(session, run_table(document["runs"], times))
     if document.get("missed"):
         say("")
         put_table(session, missed_table(document["missed"], times))
+
+
+def _skips(document: Json, times: Times) -> Json:
+    until = document.get("skipped_until")  # an agent of an older version tells none
+    return {"skips": f"up to {times.at(until)}"} if until else {}
 
 
 def missed_table(entries: list[Json], times: Times) -> Table:

@@ -2,8 +2,9 @@
 
 import click
 
+from cronherd.cli.chosen import choice_of, choice_options, do_each
 from cronherd.cli.grammar import Command
-from cronherd.cli.output import Json, put_each
+from cronherd.cli.output import Json
 from cronherd.cli.session import Session
 from cronherd.cli.times import Times, times_of
 from cronherd.cli.words import started_before
@@ -11,12 +12,19 @@ from cronherd.domain.instant import load_zone
 
 
 @click.command("pause", cls=Command)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@choice_options
 @click.option("--for", "length", metavar="DURATION", help="How long: 90m, 2h or 1d.")
 @click.option("--until", metavar="INSTANT", help="In the job's zone: 2027-01-01T09:00.")
 @click.pass_obj
 def pause_command(
-    session: Session, *, names: tuple[str, ...], length: str | None, until: str | None
+    session: Session,
+    *,
+    names: tuple[str, ...],
+    tag: str | None,
+    node: str | None,
+    every: bool,
+    length: str | None,
+    until: str | None,
 ) -> None:
     """Start nothing of these jobs for a while; what runs goes on.
 
@@ -25,30 +33,32 @@ def pause_command(
     """
     if length is not None and until is not None:
         raise click.UsageError("give --for or --until, not both")
-    with session.fleet() as fleet:
-        found = [fleet.show_job(name) for name in names]  # all of them, or nothing is done
-        documents = [
-            fleet.pause_job(job["id"], session.actor, until=until, length=length) for job in found
-        ]
     times = times_of(session)
-    put_each(
+    do_each(
         session,
-        documents,
-        "name",
+        choice_of(names, tag, node, every=every),
+        lambda fleet, job: fleet.pause_job(job, session.actor, until=until, length=length),
         lambda job: f"'{job['name']}' is {pause_text(job, times)}{started_before(job)}",
+        done="paused",
     )
 
 
 @click.command("resume", cls=Command)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@choice_options
 @click.pass_obj
-def resume_command(session: Session, *, names: tuple[str, ...]) -> None:
+def resume_command(
+    session: Session, *, names: tuple[str, ...], tag: str | None, node: str | None, every: bool
+) -> None:
     """End the pause of jobs; what was due meanwhile is recorded, not run."""
-    with session.fleet() as fleet:
-        found = [fleet.show_job(name) for name in names]
-        documents = [fleet.resume_job(job["id"], session.actor) for job in found]
     times = times_of(session)
-    put_each(session, documents, "name", lambda job: _resumed(job, times))
+    do_each(
+        session,
+        choice_of(names, tag, node, every=every),
+        lambda fleet, job: fleet.resume_job(job, session.actor),
+        lambda job: _resumed(job, times),
+        done="resumed",
+        keep=lambda job: bool(job["paused"]),
+    )
 
 
 def pause_text(job: Json, times: Times) -> str:
@@ -57,6 +67,17 @@ def pause_text(job: Json, times: Times) -> str:
         return "paused until it is resumed"
     zone = load_zone(job["timezone"] or "UTC")
     return f"paused until {times.inside(job['paused_until'], zone)}"
+
+
+def pause_story(job: Json, times: Times) -> str:
+    """`paused until it is resumed: 3 runs in a row failed, … (by ann, 2026-11-22 06:00:00 CET)`."""
+    text = pause_text(job, times)
+    if job.get("pause_reason"):  # an agent of an older version tells none
+        text += f": {job['pause_reason']}"
+    if job.get("paused_by"):
+        zone = load_zone(job["timezone"] or "UTC")
+        text += f" (by {job['paused_by']}, {times.inside(job['paused_at'], zone)})"
+    return text
 
 
 def _resumed(job: Json, times: Times) -> str:

@@ -56,8 +56,16 @@ class Client:
 
     # Jobs
 
-    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
-        return self._ask("GET", "/jobs", {"after": after, "limit": limit})
+    def list_jobs(
+        self,
+        after: str | None = None,
+        limit: int = 500,
+        *,
+        tag: str | None = None,
+        node: str | None = None,
+    ) -> Json:
+        query = {"after": after, "limit": limit, "tag": tag, "node": node}
+        return self._ask("GET", "/jobs", query)
 
     def show_job(self, name: str) -> Json:
         return self._ask("GET", path_of("jobs", name))
@@ -174,11 +182,31 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             raise self._silence(error) from None
 
-    # The whole
+    # Slots
 
     def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
         query = {"count": count, "from": format_instant(from_us)}
         return self._ask("GET", path_of("jobs", name, "next"), query)
+
+    def skip_next(self, name: str, actor: str, *, count: int = 1) -> Json:
+        del actor
+        return self._ask("POST", path_of("jobs", name, "skip-next"), body=[{"count": count}])
+
+    def undo_skip(self, name: str, actor: str) -> Json:
+        del actor
+        return self._ask("POST", path_of("jobs", name, "undo-skip"))
+
+    def backfill(
+        self, name: str, actor: str, *, start: str, end: str, dry_run: bool = False
+    ) -> Json:
+        del actor
+        body = {"from": start, "to": end, "dry_run": dry_run}
+        return self._ask("POST", path_of("jobs", name, "backfill"), body=[body])
+
+    def why(self, name: str, at: str | None = None) -> Json:
+        return self._ask("GET", path_of("jobs", name, "why"), {"at": at})
+
+    # The whole
 
     def timers(self, limit: int = 500) -> Json:
         return self._ask("GET", "/timers", {"limit": limit})
@@ -197,6 +225,17 @@ class Client:
         del actor
         query = {"confirm_dead": "true"} if confirm_dead else {}
         return self._ask("DELETE", path_of("nodes", name), query)
+
+    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
+        return self._ask("GET", "/alerts", {"state": state, "limit": limit})
+
+    def send_test(self, channel: str, target: str, actor: str) -> Json:
+        del actor
+        return self._ask("POST", "/alerts/test", body=[{"channel": channel, "target": target}])
+
+    def retry_alerts(self, actor: str) -> Json:
+        del actor
+        return self._ask("POST", "/alerts/retry")
 
     def list_secrets(self) -> Json:
         return self._ask("GET", "/secrets")
@@ -220,6 +259,17 @@ class Client:
 
     def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
         return self._ask("GET", "/ledger", {"job": job, "limit": limit})
+
+    def audit(
+        self,
+        job: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Json:
+        query = {"job": job, "from": start, "to": end, "after": after, "limit": limit}
+        return self._ask("GET", "/audit", query)
 
     def list_events(self, limit: int = 50) -> Json:
         return self._ask("GET", "/events", {"limit": limit})

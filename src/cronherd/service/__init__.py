@@ -1,14 +1,20 @@
 """One function per thing a person wants, by noun; answers are the documents of views.py."""
 
+from cronherd.service.alerts import AlertDesk
+from cronherd.service.audit import AuditDesk
 from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
 from cronherd.service.jobs import JobDesk
 from cronherd.service.nodes import NodeDesk
 from cronherd.service.runs import RunDesk
 from cronherd.service.secrets import SecretDesk
+from cronherd.service.slots import SlotDesk
+from cronherd.service.why import WhyDesk
 
 __all__ = ["Service", "Waiter"]
 
 
-class Service(JobDesk, RunDesk, NodeDesk, SecretDesk, FleetDesk):
+class Service(
+    AuditDesk, WhyDesk, SlotDesk, JobDesk, RunDesk, NodeDesk, SecretDesk, AlertDesk, FleetDesk
+):
     """What a person may ask of a fleet."""

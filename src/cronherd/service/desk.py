@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Protocol
 
-from cronherd.domain.errors import Invalid
+from cronherd.domain.errors import Invalid, NotFound
+from cronherd.domain.ident import SHORT, SHORTEST_PREFIX
+from cronherd.domain.node import Node
 from cronherd.domain.run import Run, RunState
-from cronherd.store.base import RunFilter, Store
+from cronherd.store.base import Store
 from cronherd.store.catalog import Catalog
+from cronherd.store.facts import RunFilter
 from cronherd.views import Json, run_view
 
 PAGE_SIZE = 50
@@ -85,9 +89,36 @@ class Desk:
     def _run_view(self, run: Run) -> Json:
         return self._run_views([run])[0]
 
+    def _find_node(self, name: str) -> Node:
+        """By name in any case, or by a unique prefix of its id. Raises NotFound."""
+        nodes = self._catalog.nodes()
+        wanted = name.strip().lower()
+        found = [node for node in nodes if node.name == name.strip()]
+        found = found or [node for node in nodes if node.name.lower() == wanted]
+        if not found and len(wanted) >= SHORTEST_PREFIX:
+            found = [node for node in nodes if node.id.startswith(wanted)]
+        if not found:
+            raise NotFound(
+                f"there is no node '{name[:120]}'",
+                code="no_such_node",
+                hint=_close_name(wanted, nodes),
+            )
+        if len(found) > 1:
+            ids = ", ".join(f"{node.id[: SHORT + 4]} ({node.name})" for node in found[:5])
+            raise NotFound(
+                f"{len(found)} nodes are meant by '{name[:120]}'", code="ambiguous_node", hint=ids
+            )
+        return found[0]
+
 
 def checked_limit(limit: int) -> int:
     """The limit itself. Raises Invalid for one out of range."""
     if not 1 <= limit <= PAGE_LIMIT:
         raise Invalid(f"a limit is between 1 and {PAGE_LIMIT}", code="bad_limit")
     return limit
+
+
+def _close_name(wanted: str, nodes: Sequence[Node]) -> str:
+    names = {node.name.lower(): node.name for node in nodes}
+    close = get_close_matches(wanted, names, n=1)
+    return f"did you mean '{names[close[0]]}'?" if close else "'cronherd node list' shows them all"

@@ -1,14 +1,14 @@
 """The fleet at a glance: its status, what comes next, what did not run, what happened."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cronherd import __version__
 from cronherd.domain.instant import format_instant
 from cronherd.domain.node import Node
 from cronherd.domain.policy import FOREVER_US
 from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
-from cronherd.store.base import JobRow, RunFilter
+from cronherd.store.facts import RunFilter
 from cronherd.views import (
     API_VERSION,
     SILENT_STATES,
@@ -25,21 +25,6 @@ from cronherd.views import (
 
 class FleetDesk(Desk):
     """What a person may ask of the whole."""
-
-    def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
-        """The next slots of a job as they will fire."""
-        row = self._catalog.find_job(name)
-        now_us = self._store.now_us()
-        at_us = now_us if from_us is None else from_us
-        slots = [format_instant(slot_us) for slot_us in _slots(row, at_us, checked_limit(count))]
-        return {
-            "job": row.job.name,
-            "schedule": row.job.schedule.text if row.job.schedule else None,
-            "timezone": row.job.timezone,
-            "enabled": row.enabled,
-            **pause_view(row, now_us),
-            "slots": slots,
-        }
 
     def timers(self, limit: int = 500) -> Json:
         """Jobs by their next slot; those that are paused without an end come last."""
@@ -102,18 +87,3 @@ class FleetDesk(Desk):
     def health(self) -> Json:
         """Whether the database answers; raises Unavailable when it does not."""
         return {"status": "ok", "version": __version__, "now": format_instant(self._store.now_us())}
-
-
-def _slots(row: JobRow, at_us: int, count: int) -> Iterator[int]:
-    """The next slots after an instant as they will fire: none of those that a pause swallows."""
-    schedule = row.job.schedule
-    if schedule is None:
-        return
-    if row.job.chained:
-        following = upcoming_us(row)
-        yield from [] if following is None else [following]
-    elif row.enabled and row.paused_until_us != FOREVER_US:
-        following = schedule.next_after(max(at_us, (row.paused_until_us or 0) - 1))
-        while following is not None and count:
-            yield following
-            following, count = schedule.next_after(following), count - 1

@@ -1,15 +1,16 @@
 """Jobs: what they are, and the switches that keep them from starting."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cronherd.definition.jobs import read_job
 from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput
 from cronherd.domain.instant import format_instant, load_zone, parse_instant
-from cronherd.domain.job import Job
+from cronherd.domain.job import Job, place_matches
 from cronherd.domain.policy import FOREVER_US
 from cronherd.service.desk import Desk, checked_limit
-from cronherd.store.base import JobRow, JobWrite, RunFilter
+from cronherd.service.told import schedule_words, upcoming_slots
+from cronherd.store.facts import JobRow, JobWrite, RunFilter
 from cronherd.views import (
     API_VERSION,
     Json,
@@ -20,29 +21,77 @@ from cronherd.views import (
     job_view,
     ledger_view,
     page,
+    pause_words,
 )
 
 APPLY_LIMIT = 20_000  # jobs in one transaction
 BY_HAND = "command"
+PAGES_LOOKED_AT = 20  # for one page of an answer that few jobs belong to
+_UPCOMING = 5  # slots that the answer about one job names
 
 
 class JobDesk(Desk):
     """What a person may ask of jobs."""
 
-    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
-        """Jobs in the order of their names; raises Invalid for a limit out of range."""
-        rows = self._catalog.jobs(after, checked_limit(limit))
-        following = rows[-1].job.key if len(rows) == limit else None
+    def list_jobs(
+        self,
+        after: str | None = None,
+        limit: int = 500,
+        *,
+        tag: str | None = None,
+        node: str | None = None,
+    ) -> Json:
+        """Jobs in the order of their names; raises Invalid for a limit out of range.
+
+        `tag`: only those that have it. `node`: only those that no other registered node may run.
+        A page may hold fewer than asked for and not be the last. The answer repeats what was
+        asked for, so that nobody takes all jobs of a node that does not know it for the chosen.
+        """
+        fits = self._bound_to(node) if node is not None else None
+        rows: list[JobRow] = []
+        for _ in range(PAGES_LOOKED_AT):
+            found = self._catalog.jobs(after, checked_limit(limit))
+            after = found[-1].job.key if len(found) == limit else None
+            rows += [row for row in found if _has_tag(row, tag) and (not fits or fits(row))]
+            if after is None or len(rows) >= limit:
+                break
+        if len(rows) > limit:
+            rows = rows[:limit]
+            after = rows[-1].job.key
         now_us = self._store.now_us()
-        return page([job_view(row, now_us) for row in rows], following)
+        which = {"tag": tag, "node": node}
+        return {
+            **page([job_view(row, now_us) for row in rows], after),
+            **{key: value for key, value in which.items() if value is not None},
+        }
+
+    def _bound_to(self, name: str) -> Callable[[JobRow], bool]:
+        """Whether a job may run on this node and, by its labels, on no other one."""
+        node = self._find_node(name)
+        others = [each.place_labels for each in self._catalog.nodes() if each.id != node.id]
+        labels = node.place_labels
+
+        def fits(row: JobRow) -> bool:
+            place = row.job.place
+            return place_matches(place, labels) and not any(
+                place_matches(place, other) for other in others
+            )
+
+        return fits
 
     def show_job(self, name: str) -> Json:
-        """One job with its definition, its last runs and its last missed slots."""
+        """One job with its definition, its last runs and missed slots, and why it is paused."""
         row = self._catalog.find_job(name)
         runs = self._catalog.runs(RunFilter(job_id=row.id, limit=10))
         missed = self._catalog.ledger(row.id, 5)
+        now_us = self._store.now_us()
+        told = self._catalog.last_pause(row.job.name) if is_paused(row, now_us) else None
+        slots = list(upcoming_slots(row, now_us, now_us, _UPCOMING))
         return {
-            **job_details(row, self._store.now_us()),
+            **job_details(row, now_us),
+            **pause_words(row, told, now_us),
+            "upcoming": [format_instant(slot_us) for slot_us in slots],
+            **schedule_words(row.job, now_us, slots),
             "runs": self._run_views(runs),
             "missed": [ledger_view(entry) for entry in missed],
         }
@@ -208,6 +257,10 @@ class JobDesk(Desk):
 def _at(number: int, fault: Invalid) -> Invalid:
     where = f"jobs[{number}].{fault.where}" if fault.where else f"jobs[{number}]"
     return Invalid(fault.text, code=fault.code, hint=fault.hint, where=where)
+
+
+def _has_tag(row: JobRow, tag: str | None) -> bool:
+    return tag is None or tag in row.job.spec.get("tags", ())
 
 
 def _said(job: Job) -> bool | None:

@@ -1,10 +1,9 @@
 """Nodes, and the hold over all of them."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from cronherd.domain.errors import Conflict, NotFound
-from cronherd.domain.ident import SHORT, SHORTEST_PREFIX
+from cronherd.domain.errors import Conflict
+from cronherd.domain.ident import SHORT
 from cronherd.domain.instant import format_instant
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.node import Node
@@ -73,33 +72,6 @@ class NodeDesk(Desk):
             self._catalog.set_hold(actor, hold=hold)
             self._wake()
         return {"api_version": API_VERSION, "hold": hold_view(self._catalog.meta())}
-
-    def _find_node(self, name: str) -> Node:
-        """By name in any case, or by a unique prefix of its id. Raises NotFound."""
-        nodes = self._catalog.nodes()
-        wanted = name.strip().lower()
-        found = [node for node in nodes if node.name == name.strip()]
-        found = found or [node for node in nodes if node.name.lower() == wanted]
-        if not found and len(wanted) >= SHORTEST_PREFIX:
-            found = [node for node in nodes if node.id.startswith(wanted)]
-        if not found:
-            raise NotFound(
-                f"there is no node '{name[:120]}'",
-                code="no_such_node",
-                hint=_close_name(wanted, nodes),
-            )
-        if len(found) > 1:
-            ids = ", ".join(f"{node.id[: SHORT + 4]} ({node.name})" for node in found[:5])
-            raise NotFound(
-                f"{len(found)} nodes are meant by '{name[:120]}'", code="ambiguous_node", hint=ids
-            )
-        return found[0]
-
-
-def _close_name(wanted: str, nodes: Sequence[Node]) -> str:
-    names = {node.name.lower(): node.name for node in nodes}
-    close = get_close_matches(wanted, names, n=1)
-    return f"did you mean '{names[close[0]]}'?" if close else "'cronherd node list' shows them all"
 
 
 def _runs(held: Sequence[Claim]) -> str:

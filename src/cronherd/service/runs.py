@@ -9,7 +9,7 @@ from cronherd.domain.param import check_values
 from cronherd.domain.run import Cause, Outcome, RunState
 from cronherd.domain.telling import read_told
 from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
-from cronherd.store.base import RunFilter
+from cronherd.store.facts import RunFilter
 from cronherd.views import (
     API_VERSION,
     SILENT_STATES,

@@ -90,10 +90,16 @@ class FakeFleet:
         self.first: list[str] = []
         self.hold: Json | None = None
         self.secrets: dict[str, str] = {}
+        self.alerts: list[Json] = []
         self.secret_users: list[str] = []
         self.key_made: str | None = None
         self.closed: list[str] = []
         self.broken: BaseException | None = None
+        self.old = False  # of a version that does not know how to choose jobs
+        self.stuck: set[str] = set()
+        self.told: list[Json] = []
+        self.slots: list[Json] = []
+        self.holes: set[str] = set()
 
     def _add(self, definition: object, source: str) -> Json:
         job = read_job(definition, timezone="UTC", now_us=NOW_US)
@@ -106,6 +112,7 @@ class FakeFleet:
             "enabled": bool(job.spec.get("enabled", old["enabled"] if old else True)),
             "paused": False,
             "paused_until": None,
+            "skipped_until": None,
             "schedule": job.schedule.text if job.schedule else None,
             "timezone": job.timezone,
             "command": job.command if isinstance(job.command, str) else list(job.command),
@@ -127,13 +134,30 @@ class FakeFleet:
                 return job
         raise NotFound(f"there is no job '{name}'", hint="did you mean 'backup'?")
 
-    def list_jobs(self, after: str | None = None, limit: int = 500) -> Json:
+    def _refuse(self, job: Json) -> None:
+        if job["name"] in self.stuck:
+            raise Conflict(f"'{job['name']}' is stuck", code="stuck")
+
+    def list_jobs(
+        self,
+        after: str | None = None,
+        limit: int = 500,
+        *,
+        tag: str | None = None,
+        node: str | None = None,
+    ) -> Json:
         if self.broken:
             raise self.broken
         keys = [key for key in sorted(self.jobs) if after is None or key > after][:2]
         more = bool(keys) and keys[-1] != max(self.jobs)
         items = [self.jobs[key] for key in keys]
-        return {"api_version": "v1", "items": items, "next": keys[-1] if more else None}
+        if tag is not None:
+            items = [job for job in items if tag in job["definition"].get("tags", ())]
+        if node is not None:
+            items = [job for job in items if job["definition"].get("run_on") == {"node": node}]
+        chosen = {key: value for key, value in (("tag", tag), ("node", node)) if value is not None}
+        told = {} if self.old else chosen
+        return {"api_version": "v1", "items": items, "next": keys[-1] if more else None, **told}
 
     def show_job(self, name: str) -> Json:
         return {**self._find(name), "runs": self.ended, "missed": []}
@@ -164,6 +188,7 @@ class FakeFleet:
         length: str | float | None = None,
     ) -> Json:
         job = self._find(name)
+        self._refuse(job)
         self.calls.append(f"pause {job['name']} {until} {length}")
         job["paused"] = True
         job["paused_until"] = "2026-11-22T05:00:00Z" if until or length else None
@@ -265,6 +290,58 @@ class FakeFleet:
             "slots": [] if job["paused"] else [job["next_at"]][:count],
         }
 
+    def skip_next(self, name: str, actor: str, *, count: int = 1) -> Json:
+        job = self._find(name)
+        self._refuse(job)
+        self.calls.append(f"skip {job['name']} {count}")
+        day = 22 if job["next_at"] else 0
+        slots = [f"2026-11-{day + number}T01:30:00Z" for number in range(count)]
+        job |= {"skipped_until": slots[-1], "next_at": f"2026-11-{day + count}T01:30:00Z"}
+        return self._skip_view(job, slots, [])
+
+    def undo_skip(self, name: str, actor: str) -> Json:
+        job = self._find(name)
+        self.calls.append(f"undo {job['name']}")
+        until, job["skipped_until"] = job["skipped_until"], None
+        return self._skip_view(job, [], [until] if until else [])
+
+    def _skip_view(self, job: Json, slots: list[str], undone: list[str]) -> Json:
+        keys = ("id", "timezone", "next_at")
+        told = {key: job[key] for key in keys}
+        return {"job": job["name"], "slots": slots, "undone": undone, **told}
+
+    def backfill(
+        self, name: str, actor: str, *, start: str, end: str, dry_run: bool = False
+    ) -> Json:
+        job = self._find(name)
+        self.calls.append(f"backfill {start} {end}{' dry' if dry_run else ''}")
+        slots = [slot for slot in self.slots if dry_run or start <= slot["slot"] <= end]
+        made = 0 if dry_run else sum(not slot["ran"] for slot in slots)
+        return {
+            "api_version": "v1",
+            "job": job["name"],
+            "id": job["id"],
+            "timezone": job["timezone"],
+            "from": start,
+            "to": end,
+            "dry_run": dry_run,
+            "made": made,
+            "ran": sum(slot["ran"] for slot in slots),
+            "slots": slots,
+        }
+
+    def why(self, name: str, at: str | None = None) -> Json:
+        job = self._find(name)
+        self.calls.append(f"why {at}")
+        return {
+            "api_version": "v1",
+            "job": job["name"],
+            "id": job["id"],
+            "timezone": job["timezone"],
+            "now": format_instant(NOW_US),
+            "items": self.told,
+        }
+
     def timers(self, limit: int = 500) -> Json:
         items = [
             {
@@ -335,6 +412,19 @@ class FakeFleet:
         lost, again = self.first[:1], self.first[1:]
         return {"removed": name, "id": f"id-{name}", "lost": lost, "started_again": again}
 
+    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
+        items = [alert for alert in self.alerts if state in {None, alert["state"]}][:limit]
+        states = [alert["state"] for alert in self.alerts]
+        counts = {word: states.count(word) for word in ("waiting", "sent", "failed")}
+        return {"api_version": "v1", "items": items, "next": None, "counts": counts}
+
+    def send_test(self, channel: str, target: str, actor: str) -> Json:
+        self.calls.append(f"test {channel} {target}")
+        return {"api_version": "v1", "alert": {"id": "a1b2", "channel": channel}}
+
+    def retry_alerts(self, actor: str) -> Json:
+        return {"api_version": "v1", "retried": len(self.alerts)}
+
     def list_secrets(self) -> Json:
         items = [self._secret(name) for name in sorted(self.secrets)]
         return {"api_version": "v1", "items": items, "next": None}
@@ -364,6 +454,37 @@ class FakeFleet:
     def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
         return {"api_version": "v1", "items": [], "next": None}
 
+    def audit(
+        self,
+        job: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Json:
+        del limit
+        self.calls.append(f"audit {job} {start} {end} {after}")
+        names = sorted(found["name"] for found in self.jobs.values()) if job is None else [job]
+        items = [self._audited(self._find(name)) for name in names]
+        return {"api_version": "v1", "items": items, "next": None}
+
+    def _audited(self, job: Json) -> Json:
+        none: Json = {"count": 0, "first": []}
+        lost = {"count": 2, "first": ["2026-11-21T01:30:00Z", "2026-11-22T01:30:00Z"]}
+        hole = job["name"] in self.holes
+        return {
+            "job": job["name"],
+            "timezone": job["timezone"],
+            "slots": 10,
+            "ran": 5,
+            "told": {"overlap": 3},
+            "sound": not hole,
+            "unexplained": lost if hole else none,
+            "twice": none,
+            "uncalled": none,
+            "miscounted": none,
+        }
+
     def list_events(self, limit: int = 50) -> Json:
         return {"api_version": "v1", "items": [], "next": None}
 
@@ -377,6 +498,10 @@ class FakeHost:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.calls: list[str] = []
+        self.allowed: set[str] = set()
+
+    def user_refusal(self, user: str) -> str:
+        return "" if user in self.allowed else f"no line '{user}' in the list"
 
     def up(self, config: Config, place: Place, *, apply: bool) -> int:
         self.calls.append(f"up apply={apply}")

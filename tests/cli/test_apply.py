@@ -96,7 +96,7 @@ def test_changes_are_one_json_document(cronherd: Shell, jobs: Path):
 CRONTAB = b"""\
 # Nightly backup
 30 2 * * * pg_dump shop
-@reboot nobody
+@never nobody
 0 4 31 2 * never
 */5 * * * * t\xe4glich
 """
@@ -109,7 +109,7 @@ def test_a_crontab_is_imported_line_by_line_and_a_second_time_updates(
     said = cronherd("import", "crontab", "tab", "--node", "web-1", "--yes")
     assert said.code == 0, said.err
     assert "    2  imported: 'nightly-backup'" in said.out
-    assert "    3  not supported: @reboot nobody" in said.out
+    assert "    3  not supported: @never nobody" in said.out
     assert "    4  not supported: 0 4 31 2 * never" in said.out
     assert "was read as Latin-1" in said.out
     assert said.err.startswith("2 jobs imported, 2 lines not supported\n")
@@ -171,7 +171,7 @@ def test_the_report_leaves_out_what_says_nothing_unless_asked_for_more(cronherd:
     short = cronherd("import", "crontab", "-", "--dry-run", given=MANY)
     assert short.out == (
         "standard input (user crontab, for node web-1)\n"
-        "  note: MAILTO=ops@example.org: kept, but this version sends no mail\n"
+        "  note: MAILTO=ops@example.org: mailed by nodes with an alerts.relay\n"
         "    4  setting: CRON_TZ=Asia/Tokyo\n"
         "         the schedules below follow CRON_TZ as in cronie; Debian's cron ignores it\n"
         "    5  imported: 'backup'\n"

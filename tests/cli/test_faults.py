@@ -46,7 +46,7 @@ WRONG = [
     (("next", "* * * * *", "--from", "soon"), 1, "'soon' is not a date and time"),
     (("apply", "-f", "missing.yaml"), 1, "missing.yaml: there is no such file"),
     (("apply", "-f", "."), 1, "has no *.yaml file"),
-    (("import", "crontab"), 2, "missing argument 'FILE|-...'"),
+    (("import", "crontab"), 2, "name files, or write --host-crontabs"),
     (("import", "crontab", "missing"), 1, "missing: No such file or directory"),
     (("import", "crontab", "."), 1, "is a directory"),
     (("config", "show", "--database", "oracle://x"), 1, "is not a database"),

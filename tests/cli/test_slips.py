@@ -25,7 +25,6 @@ MEANT = [
     ("help", "--help"),
     ("start", "up"),
     ("history", "run list"),
-    ("crontab -", "import crontab"),
     ("run greet", "job run greet"),
     ("run start greet", "job run"),
     ("run 'two words'", "job run"),

@@ -15,7 +15,7 @@ COLOUR=blue
 # Reads what stands behind the percent sign
 0 3 * * 1-5 cat%first%second
 30 2 31 2 * never
-@reboot echo up
+@never echo up
 """
 
 
@@ -37,7 +37,7 @@ def test_a_crontab_is_imported_line_by_line_and_updates_the_second_time(host: Ho
     assert done.returncode == 0, done.stderr
     told = done.stdout + done.stderr
     assert "never" in told
-    assert "@reboot" in told
+    assert "@never" in told
     jobs = _jobs(host)
     assert set(jobs) == {"tell-the-colour", "reads-what-stands-behind-the-percent-sign"}
     definition = jobs["tell-the-colour"]["definition"]

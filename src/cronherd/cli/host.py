@@ -58,6 +58,10 @@ class Host(Protocol):
         """The database itself, when no agent runs. Raises Conflict or Unavailable."""
         ...
 
+    def user_refusal(self, user: str) -> str:
+        """Why this host would not run commands as that user; '' when it would."""
+        ...
+
     def findings(self, config: "Config", place: Place) -> "list[Finding]":
         """What `doctor` found."""
         ...

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cronherd.cli.output import talk
-from cronherd.cli.session import Session
+from cronherd.cli.session import Session, user_name
 from cronherd.domain.errors import Conflict
 
 if TYPE_CHECKING:
@@ -34,3 +34,27 @@ def choose_node(session: Session, fleet: "Fleet", given: str | None) -> str:
             hint=f"say which one runs the jobs with --node: {names}{more}",
         )
     return configured
+
+
+def agent_user(session: Session) -> str:
+    """Whom the agent of this host runs as: whose its state is, or else who asks."""
+    import pwd  # noqa: PLC0415 - not every command
+
+    from cronherd.places import NODE_ID  # noqa: PLC0415 - not every command
+
+    try:
+        return pwd.getpwuid((session.place.state / NODE_ID).stat().st_uid).pw_name
+    except (OSError, KeyError):
+        return user_name()
+
+
+def is_own_node(session: Session, fleet: "Fleet", name: str) -> bool:
+    """Whether the node is the one of this host: by its id, or else by the name it would take."""
+    from cronherd.places import NODE_ID  # noqa: PLC0415 - not every command
+
+    known = {node["name"]: node["id"] for node in fleet.list_nodes()["items"]}
+    try:
+        own = (session.place.state / NODE_ID).read_text().strip()
+    except OSError:
+        return name == session.config.node.name
+    return bool(known.get(name, own if name == session.config.node.name else "") == own)

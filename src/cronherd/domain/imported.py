@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cronherd.domain.crontab import (
@@ -39,14 +39,20 @@ class Imported:
     text: str
     definition: Mapping[str, object]
     notes: tuple[str, ...] = ()
+    named: bool = False  # by a line that export wrote
+    source: str = ""  # whose job it is already, where that is not its file
 
     @property
     def name(self) -> str:
         return str(self.definition["name"])
 
+    @property
+    def enabled(self) -> bool:
+        """Whether it is to run; the fleet's own word about a job that exists is another."""
+        return self.definition.get("enabled", True) is not False
+
     def renamed(self, name: str) -> "Imported":
-        definition = {**self.definition, "name": name}
-        return Imported(line=self.line, text=self.text, definition=definition, notes=self.notes)
+        return replace(self, definition={**self.definition, "name": name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,23 +93,32 @@ def base_of(path: str) -> str:
 
 
 def definition_of_entry(
-    entry: CrontabEntry, *, node: str, timezone: str, agent_user: str
+    entry: CrontabEntry,
+    *,
+    node: str | None,
+    timezone: str,
+    agent_user: str,
+    owner: str | None = None,
+    refusal_of: Callable[[str], str] | None = None,
+    disabled: bool = False,
 ) -> Imported:
     """The definition that runs as cron ran the line: same shell, same directory, same overlap.
 
-    `timezone` is that of the cron it comes from; `agent_user` is whom the node's agent runs as.
+    `timezone` is that of the cron it comes from; `agent_user` is whom the node's agent runs as,
+    `owner` whose user crontab it is. `refusal_of` says why the node would not run the jobs of
+    another user, '' when it would; without it no other user's jobs run. `node` None: any node.
     """
     settings = entry.environment
     home = settings.get("HOME")
-    foreign = entry.user is not None and entry.user != agent_user
+    user = entry.user or owner
+    foreign = user is not None and user != agent_user
+    why = (refusal_of or _cannot_change(agent_user))(user or "") if foreign else ""
     definition: dict[str, object] = {
         "name": entry.name,
         "command": entry.command,
         "schedule": entry.schedule,
         "timezone": entry.timezone or timezone,
-        "overlap": "allow",
-        "catchup": "none",
-        "run_on": {"node": node},
+        **_policy(entry),
         "env": {
             "PATH": CRON_PATH,
             **{name: value for name, value in settings.items() if name not in _NOT_ENV},
@@ -115,28 +130,39 @@ def definition_of_entry(
         "shell": settings.get("SHELL") or None,
         "stdin": entry.stdin,
         "mailto": entry.mailto,
-        "user": entry.user,
+        "user": user,
+        "run_on": {"node": node} if node is not None else None,
     }
     definition |= {key: value for key, value in optional.items() if value is not None}
-    if foreign or not entry.enabled:
+    if why or disabled or not entry.enabled:
         definition["enabled"] = False
     return Imported(
         line=entry.line,
         text=entry.text,
         definition=definition,
-        notes=(*entry.notes, *_own_notes(entry, agent_user, foreign=foreign)),
+        notes=(*entry.notes, *_own_notes(entry, user, why)),
+        named=entry.named,
     )
 
 
-def _own_notes(entry: CrontabEntry, agent_user: str, *, foreign: bool) -> list[str]:
+def _policy(entry: CrontabEntry) -> dict[str, object]:
+    """Cron forgets what it missed and starts each time; anacron does neither."""
+    if not entry.period:
+        return {"overlap": "allow", "catchup": "none"}
+    return {"overlap": "skip", "catchup": "latest", "catchup_window": entry.period}
+
+
+def _cannot_change(agent_user: str) -> Callable[[str], str]:
+    text = f"this agent runs as {agent_user} and cannot become another user"
+    return lambda _: text
+
+
+def _own_notes(entry: CrontabEntry, user: str | None, why: str) -> list[str]:
     notes = []
     if not entry.enabled:
         notes.append("it is commented out: imported as disabled")
-    if foreign:
-        notes.append(
-            f"this agent runs as {agent_user} and cannot change users yet: imported as disabled, "
-            f"because it belongs to {entry.user}"
-        )
+    if why:
+        notes.append(f"{why}: imported as disabled, because it belongs to {user}")
     return notes
 
 
@@ -144,7 +170,8 @@ def choose_names(sheets: Sequence[Sheet], known: Mapping[str, str]) -> tuple[She
     """Names that do not collide, and are the same at the next import.
 
     `known` are the sources of the fleet's jobs by the key of their name. What a source already
-    has keeps its name; a name that somebody else has gets the file's base name before it.
+    has keeps its name; a name that somebody else has gets the file's base name before it. A name
+    that export wrote into the file is kept, and the job stays its source's.
     """
     wanted = Counter(name_key(job.name) for sheet in sheets for job in sheet.jobs)
     used: set[str] = set()
@@ -152,9 +179,11 @@ def choose_names(sheets: Sequence[Sheet], known: Mapping[str, str]) -> tuple[She
     for sheet in sheets:
         jobs = []
         for job in sheet.jobs:
-            name = _free(_choose(sheet, job.name, wanted, known), used)
+            chosen = job.name if job.named else _choose(sheet, job.name, wanted, known)
+            name = _free(chosen, used)
             used.add(name_key(name))
-            jobs.append(job.renamed(name))
+            owner = known.get(name_key(name), "") if job.named and name == job.name else ""
+            jobs.append(replace(job.renamed(name), source=owner))
         named.append(Sheet(source=sheet.source, base=sheet.base, jobs=tuple(jobs)))
     return tuple(named)
 
@@ -214,7 +243,7 @@ def file_notes(crontab: Crontab) -> tuple[str, ...]:
     )
     if not receivers:
         return crontab.notes
-    return (*crontab.notes, f"MAILTO={', '.join(receivers)}: kept, but this version sends no mail")
+    return (*crontab.notes, f"MAILTO={', '.join(receivers)}: mailed by nodes with an alerts.relay")
 
 
 @dataclass(frozen=True, slots=True)

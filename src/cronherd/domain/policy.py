@@ -93,6 +93,16 @@ def default_capacity(processors: int) -> int:
     return max(32, 8 * processors)
 
 
+def capacity_of(wanted: int | str | None, processors: int) -> int:
+    """How many runs a node takes at once: a number, a share of its processors, or the default."""
+    shares = {"cpu_full": 1.0, "cpu_half": 0.5, "cpu_quarter": 0.25}
+    if wanted is None:
+        return default_capacity(processors)
+    if isinstance(wanted, str):
+        return max(1, int(processors * shares[wanted]))
+    return wanted
+
+
 @dataclass(frozen=True, slots=True)
 class Default:
     """One row of the table of defaults."""

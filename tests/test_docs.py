@@ -20,10 +20,10 @@ from cronherd import docs
 from cronherd.api.app import build_app
 from cronherd.cli.main import root
 from cronherd.cli.session import Session
-from cronherd.config.settings import NodeSettings, Settings
+from cronherd.config.settings import SECTIONS, Settings
 from cronherd.definition.document import load_document
 from cronherd.definition.jobs import JobDefinition, read_jobs
-from cronherd.definition.shape import RetentionDefinition, RetriesDefinition
+from cronherd.definition.retries import RetentionDefinition, RetriesDefinition
 from cronherd.domain.errors import Invalid
 from cronherd.domain.event import EventKind
 from cronherd.domain.judge import _KILLED
@@ -62,8 +62,9 @@ def undocumented(words: Iterable[object], text: str) -> list[str]:
 
 
 def settings() -> list[str]:
-    plain = [name for name in Settings.model_fields if name != "node"]
-    return plain + [f"node.{name}" for name in NodeSettings.model_fields]
+    plain = [name for name in Settings.model_fields if name not in SECTIONS]
+    inner = [f"{name}.{key}" for name, part in SECTIONS.items() for key in part.model_fields]
+    return plain + inner
 
 
 def job_settings() -> list[str]:
@@ -202,6 +203,7 @@ def test_each_option_stands_below_its_command():
 def test_an_option_without_its_line_is_noticed():
     text = reference("commands").replace("--dry-run", "--dry")
     assert undocumented_options(root, text) == [
+        "cronherd backfill --dry-run",
         "cronherd apply --dry-run",
         "cronherd import crontab --dry-run",
     ]
@@ -492,8 +494,9 @@ def test_each_source_file_stands_in_the_picture_of_the_house():
 
 
 MACHINE = re.compile(
-    r"/work\b|/root\b|/home/(?!you\b)\w+|\b(?!127\.0\.0\.1)\d{1,3}(?:\.\d{1,3}){3}\b"
-    r"|https?://(?!json-schema\.org/|www\.w3\.org/)|\bvm\b"
+    r"/work\b|/root\b|/home/(?!you\b)\w+"
+    r"|\b(?!127\.0\.0\.1|10\.0\.0\.0/8)\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|https?://(?!json-schema\.org/|www\.w3\.org/|[a-z-]+\.example\.com/)|\bvm\b"
 )
 
 

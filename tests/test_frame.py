@@ -105,7 +105,7 @@ def write_house(folder: Path) -> None:
         (folder / "cronherd" / room / "__init__.py").touch()
     (folder / "cronherd" / "__init__.py").touch()
     files = {
-        "domain/job": "import cronsim",
+        "domain/job": "import oncalendar",
         "store/base": "import cronherd.domain.job",
         "store/sqlite": "import sqlalchemy\nimport cronherd.store.base",
         "engine/worker": "import cronherd.store.base\nimport cronherd.domain.job",

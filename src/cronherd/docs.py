@@ -77,9 +77,10 @@ def _parts(words: Mapping[str, Any]) -> dict[str, str]:
         **_command_parts(),
         "settings": _setting_table(),
         "job": _property_table(job),
-        "retries": _property_table(_mapping_form(job["properties"]["retries"])),
-        "retention": _property_table(_mapping_form(job["properties"]["retention"])),
-        "limits": _property_table(_mapping_form(job["properties"]["limits"])),
+        **{
+            name: _property_table(_mapping_form(job["properties"][name]))
+            for name in ("retries", "retention", "limits", "webhook", "ping")
+        },
         "params": _property_table(
             _mapping_form(job["properties"]["params"]["additionalProperties"])
         ),
@@ -87,8 +88,7 @@ def _parts(words: Mapping[str, Any]) -> dict[str, str]:
         "defaults": _default_table(),
         **_state_parts(words),
         "given": _word_table({name: words["given"][name] for name in given_variables()}),
-        "read": _word_table(words["read"]),
-        "exit_codes": _word_table(words["exit_codes"]),
+        **{name: _word_table(words[name]) for name in ("read", "exit_codes")},
         "codes": _code_table(),
         "routes": _route_table(),
     }

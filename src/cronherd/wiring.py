@@ -19,11 +19,13 @@ from cronherd.definition.jobs import build_jobs
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import make_id
 from cronherd.domain.node import Node
-from cronherd.domain.policy import default_capacity
+from cronherd.domain.policy import capacity_of
 from cronherd.engine.accounts import own_account
-from cronherd.engine.agent import Agent, Parts
+from cronherd.engine.agent import HASTE_S, Agent
 from cronherd.engine.clock import SystemClock
+from cronherd.engine.parts import Parts
 from cronherd.places import agent_pid, claim_state, home_of, node_id, open_lock, owns
+from cronherd.posting import mailroom_of
 from cronherd.sealing import FILE_NAME as SECRET_KEY
 from cronherd.sealing import Vault, reveal_with
 from cronherd.service import Service
@@ -31,8 +33,10 @@ from cronherd.signals import RELOAD, Signals
 from cronherd.store.beats import SqlBeats
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema, upgrade_schema
+from cronherd.store.pacing import Pace
 from cronherd.store.sqlstore import SqlStore
-from cronherd.supervisor.base import Supervisor, SupervisorGone
+from cronherd.supervisor.allow import user_refusal as user_refusal  # noqa: PLC0414 - for Host
+from cronherd.supervisor.base import Supervisor, SupervisorGone, SupervisorRefused
 from cronherd.supervisor.client import launch
 
 log = logging.getLogger("cronherd")
@@ -63,13 +67,13 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
         ExitStack() as stack,
     ):
         _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
-        store = SqlStore(db, new_id)
+        store = SqlStore(db, new_id, _pace(config))
         agent = _agent(config, place, store, beats, lock, signals)
         closing = threading.Event()
         # People who look at long lists do not hold up what fires.
         shown = stack.enter_context(Databases(config, place, CLOCK).open_beside(db))
         vault = _vault(config, place, makes=True)
-        service = _service(config, SqlStore(shown, new_id), agent, closing, vault)
+        service = _service(config, SqlStore(shown, new_id, _pace(config)), agent, closing, vault)
         if apply:
             _apply(config, service)
         server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)
@@ -81,8 +85,13 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
             _run(agent, config, signals)
         finally:
             closing.set()
+            shown.give_up(HASTE_S)
             server.stop()
     return _end(signals)
+
+
+def _pace(config: Config) -> Pace:
+    return Pace(fleet=config.catchup_rate, node=config.node.catchup_rate)
 
 
 def agent(config: Config, place: Place) -> int:
@@ -92,7 +101,7 @@ def agent(config: Config, place: Place) -> int:
     with _state(place) as lock, ExitStack() as stack:
         db, beats = _wait_for_database(stack, config, place, signals)
         check_schema(db)
-        engine = _agent(config, place, SqlStore(db, new_id), beats, lock, signals)
+        engine = _agent(config, place, SqlStore(db, new_id, _pace(config)), beats, lock, signals)
         engine.start()
         _say(f"agent of node {config.node.name} is up")
         _run(engine, config, signals)
@@ -121,7 +130,7 @@ def tick(config: Config, place: Place) -> int:
     _log(config)
     with _state(place) as lock, _open(config, place) as (db, beats):
         check_schema(db)
-        store = SqlStore(db, new_id)
+        store = SqlStore(db, new_id, _pace(config))
         signals = Signals()
         engine = _agent(config, place, store, beats, lock, signals)
         began_us = store.now_us()
@@ -154,17 +163,13 @@ def open_fleet(config: Config, place: Place) -> Iterator[Service]:
         )
     with databases.open() as db:
         check_schema(db)
-        store = SqlStore(db, new_id)
+        store = SqlStore(db, new_id, _pace(config))
         # A file that nobody runs with does not grow: whoever follows has seen it all.
-        never = threading.Event()
-        pause = (lambda: not CLOCK.wait(never, FOLLOW_PAUSE_S)) if databases.is_server else _over
+        never, waits = threading.Event(), databases.is_server
+        pause = lambda: waits and not CLOCK.wait(never, FOLLOW_PAUSE_S)  # noqa: E731 - for one line
         # A key that is made here is for the agent here; with a server there may be none.
         vault = _vault(config, place, makes=not databases.is_server)
         yield _service_of(config, store, vault, wake=lambda: None, pause=pause)
-
-
-def _over() -> bool:
-    return False
 
 
 def findings(config: Config, place: Place) -> list[Finding]:
@@ -216,11 +221,18 @@ def _agent(
         name=config.node.name,
         incarnation="",
         boot_id=BOOT_ID.read_text().strip(),
-        capacity=_capacity(config),
+        capacity=capacity_of(config.node.capacity, len(os.sched_getaffinity(0))),
         labels=config.node.labels,
         version=__version__,
         tzdata=version_of("tzdata"),
     )
+
+    def give_up(after_s: float | None) -> None:
+        store.db.give_up(after_s)
+        beats.give_up(after_s)
+
+    chance = random.SystemRandom().random
+    reveal = reveal_with(_vault(config, place), store.sealed)
     return Agent(
         Parts(
             store=store,
@@ -231,10 +243,12 @@ def _agent(
             account=own_account(),
             ledger_age_us=config.ledger_age_us,
             new_id=new_id,
-            chance=random.SystemRandom().random,
+            chance=chance,
             owned=lambda: owns(lock, place.state),
             halt=signals.stop,
-            reveal=reveal_with(_vault(config, place), store.sealed),
+            reveal=reveal,
+            give_up=give_up,
+            mailroom=mailroom_of(config.alerts, store, CLOCK, new_id, chance, reveal),
         )
     )
 
@@ -242,19 +256,11 @@ def _agent(
 def _launch(place: Place) -> Supervisor:
     try:
         return launch(place.state, place.runtime, CLOCK)
+    except SupervisorRefused as error:
+        hint = "its runs go on: start the version before until they have ended"
+        raise Unavailable(str(error), code="supervisor_version", hint=hint) from error
     except SupervisorGone as error:
         raise Unavailable(str(error), code="no_supervisor") from error
-
-
-def _capacity(config: Config) -> int:
-    processors = len(os.sched_getaffinity(0))
-    shares = {"cpu_full": 1.0, "cpu_half": 0.5, "cpu_quarter": 0.25}
-    wanted = config.node.capacity
-    if wanted is None:
-        return default_capacity(processors)
-    if isinstance(wanted, str):
-        return max(1, int(processors * shares[wanted]))
-    return wanted
 
 
 def _vault(config: Config, place: Place, *, makes: bool = False) -> Vault:

@@ -53,6 +53,16 @@ def stepped(schedule: Schedule, after_us: int, until_us: int) -> list[int]:
     return found
 
 
+def schedule_of(spec: dict[str, object]) -> Schedule | None:
+    """None where what is around a rule leaves nothing of it."""
+    try:
+        return build_job(spec).schedule
+    except Invalid as refused:
+        if refused.code != "never_fires":
+            raise
+        return None
+
+
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("around", AROUND, ids=str)
 def test_the_recount_finds_the_slots_that_the_planner_steps_through(
@@ -61,12 +71,9 @@ def test_the_recount_finds_the_slots_that_the_planner_steps_through(
     pick = random.Random(f"{zone} {around}")
     for rule in RULES:
         spec = {"name": "job", "command": "true", "schedule": rule, "timezone": zone, **around}
-        try:
-            schedule = build_job(spec).schedule
-        except Invalid as refused:  # what is around it leaves nothing of it
-            assert refused.code == "never_fires"
+        schedule = schedule_of(spec)
+        if schedule is None:
             continue
-        assert schedule is not None
         for start in pick.sample(STARTS, 1):
             midnight_us = from_datetime(datetime(*start, tzinfo=ZoneInfo(zone)))
             after_us = midnight_us + pick.randrange(24) * HOUR_US + pick.randrange(60) * MINUTE_US

@@ -6,18 +6,15 @@ Atomicity, order and re-sending are as in the contract of the line, base.py.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from cronherd.domain.event import Event
+from cronherd.domain.alert import ChannelName, PostState
+from cronherd.domain.audit import Told
+from cronherd.domain.event import Event, EventKind
 from cronherd.domain.node import Node
 from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.secret import Secret
-from cronherd.store.base import (
-    Ending,
-    JobRow,
-    JobWrite,
-    LedgerRow,
-    Recorded,
-    RunFilter,
-)
+from cronherd.store.base import Ending, Recorded
+from cronherd.store.facts import Backfilled, JobRow, JobWrite, LedgerRow, RunFilter
+from cronherd.store.postbox import Post
 
 
 class Catalog(Protocol):
@@ -46,6 +43,26 @@ class Catalog(Protocol):
 
     def resume_job(self, job_id: str, actor: str) -> None:
         """End a pause: the slots it swallowed become one ledger row, held runs go on."""
+        ...
+
+    def skip_next(self, job_id: str, count: int, actor: str) -> list[int]:
+        """Skip so many more slots: they become ledger rows. All that are skipped now, in order.
+
+        Raises Conflict when there are not so many, or no next slot is known.
+        """
+        ...
+
+    def undo_skip(self, job_id: str, actor: str) -> None:
+        """Let the slots run again that were to be skipped; nothing when there are none."""
+        ...
+
+    def backfill(
+        self, job_id: str, runs: Sequence[tuple[str, int]], actor: str
+    ) -> list[Backfilled]:
+        """A run for each slot of the past, by (new run id, slot), that has none.
+
+        They wait for their permits as all runs do. Raises Conflict for a slot still to come.
+        """
         ...
 
     def delete_job(self, job_id: str, actor: str) -> list[str]:
@@ -120,8 +137,41 @@ class Catalog(Protocol):
         """Newest first."""
         ...
 
+    def account(self, job_id: str, after_us: int, until_us: int) -> tuple[list[int], list[Told]]:
+        """The slots in (after, until] that became runs, and the ledger rows that touch it.
+
+        Backfilled runs are left out: their slots had an outcome before.
+        """
+        ...
+
     def events(self, limit: int, after_us: int = 0) -> list[Event]:
         """Newest first."""
+        ...
+
+    def last_pause(self, job_name: str) -> Event | None:
+        """The event of the newest pause of a job of that name; None when it was pruned."""
+        ...
+
+    def slot_runs(self, job_id: str, from_us: int, to_us: int, limit: int) -> list[Run]:
+        """The runs of the slots from one instant to another, both included, in their order."""
+        ...
+
+    def slot_ledger(self, job_id: str, from_us: int, to_us: int, limit: int) -> list[LedgerRow]:
+        """The rows that cover any instant from one to another, recorded last first."""
+        ...
+
+    def last_slot(self, job_id: str) -> int | None:
+        """The newest slot that became a run or stands in the ledger."""
+        ...
+
+    def ended_last(self, job_id: str, after_us: int, until_us: int) -> Run | None:
+        """The run of this job that ended last within (after, until]."""
+        ...
+
+    def event_before(
+        self, subjects: Sequence[str], kinds: Sequence[EventKind], at_us: int
+    ) -> Event | None:
+        """The newest of these kinds about any of these, at that instant or before."""
         ...
 
     def nodes(self) -> list[Node]:
@@ -153,6 +203,22 @@ class Catalog(Protocol):
 
     def secret_users(self, name: str) -> list[str]:
         """The names of the jobs whose definition asks for it, deleted ones left out."""
+        ...
+
+    def posts(self, states: Sequence[PostState], limit: int) -> list[Post]:
+        """Messages of the outbox of these states, or of all, newest first."""
+        ...
+
+    def post_counts(self) -> Mapping[str, int]:
+        """How many messages there are, by state."""
+        ...
+
+    def add_test(self, channel: ChannelName, target: str, mark: str) -> Post:
+        """A message that only says that messages arrive; `mark` is a new id."""
+        ...
+
+    def retry_posts(self) -> int:
+        """What was given up, or waits for its next try, is due now; how many these are."""
         ...
 
     def counts(self) -> Mapping[str, int]:

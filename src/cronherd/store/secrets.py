@@ -79,10 +79,15 @@ class SecretRows:
 
     def secret_users(self, name: str) -> list[str]:
         with self._db.read() as connection:
-            rows = fetch(connection, MENTIONS, ('%"secrets"%',))
+            rows = fetch(connection, MENTIONS, ('%"secret%',))
         return sorted(found for found, spec in rows if _uses(spec, name))
 
 
 def _uses(spec: str, name: str) -> bool:
     job = read_definition(spec)
-    return isinstance(job, Job) and any(use.name == name for use in job.secrets)
+    if not isinstance(job, Job):
+        return False
+    hook = job.alerts.webhook if job.alerts else None
+    return any(use.name == name for use in job.secrets) or (
+        hook is not None and hook.secret == name
+    )

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from cronherd.store.account import AccountRows
+from cronherd.store.backfill import BackfillRows
 from cronherd.store.base import FireBatch
+from cronherd.store.booting import BootRows
 from cronherd.store.claims import ClaimRows
 from cronherd.store.controls import ControlRows
 from cronherd.store.corrections import CorrectionRows
@@ -15,18 +18,22 @@ from cronherd.store.history import HistoryRows
 from cronherd.store.jobs import JobRows
 from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import NodeRows
+from cronherd.store.outbox import OutboxRows
+from cronherd.store.pacing import UNPACED, Pace
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.recording import RecordRows
 from cronherd.store.secrets import SecretRows
+from cronherd.store.slots import SlotRows
 from cronherd.store.takeover import TakeoverRows
 
 
 class SqlStore:
     """Implements Store and Catalog. Each verb is the one of its noun."""
 
-    def __init__(self, db: Database, new_id: Callable[[], str]) -> None:
+    def __init__(self, db: Database, new_id: Callable[[], str], pace: Pace = UNPACED) -> None:
         self.db = db
+        self._pace = pace
         self._cache = cache = JobCache()
         self._events = events = EventRows(db, new_id)
         self._bound = bound = LowBound()
@@ -34,8 +41,11 @@ class SqlStore:
         claims = ClaimRows(db, cache, events, bound)
         records = RecordRows(db, cache, events, CorrectionRows(db, events))
         takeovers = TakeoverRows(db, events, records)
-        moves, pruning = PromotionRows(db, cache, events), PruningRows(db, cache)
-        history, secrets = HistoryRows(db, cache), SecretRows(db, events)
+        moves, pruning = PromotionRows(db, cache, events, pace), PruningRows(db, cache)
+        self.account = AccountRows(db).account
+        self.boot_jobs = BootRows(db, cache).boot_jobs
+        self.backfill = again(BackfillRows(db, cache, events, pace).backfill)
+        history, secrets, slots = HistoryRows(db, cache), SecretRows(db, events), SlotRows(db)
         self.now_us = db.now_us
         self.look, self.upcoming, self.claim = claims.look, claims.upcoming, again(claims.claim)
         self.claimed_by, self.held_by = claims.claimed_by, claims.held_by
@@ -53,6 +63,7 @@ class SqlStore:
         self.save_jobs, self.versions = again(jobs.save_jobs), jobs.versions
         self.set_enabled = again(controls.set_enabled)
         self.pause_job, self.resume_job = again(controls.pause_job), again(controls.resume_job)
+        self.skip_next, self.undo_skip = again(controls.skip_next), again(controls.undo_skip)
         self.delete_job = again(controls.delete_job)
         self.find_job, self.jobs = history.find_job, history.jobs
         self.next_jobs = history.next_jobs
@@ -65,11 +76,21 @@ class SqlStore:
         self.remove_secret = again(secrets.remove_secret)
         self.reseal_secrets = again(secrets.reseal_secrets)
         self.secret_users = secrets.secret_users
+        self._take_outbox(OutboxRows(db, events))
         self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
+        self.last_pause, self.event_before = events.last_pause, slots.event_before
+        self.slot_runs, self.slot_ledger = slots.slot_runs, slots.slot_ledger
+        self.last_slot, self.ended_last = slots.last_slot, slots.ended_last
+
+    def _take_outbox(self, posts: OutboxRows) -> None:
+        self.claim_posts, self.settle_posts = again(posts.claim_posts), again(posts.settle_posts)
+        self.beat_heart, self.tidy_posts = again(posts.beat_heart), again(posts.tidy_posts)
+        self.posts, self.post_counts = posts.posts, posts.post_counts
+        self.add_test, self.retry_posts = again(posts.add_test), again(posts.retry_posts)
 
     def fire(self, limit: int) -> AbstractContextManager[FireBatch]:
-        return fire(self.db, self._cache, self._events, self._bound, limit)
+        return fire(self.db, self._cache, self._events, self._bound, self._pace, limit)
 
     def close(self) -> None:
         """Give the database back."""

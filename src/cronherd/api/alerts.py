@@ -1,0 +1,41 @@
+"""/alerts: the outbox of mail, webhooks and pings."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from cronherd.api.base import Actor, Answer, TheFleet
+from cronherd.api.body import Mapping, member, only
+
+routes = APIRouter(tags=["alerts"])
+
+_STATE = "Only those of this state: waiting, sent or failed"
+
+
+@routes.get("/alerts", summary="List messages, newest first", operation_id="list_alerts")
+def list_alerts(
+    fleet: TheFleet,
+    state: Annotated[str | None, Query(description=_STATE)] = None,
+    limit: Annotated[int, Query(description="How many at the most")] = 50,
+) -> Answer:
+    return Answer(fleet.list_alerts(state, limit))
+
+
+@routes.post(
+    "/alerts/test",
+    summary="Send a message that only says that it arrives",
+    operation_id="send_test",
+)
+def send_test(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
+    only(body, "channel", "target")
+    channel, target = member(body, "channel", str, ""), member(body, "target", str, "")
+    return Answer(fleet.send_test(channel, target, actor))
+
+
+@routes.post(
+    "/alerts/retry",
+    summary="Send again what was given up or waits for its next try",
+    operation_id="retry_alerts",
+)
+def retry_alerts(fleet: TheFleet, actor: Actor) -> Answer:
+    return Answer(fleet.retry_alerts(actor))

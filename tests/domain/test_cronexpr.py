@@ -122,7 +122,7 @@ def test_it_gives_one_spelling(expression: str, spelling: str) -> None:
         ("@", "'@' is not a known name for a schedule", "known are @yearly"),
         ("@daily 5", "'@daily 5' is not a known name", "did you mean '@daily'?"),
         ("@every 5m", "'@every 5m' is an interval", "the schedule kind 'every'"),
-        ("@reboot", "runs at host start: not available yet", "give the job a time"),
+        ("@reboot", "is no time: it stands for each start of a host", "write it alone"),
         ("*" * (LONGEST_EXPRESSION + 1), "longer than 1000 characters", ""),
     ],
 )

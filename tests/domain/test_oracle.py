@@ -49,7 +49,8 @@ def schedules_in(path: Path) -> Iterator[str]:
     both = {guess_kind(str(path), text), Kind.USER, Kind.SYSTEM}
     for kind in both:
         for entry in parse_crontab(text, kind, commented=True).entries:
-            yield check_cron(entry.schedule)
+            if entry.schedule != "@reboot":  # no instant: the oracle has nothing to say
+                yield check_cron(entry.schedule)
 
 
 @cache

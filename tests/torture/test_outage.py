@@ -106,8 +106,15 @@ def _outage(kind: str, how: str, seconds: float, record_property: Record) -> Non
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("how", ["freeze", "kill"])
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("postgresql", "freeze"),
+        ("mariadb", "kill"),
+        pytest.param("postgresql", "kill", marks=pytest.mark.full),
+        pytest.param("mariadb", "freeze", marks=pytest.mark.full),
+    ],
+)
 def test_nodes_go_on_after_a_short_outage(kind: str, how: str, record_property: Record):
     _outage(kind, how, SHORT_S, record_property)
 
@@ -123,8 +130,15 @@ def test_nodes_go_on_after_a_minute_without_a_database(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("postgresql", signal.SIGTERM),
+        ("mariadb", signal.SIGINT),
+        pytest.param("postgresql", signal.SIGINT, marks=pytest.mark.full),
+        pytest.param("mariadb", signal.SIGTERM, marks=pytest.mark.full),
+    ],
+)
 def test_a_node_ends_when_told_although_its_database_stands_still(
     kind: str, number: int, record_property: Record
 ):

@@ -35,7 +35,6 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-REBOOT_REASON = "runs at host start: not available yet"
 SECONDS_PLACES = ("first", "last")  # where the sixth field stands
 
 _DRAWN = re.compile(r"~|(^|[\s,])H", re.IGNORECASE)
@@ -126,7 +125,10 @@ def _alias(text: str) -> str:
     if word in ALIASES and text.lower() == word:
         return ALIASES[word]
     if word == "@reboot":
-        raise invalid(REBOOT_REASON, "give the job a time, or start it from the init system")
+        raise invalid(
+            "'@reboot' is no time: it stands for each start of a host",
+            "write it alone, or as one of a list of schedules",
+        )
     if word == "@every":
         raise invalid(
             f"'{text[:40]}' is an interval, not a cron expression", "use the schedule kind 'every'"

@@ -9,10 +9,14 @@ import pytest
 from cronherd import doctor
 from cronherd.cli.host import Finding
 from cronherd.config.load import load_config
+from cronherd.domain.instant import zone_rules
+from cronherd.domain.node import Node
+from cronherd.engine.clock import FakeClock
 from cronherd.supervisor import cgroup
 from cronherd.supervisor.guard import LOCK_NAME
 from cronherd.supervisor.launch import RESOURCES
 from tests.alerts.sinks import MailSink
+from tests.store.backends import SqliteBackend
 
 
 def refuse() -> str:
@@ -99,3 +103,24 @@ def test_a_relay_is_asked_only_where_one_is_named(tmp_path: Path) -> None:
     assert found.level == "warning"
     assert found.text.startswith("no connection to 127.0.0.1 port")
     assert found.text.endswith("mail waits until it answers")
+
+
+def test_nodes_with_other_zone_rules_are_named(tmp_path: Path) -> None:
+    clock = FakeClock()
+    backend = SqliteBackend(tmp_path)
+    store = backend.open(tmp_path, clock)
+    try:
+        for name, rules in (("same", zone_rules()), ("gone", "2019.1"), ("late", "2020.1")):
+            node = Node(
+                id=store._events.new_id(), name=name, incarnation="life-1", boot_id="boot-1",
+                capacity=8, tzdata=rules,
+            )  # fmt: skip
+            store.register_node(node, 15_000_000)
+            if name == "gone":
+                store.release_node(node.id, node.incarnation)
+                assert doctor._zone_rules(store.db) == []
+        (found,) = doctor._zone_rules(store.db)
+    finally:
+        backend.close(store)
+    assert (found.level, found.what) == ("warning", "zone rules")
+    assert f"zone rules {zone_rules()} here, others elsewhere (late: 2020.1)" in found.text

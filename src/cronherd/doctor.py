@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version as version_of
 from pathlib import Path
 
 from cronherd.alerts.base import SendFailed
@@ -15,7 +14,7 @@ from cronherd.client import Client
 from cronherd.config.load import Config
 from cronherd.databases import Databases
 from cronherd.domain.errors import Conflict, CronherdError
-from cronherd.domain.instant import zone_names
+from cronherd.domain.instant import zone_names, zone_rules
 from cronherd.places import claim_state
 from cronherd.posting import relay_of
 from cronherd.store.database import Database
@@ -98,7 +97,7 @@ def _database(place: Place, databases: Databases) -> list[Finding]:
 
 def _zone_rules(db: Database) -> list[Finding]:
     """All nodes compute the same instants only with the same rules of the world's clocks."""
-    ours, now_us = version_of("tzdata"), db.now_us()
+    ours, now_us = zone_rules(), db.now_us()
     nodes = [node for node in SqlStore(db, str).nodes() if node.alive(now_us)]
     others = sorted(f"{node.name}: {node.tzdata}" for node in nodes if node.tzdata != ours)
     if not others:
@@ -119,7 +118,7 @@ def _holder(place: Place) -> Finding:
 def _zones(config: Config) -> Finding:
     if config.timezone not in zone_names():
         return Finding("error", "time zone", f"'{config.timezone}' is not known here")
-    return Finding("ok", "time zone", f"{config.timezone}, zone rules {version_of('tzdata')}")
+    return Finding("ok", "time zone", f"{config.timezone}, zone rules {zone_rules()}")
 
 
 def _open_files() -> Finding:

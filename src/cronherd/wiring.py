@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.metadata import version as version_of
 from pathlib import Path
 
 from cronherd import __version__
@@ -18,6 +17,7 @@ from cronherd.databases import Databases, check_server
 from cronherd.definition.jobs import build_jobs
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import make_id
+from cronherd.domain.instant import zone_rules
 from cronherd.domain.node import Node
 from cronherd.domain.policy import capacity_of
 from cronherd.engine.accounts import own_account
@@ -224,7 +224,7 @@ def _agent(
         capacity=capacity_of(config.node.capacity, len(os.sched_getaffinity(0))),
         labels=config.node.labels,
         version=__version__,
-        tzdata=version_of("tzdata"),
+        tzdata=zone_rules(),
     )
 
     def give_up(after_s: float | None) -> None:

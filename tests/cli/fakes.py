@@ -86,6 +86,7 @@ class FakeFleet:
         self.started: Json = make_run()
         self.calls: list[str] = []
         self.nodes = {"web-1": True}
+        self.rules: dict[str, str] = {}
         self.drained: set[str] = set()
         self.first: list[str] = []
         self.hold: Json | None = None
@@ -100,6 +101,7 @@ class FakeFleet:
         self.told: list[Json] = []
         self.slots: list[Json] = []
         self.holes: set[str] = set()
+        self.kept_since = "2026-10-01T00:00:00Z"
 
     def _add(self, definition: object, source: str) -> Json:
         job = read_job(definition, timezone="UTC", now_us=NOW_US)
@@ -393,7 +395,7 @@ class FakeFleet:
             "capacity": 32,
             "live_runs": len(self.first),
             "version": "0.1.0",
-            "tzdata": "2026a",
+            "tzdata": self.rules.get(name, "2026.1"),
             "boot_id": "b1",
             "beats": 7,
             "started_at": "2026-11-21T09:00:00Z",
@@ -475,6 +477,8 @@ class FakeFleet:
         return {
             "job": job["name"],
             "timezone": job["timezone"],
+            "from": "2026-11-15T00:00:00Z",
+            "kept_since": self.kept_since,
             "slots": 10,
             "ran": 5,
             "told": {"overlap": 3},

@@ -113,6 +113,7 @@ def test_a_crontab_is_imported_line_by_line_and_a_second_time_updates(
     assert "    4  not supported: 0 4 31 2 * never" in said.out
     assert "was read as Latin-1" in said.out
     assert said.err.startswith("2 jobs imported, 2 lines not supported\n")
+    assert "overlap (overlap: allow) and are not caught up (catchup: none)" in said.err
     assert fleet.jobs["nightly-backup"]["source"] == f"crontab:web-1:{tmp_path}/tab"
     said = cronherd("import", "crontab", "tab", "--node", "web-1", "--yes")
     assert "'nightly-backup' (unchanged)" in said.out

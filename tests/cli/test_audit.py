@@ -44,5 +44,17 @@ def test_a_hole_is_named_in_the_zone_of_the_job_and_exits_with_1(cronherd: Shell
     assert json.loads(cronherd("audit", "-o", "json").out)["items"][0]["sound"] is False
 
 
+def test_where_an_account_begins_later_than_asked_is_told(cronherd: Shell, fleet: FakeFleet):
+    cronherd(*BACKUP)
+    fleet.kept_since = "2026-11-15T00:00:00Z"
+    said = cronherd("audit", "--from", "2026-11-01")
+    assert said.code == 0
+    assert said.err == (
+        "accounts that begin later than asked for: 'backup' from 2026-11-15 01:00:00 CET\n"
+        "1 job, 10 slots: 0 unexplained\n"
+    )
+    assert "begin later" not in cronherd("audit").err
+
+
 def test_an_unknown_job_is_a_sentence(cronherd: Shell):
     assert cronherd("audit", "nope").code == 1

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from cronherd.cli.table import coloured
 from tests.cli.conftest import Process, Shell
 from tests.cli.fakes import FakeFleet, FakeHost, make_attempt, make_piece, make_run
@@ -66,6 +68,22 @@ def test_a_run_without_output_says_so(cronherd: Shell):
         "",
         "run 00000001 of 'backup' has written nothing (succeeded)\n",
     )
+
+
+@pytest.mark.parametrize("more", [(), ("-f",)], ids=["kept", "followed"])
+def test_the_output_of_a_lost_attempt_says_that_its_end_may_be_missing(
+    cronherd: Shell, fleet: FakeFleet, more: tuple[str, ...]
+):
+    missing = "cronherd: attempt 1 was lost: the last it wrote may be missing\n"
+    fleet.pieces = [make_piece(0, b"hello\n")]
+    assert cronherd("run", "logs", "00000001", *more).err == ""
+    fleet.started = make_run(1, outcome="lost")
+    fleet.attempts = [make_attempt(killed_by="gone")]
+    assert cronherd("run", "logs", "00000001", *more).err == missing
+    fleet.started = make_run(1, attempt=2)
+    fleet.attempts.append(make_attempt(number=2))
+    assert cronherd("run", "logs", "00000001", *more).err == missing
+    assert "missing" not in cronherd("run", "logs", "00000001", "--attempt", "2", *more).err
 
 
 def test_cancelling_asks_and_then_cancels(cronherd: Shell, fleet: FakeFleet):

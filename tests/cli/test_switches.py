@@ -142,6 +142,16 @@ def test_nodes_show_their_state_and_lease(cronherd: Shell, fleet: FakeFleet):
     assert coloured("silent since 2026") != "silent since 2026"
 
 
+@pytest.mark.parametrize("words", [("status",), ("node", "list")], ids=" ".join)
+def test_a_mix_of_zone_rules_is_named(cronherd: Shell, fleet: FakeFleet, words: tuple[str, ...]):
+    fleet.nodes = {"web-1": True, "web-2": True, "web-3": False}
+    fleet.rules = {"web-3": "2020.1"}  # who is silent plans nothing
+    assert "zone rules" not in cronherd(*words).err
+    fleet.rules["web-2"] = "2025.2"
+    said = "zone rules differ between nodes: 2025.2 on web-2; 2026.1 on web-1: install one version"
+    assert said in cronherd(*words).err
+
+
 def test_a_node_is_drained_and_resumed(cronherd: Shell, fleet: FakeFleet):
     said = cronherd("node", "drain", "web-1")
     assert (said.code, said.err) == (0, "'web-1' is drained: it starts nothing more\n")

@@ -1,6 +1,7 @@
 """Instants: microseconds, and how they meet people."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,7 @@ from cronherd.domain.instant import (
     parse_instant,
     to_datetime,
     zone_names,
+    zone_rules,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -93,3 +95,12 @@ def test_the_list_has_no_files_that_differ_from_host_to_host():
     names = zone_names()
     assert "UTC" in names
     assert not {"localtime", "Factory", "posixrules"} & names
+
+
+def test_zone_rules_are_a_version_only_where_they_come_from_the_package(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("zoneinfo.TZPATH", ())
+    assert zone_rules() == version("tzdata")
+    monkeypatch.setattr("zoneinfo.TZPATH", ("/usr/share/zoneinfo",))
+    assert zone_rules() == "PYTHONTZPATH"

@@ -2,7 +2,9 @@
 
 import pytest
 
+from cronherd.domain.instant import format_instant
 from tests.store.stage import Stage, chunk
+from tests.store.test_conservation import desk_of
 
 DAY_S = 86_400
 DAY_US = DAY_S * 1_000_000
@@ -115,6 +117,9 @@ def test_the_job_remembers_how_far_back_its_account_goes(stage: Stage):
     assert stage.store.find_job("job").forgotten_us == slots[1]
     assert stage.store.prune(400 * DAY_US, 1000).runs == 1
     assert stage.store.find_job("job").forgotten_us == slots[2]
+    (found,) = desk_of(stage).audit("job", start="2027-01-01", end="2027-12-31")["items"]
+    assert found["from"] == found["kept_since"] == format_instant(slots[2])
+    assert (found["sound"], found["slots"], found["ran"]) == (True, 1, 1)
     other = stage.job("other", schedule="every 60s", catchup="none", on_time="0s")
     stage.after(300)
     (skip,) = stage.skips(other)

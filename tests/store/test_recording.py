@@ -26,14 +26,17 @@ def test_an_ending_moves_the_run_to_history_and_frees_its_permit(stage: Stage):
     job_id = stage.job()
     stage.request(job_id)
     claim = stage.one_claim()
-    stage.end(claim, exit_code=3, cpu_us=42, peak_rss_bytes=4096, dropped=7)
+    cost = {"cpu_us": 42, "peak_rss_bytes": 4096, "read_bytes": 1 << 40, "written_bytes": 12}
+    end = {"signal": 9, "how": "cgroup", "leaked": 2, "pid": 4711}
+    stage.end(claim, exit_code=3, dropped=7, **cost, **end)
     (run,) = stage.runs()
     assert (run.state, run.outcome, run.exit_code) == (RunState.FINISHED, "failed", 3)
     assert (run.fence, run.dropped, run.node) == (claim.fence, 7, "one")
     assert stage.permits(job_id) == 0
     (attempt,) = stage.store.attempts(run.id)
-    assert (attempt.number, attempt.exit_code, attempt.cpu_us) == (1, 3, 42)
-    assert attempt.peak_rss_bytes == 4096
+    assert (attempt.number, attempt.node, attempt.exit_code) == (1, "one", 3)
+    for name, value in {**cost, **end}.items():
+        assert getattr(attempt, name) == value, name
 
 
 def test_it_tells_which_freed_keys_have_waiters(stage: Stage):

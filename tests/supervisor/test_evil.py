@@ -2,18 +2,16 @@
 
 What others prove already: who ignores TERM, stops itself or leaves a background child
 (test_limits), floods, writes NUL and bad UTF-8, closes its output or has a grandchild that keeps
-the pipe (test_capture), reads stdin, cannot be executed or is gone in a moment (test_spawn).
+the pipe (test_capture), reads stdin, cannot be executed or is gone in a moment (test_spawn). All of
+them are run once more by somebody who is not root (test_as_user).
 """
 
 import ctypes
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
@@ -22,6 +20,7 @@ from uuid import uuid4
 import pytest
 
 from cronherd.supervisor.base import Ended
+from tests.supervisor.conftest import NOBODY
 from tests.supervisor.host import Host, children_of, text_of, wait_for_death
 
 GIB = 1 << 30
@@ -265,7 +264,6 @@ def test_a_stray_that_does_not_die_is_counted(hasty: Host, disk: HangingDisk) ->
 
 # As somebody who is not root: no control groups, and nobody else's processes
 
-NOBODY = 65534
 CANCELLING = """
 import json, os, sys
 from pathlib import Path
@@ -286,27 +284,6 @@ alive = [text for text in texts if ") Z" not in text]
 print(json.dumps([end.killed_by, end.how, end.signal, end.leaked, alive, os.geteuid()]))
 host.leave()
 """
-
-
-@pytest.fixture
-def nobodys() -> Iterator[tuple[str, Path]]:
-    """A Python that nobody may run, and a directory of its own."""
-    if os.geteuid():
-        pytest.skip("only root can become somebody else")
-    for python in (sys.executable, "/usr/bin/python3"):
-        probe = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-        try:
-            good = subprocess.run(probe, user=NOBODY, group=NOBODY, check=False).returncode == 0
-        except OSError:
-            continue
-        if good:
-            break
-    else:
-        pytest.skip("there is no Python here that others may run")
-    folder = Path(tempfile.mkdtemp())
-    os.chown(folder, NOBODY, NOBODY)
-    yield python, folder
-    shutil.rmtree(folder)
 
 
 def test_somebody_who_is_not_root_leaves_nothing_behind_either(

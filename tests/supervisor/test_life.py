@@ -130,6 +130,18 @@ def test_it_says_gone_after_a_kill_nine_once_the_guardian_has_killed(host: Host)
     assert gone_of(reports) == ["a"]
 
 
+def test_no_command_lives_two_seconds_after_its_supervisor_was_killed(host: Host) -> None:
+    script = "trap '' TERM HUP; echo $$; sleep 60 & echo $!; wait; sleep 60"
+    host.supervisor.start([host.order("/bin/sh", "-c", script, run_id=f"n{n}") for n in range(20)])
+    got = host.wait(lambda reports: text_of(reports).count(b"\n") == 40)
+    pids = [int(pid) for pid in text_of(got).split()]
+    killed_us = host.clock.boot_us()
+    os.kill(host.supervisor.pid, signal.SIGKILL)
+    for pid in pids:
+        wait_for_death(pid)
+    assert host.clock.boot_us() - killed_us < 2_000_000
+
+
 def test_it_says_gone_only_once(host: Host) -> None:
     host.supervisor.start([host.order(*SLEEPER)])
     host.until_written(b"up")

@@ -46,6 +46,8 @@ def audit_command(
     bad = [item for item in items if not item["sound"]]
     for item in bad:
         _tell(item, times)
+    if start is not None:
+        _tell_horizon(items, times)
     slots = sum(item["slots"] for item in items)
     wrong = sum(item[kind]["count"] for item in items for kind in _KINDS)
     talk(f"{_count(len(items), 'job')}, {_count(slots, 'slot')}: {wrong} unexplained")
@@ -81,6 +83,19 @@ def _tell(item: Json, times: Times) -> None:
             shown = ", ".join(times.inside(instant, zone) for instant in found["first"][:5])
             more = ", …" if found["count"] > 5 else ""
             talk(f"'{item['job']}': {_count(found['count'], 'slot')} {words}: {shown}{more}")
+
+
+def _tell_horizon(items: list[Json], times: Times) -> None:
+    """Of an earlier time than that nothing is on record, so nothing can be missing there either."""
+    late = [item for item in items if item["from"] == item["kept_since"]]
+    if not late:
+        return
+    shown = ", ".join(
+        f"'{item['job']}' from {times.inside(item['from'], load_zone(item['timezone']))}"
+        for item in late[:5]
+    )
+    more = ", …" if len(late) > 5 else ""
+    talk(f"accounts that begin later than asked for: {shown}{more}")
 
 
 def _count(number: int, what: str) -> str:

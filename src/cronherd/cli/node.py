@@ -9,6 +9,8 @@ from cronherd.cli.table import NAME_LEAST, Column, Table, coloured
 from cronherd.cli.times import NOTHING, Times, times_of
 from cronherd.cli.words import named_runs
 
+_FEW = 3  # nodes that a sentence names
+
 
 @click.group("node", cls=Group, aliases={"ls": "list", "rm": "remove"})
 def node_command() -> None:
@@ -23,6 +25,7 @@ def list_command(session: Session) -> None:
         document = fleet.list_nodes()
     if not document["items"]:
         talk("no node has joined yet: start one with `cronherd up`")
+    talk_of_mix(document["items"])
     put(
         session,
         document,
@@ -64,6 +67,21 @@ def node_table(nodes: list[Json], times: Times) -> Table:
         for node in nodes
     ]
     return Table(columns, rows)
+
+
+def talk_of_mix(nodes: list[Json]) -> None:
+    """Nodes that live with different rules of the world's clocks may compute different slots."""
+    by_rules: dict[str, list[str]] = {}
+    for node in nodes:
+        if node["alive"]:
+            by_rules.setdefault(node["tzdata"], []).append(node["name"])
+    if len(by_rules) < 2:
+        return
+    parts = [
+        f"{rules} on {', '.join(names[:_FEW])}{' and others' * (len(names) > _FEW)}"
+        for rules, names in sorted(by_rules.items())
+    ]
+    talk(f"zone rules differ between nodes: {'; '.join(parts)}: install one version of tzdata")
 
 
 def state_of(node: Json, times: Times) -> str:

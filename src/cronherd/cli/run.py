@@ -198,7 +198,7 @@ def _show_output(
     session: Session, fleet: "Fleet", run: Json, attempt: int | None, *, following: bool
 ) -> None:
     if following:
-        follow(fleet, run["id"], Playback(session, attempt))
+        _say_what_may_miss(fleet, follow(fleet, run["id"], Playback(session, attempt)), attempt)
         return
     pieces = kept_pieces(fleet, run, attempt)
     if session.settings.output in {"json", "yaml"}:
@@ -212,6 +212,16 @@ def _show_output(
         playback.piece(piece)
     if silent:
         talk(f"run {short(run['id'])} of '{run['job']}' has written nothing ({result_of(run)})")
+    _say_what_may_miss(fleet, run, attempt)
+
+
+def _say_what_may_miss(fleet: "Fleet", run: Json, attempt: int | None) -> None:
+    """Output is stored a moment after it was written: the end of what was lost may lack some."""
+    if run["outcome"] != "lost" and run["attempt"] < 2:
+        return
+    for each in fleet.show_run(run["id"])["attempts"]:
+        if each["killed_by"] == "gone" and attempt in {None, each["number"]}:
+            talk(f"cronherd: attempt {each['number']} was lost: the last it wrote may be missing")
 
 
 @run_command.command("cancel")

@@ -9,7 +9,7 @@ from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Command
 from cronherd.cli.job import missed_table, show_job
 from cronherd.cli.maintenance import hold_text
-from cronherd.cli.node import node_table
+from cronherd.cli.node import node_table, talk_of_mix
 from cronherd.cli.output import Json, has_colour, put_document, put_table, say, talk
 from cronherd.cli.session import Session
 from cronherd.cli.timers import timer_table
@@ -69,6 +69,7 @@ def _show(
         say(loud, color=has_colour(session))
         talk("end it with: cronherd maintenance off")
     say(f"nodes: {_node_states(nodes)}")
+    talk_of_mix(nodes)
     counts = document["counts"]
     if counts:
         say(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))

@@ -79,6 +79,14 @@ def zone_names() -> frozenset[str]:
     )
 
 
+def zone_rules() -> str:
+    """Whose rules of zones this process lives by: a version of `tzdata`, or files of its own."""
+    import zoneinfo  # noqa: PLC0415 - TZPATH is bound anew when it is set
+    from importlib.metadata import version  # noqa: PLC0415 - only a node asks
+
+    return "PYTHONTZPATH" if zoneinfo.TZPATH else version("tzdata")
+
+
 def _suggest(name: str, known: frozenset[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only on the way to an error
 

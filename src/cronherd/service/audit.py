@@ -43,13 +43,7 @@ class AuditDesk(Desk):
         zone = load_zone(row.job.timezone)
         asked_us = now_us - USUAL_US if start is None else parse_instant(start, zone)
         end_us = now_us if end is None else parse_instant(end, zone)
-        if asked_us >= end_us or end_us - asked_us > LONGEST_US:
-            raise Invalid(
-                "an audit looks at a stretch of at most 400 days",
-                code="bad_stretch",
-                hint="give --from an instant before --to",
-                where="from",
-            )
+        _check_stretch(asked_us, end_us)
         from_us = max(asked_us, row.created_us, row.forgotten_us)
         until_us = max(from_us, min(end_us, row.last_slot_us or 0))
         versions = [
@@ -59,6 +53,18 @@ class AuditDesk(Desk):
         ran, told = self._catalog.account(row.id, from_us, until_us)
         found = audit(versions, ran, told, from_us=from_us, until_us=until_us)
         return _view(row, found, now_us)
+
+
+def _check_stretch(from_us: int, until_us: int) -> None:
+    if from_us >= until_us:
+        text = f"{format_instant(from_us)} is not before the end, {format_instant(until_us)}"
+        hint = "give --from an instant before --to; without --to the end is now"
+    elif until_us - from_us > LONGEST_US:
+        text = "an audit looks at a stretch of at most 400 days"
+        hint = "give --from an instant at most 400 days before --to"
+    else:
+        return
+    raise Invalid(text, code="bad_stretch", hint=hint, where="from")
 
 
 def _in_force(row: JobRow, number: int, spec: Mapping[str, Any], at_us: int) -> InForce:

@@ -102,7 +102,9 @@ def _outage(kind: str, how: str, seconds: float, record_property: Record) -> Non
         late_s = _first_start_after(fleet, back_ns)
         violations = _settled(fleet)
         logs = "\n".join(node.tail() for node in fleet.nodes)
-    assert late_s <= BACK_S + BUSY_S, f"the first start came {late_s:.1f} s after the database:\n{logs}"
+    assert late_s <= BACK_S + BUSY_S, (
+        f"the first start came {late_s:.1f} s after the database:\n{logs}"
+    )
     assert not violations, "\n".join(map(str, violations))
 
 

@@ -83,6 +83,8 @@ def _next_step(error: click.UsageError) -> str:
 def _plain(error: click.UsageError) -> str:
     """Click's sentences in our style: no capital at the start, no full stop at the end."""
     sentence, newline, hint = error.format_message().partition("\n")
+    if isinstance(error, click.MissingParameter):  # its choices stand in the usage, the next step
+        sentence, newline, hint = sentence.partition(". Choose from")[0], "", ""
     sentence = sentence.replace(" (Did you mean one of: ", " Did you mean ").replace("?)", "?")
     if not hint and " Did you mean " in sentence:
         sentence, _, rest = sentence.partition(" Did you mean ")

@@ -89,6 +89,7 @@ def take_over(
     """Do it; the answer names the backups. Raises Conflict, Unavailable."""
     journal = _journal(session)
     with journal.held():
+        _check_unchanged(takeover)  # another takeover may have ended since the files were read
         kept = journal.begin(takeover, originals)
         _finish(session, fleet, journal, kept)
     backups = [str(journal.backup(kept, file)) for file in kept.files]
@@ -98,6 +99,16 @@ def take_over(
         talk(f"{file.path}: {lines} taken over; as it was: {backup}")
     talk("to undo it: cronherd import crontab --revert")
     return {"id": kept.id, "backups": backups}
+
+
+def _check_unchanged(takeover: Takeover) -> None:
+    for file in takeover.files:
+        if digest(read_bytes(Path(file.file))) != file.before:
+            raise Conflict(
+                f"{file.path} was changed since it was read; nothing was done",
+                code="file_changed",
+                hint="look at it, then take over again",
+            )
 
 
 def check_files(plans: Sequence[Plan]) -> None:

@@ -232,6 +232,31 @@ def test_a_job_without_dates_has_no_slots_of_the_past(
     assert code_of(caught) == ("no_slots", "cronherd job run nightly")
 
 
+def test_a_hint_can_be_typed_as_it_stands_whatever_the_name(service: Service, shelf: Slots):
+    definition = {"name": "two words", "schedule": None}
+    shelf.row = make_row(definition=definition, last_slot_us=NOW_US)
+    with pytest.raises(Invalid) as caught:
+        backfill(service, "2026-11-20", "2026-11-21")
+    assert code_of(caught) == ("no_slots", "cronherd job run 'two words'")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        ("2026-11-21", "2026-11-20", "2026-11-21T00:00:00Z is not before the end, 2026-11-20"),
+        ("2026-11-21", "2026-11-21", "is not before the end"),
+        ("2020-01-01", "2026-11-21", "at most 400 days"),
+    ],
+)
+def test_an_audit_says_what_is_wrong_with_its_stretch(
+    service: Service, shelf: Slots, start: str, end: str, words: str
+):
+    shelf.row = make_row(definition={"timezone": "UTC"}, last_slot_us=NOW_US)
+    with pytest.raises(Invalid, match=words) as caught:
+        service.audit("nightly", start, end)
+    assert (caught.value.code, caught.value.where) == ("bad_stretch", "from")
+
+
 def test_a_stretch_ends_behind_its_beginning(service: Service):
     with pytest.raises(Invalid) as caught:
         backfill(service, "2026-11-21", "2026-11-20")

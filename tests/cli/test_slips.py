@@ -87,7 +87,7 @@ def test_what_nobody_can_guess_is_left_to_the_help(cronherd: Shell, typed: str):
         (("next", "-5 * * * *"), "no such option", "stands behind --"),
         (("job", "delete", "-1"), "no such option '-1'", "stands behind --"),
         (("logs",), "missing argument 'JOB'", "write: cronherd logs [OPTIONS] JOB"),
-        (("alerts", "test"), "missing argument '{mail|webhook|ping}'", "write: cronherd alerts test"),
+        (("alerts", "test"), "missing argument '{mail|webhook|ping}'", "write: cronherd alerts"),
         (("run", "list", "-n", "-1"), "-1 is not in the range 1 to 1000", "--help"),
         (("run", "list", "-n", "9" * 60), "9999 is not in the range 1 to 1000", ""),
         (("--verison",), "no such option '--verison'", "did you mean '--verbose', '--version'?"),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,11 @@ def test_lines_change_hands_and_back_byte_by_byte(
     assert contents(host) == before
     assert {path: path.stat().st_mode for path in host.rglob("*")} == modes
     assert not any(job["enabled"] for job in fleet.jobs.values())
-    assert "0 lines put back" in cronherd("import", "crontab", "--revert", "--yes").err
+    again = cronherd("import", "crontab", "--revert")
+    assert (again.code, again.err) == (
+        0,
+        "nothing is taken over on this host: there is nothing to put back\n",
+    )
     assert take().code == 0
     assert all(job["enabled"] for job in fleet.jobs.values())
 
@@ -377,23 +382,51 @@ def test_nothing_changes_hands_while_the_clocks_differ(
 
 
 @AS_ROOT
+def test_of_two_takeovers_at_once_the_later_one_does_nothing(
+    cronherd: Shell,
+    fleet: FakeFleet,
+    host: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    take: Callable[..., Said],
+):
+    real = takeover.take_over
+    first: list[Said | None] = []
+
+    def overtaken(*args: Any) -> Any:
+        if not first:  # the files were read: now another does the same, from the start to the end
+            first.append(None)
+            first.append(take())
+        return real(*args)
+
+    monkeypatch.setattr(importing, "take_over", overtaken)
+    said = take()
+    assert first[1] is not None
+    assert first[1].code == 0, first[1].err
+    assert said.code == 1
+    assert "was changed since it was read; no line was touched" in said.err
+    assert all(job["enabled"] for job in fleet.jobs.values())
+    back = cronherd("import", "crontab", "--revert", "--yes")
+    assert "9 lines put back" in back.err
+
+
+@AS_ROOT
 def test_a_file_that_changes_while_it_is_taken_over_stops_it(
     cronherd: Shell, host: Path, monkeypatch: pytest.MonkeyPatch, take: Callable[..., Said]
 ):
     file = host / "etc/cron.d/plain"
     real = swap.read_bytes
+    reads: list[Path] = []
 
     def edited(path: Path) -> bytes:
-        if path == file and (host / "edit").exists():
+        reads.append(path)
+        if reads.count(file) == 2:
             file.write_bytes(b"0 1 * * * root other\n")
         return real(path)
 
-    (host / "edit").touch()
     monkeypatch.setattr(takeover, "read_bytes", edited)
     said = take()
     assert said.code == 1
     assert "/etc/cron.d/plain was changed since it was read; its jobs are disabled" in said.err
-    (host / "edit").unlink()
     assert cronherd("import", "crontab", "--revert", "--yes").code == 0
     assert file.read_bytes() == b"0 1 * * * root other\n"
 

@@ -286,6 +286,9 @@ def _revert(session: Session, wishes: Wishes) -> None:
     if wishes.files or wishes.host_crontabs or wishes.takeover:
         raise click.UsageError("--revert undoes each takeover of this host: it takes no files")
     count = look_back(session)
+    if count is None:
+        talk("nothing is taken over on this host: there is nothing to put back")
+        return
     with session.fleet() as fleet:
         if wishes.dry_run:
             talk(f"{_lines(count)} to put back; nothing was done")

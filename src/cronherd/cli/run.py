@@ -1,6 +1,7 @@
 """`cronherd run` and `cronherd logs`: what ran, how it ended, and what it said."""
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -189,7 +190,9 @@ def logs_command(session: Session, *, job: str, following: bool) -> None:
         runs = fleet.list_runs(job, limit=1)["items"]
         if not runs:
             raise NotFound(
-                f"the job '{job}' has not run yet", code="no_run", hint=f"cronherd job run {job}"
+                f"the job '{job}' has not run yet",
+                code="no_run",
+                hint=f"cronherd job run {shlex.quote(job)}",
             )
         _show_output(session, fleet, runs[0], None, following=following)
 

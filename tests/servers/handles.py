@@ -1,7 +1,7 @@
 """What tests hold: the session's servers, and a private server to freeze, kill and start again.
 
-CRONHERD_TEST_POSTGRESQL and CRONHERD_TEST_MARIADB name a server that runs already; then none of
-that kind is launched for the session. A private server is always launched.
+CRONHERD_TEST_POSTGRESQL, _MARIADB, _REDIS and _MEMCACHED name a server that runs already; then
+none of that kind is launched for the session. A private server is always launched.
 """
 
 import json
@@ -21,7 +21,10 @@ from typing import Any
 from tests.servers.engines import PATIENCE_S, ServerBroken, ServerMissing, family, send, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-VARIABLES = {"postgresql": "CRONHERD_TEST_POSTGRESQL", "mariadb": "CRONHERD_TEST_MARIADB"}
+VARIABLES = {
+    kind: f"CRONHERD_TEST_{kind.upper()}"
+    for kind in ("postgresql", "mariadb", "redis", "memcached")
+}
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 1 << 30
 _CLOSING_S = 20.0

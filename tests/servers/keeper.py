@@ -18,6 +18,7 @@ import socket
 import sys
 from pathlib import Path
 
+from tests.servers.caches import CACHES
 from tests.servers.engines import ENGINES, Server, ServerBroken, ServerMissing
 
 
@@ -47,7 +48,9 @@ class Keeper:
 
     def _server(self, kind: str) -> Server:
         if kind not in self._servers:
-            self._servers[kind] = Server(engine=ENGINES[kind], home=self._folder / kind)
+            self._servers[kind] = Server(
+                engine={**ENGINES, **CACHES}[kind], home=self._folder / kind
+            )
         return self._servers[kind]
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Locks for things outside cronherd: one contract, and a file per kind of server."""

@@ -1,0 +1,156 @@
+"""A lock in Redis or Valkey. Each step is one script, so nobody comes in between.
+
+Of a lock `x` the server has `cronherd:lock:{x}`, who holds it alone, with its expiry;
+`…:readers`, who shares it, each with the instant of its expiry; `…:fence`, the last fence. The
+server's clock is the only one that counts.
+"""
+
+import secrets
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from cronherd.domain.errors import Unavailable
+from cronherd.locks.base import EXPIRY_US, Clock, Holder, await_turn, check_expiry, owner_name
+
+ANSWER_S = 5.0
+LONGEST_EXPIRY_US = 365 * 86_400_000_000
+
+_NOW = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+"""
+# A fence is at least the server's clock: so it grows also after the server was emptied.
+_ACQUIRE = f"""{_NOW}
+local token, expiry, shared, who = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+local owner = redis.call('HGET', KEYS[1], 'token')
+if owner == token then return redis.call('HGET', KEYS[1], 'fence') end
+if owner then return false end
+if shared == '1' then
+  redis.call('ZADD', KEYS[2], now + expiry * 1000, token)
+  if redis.call('PTTL', KEYS[2]) < tonumber(expiry) then
+    redis.call('PEXPIRE', KEYS[2], expiry)
+  end
+  return '0'
+end
+if redis.call('ZCARD', KEYS[2]) > 0 then return false end
+local fence = math.max(now, tonumber(redis.call('GET', KEYS[3]) or 0) + 1)
+fence = string.format('%.0f', fence)
+redis.call('SET', KEYS[3], fence)
+redis.call('HSET', KEYS[1], 'token', token, 'fence', fence, 'who', who,
+  'since', string.format('%.0f', now))
+redis.call('PEXPIRE', KEYS[1], expiry)
+return fence
+"""
+_RENEW = f"""{_NOW}
+local token, expiry = ARGV[1], ARGV[2]
+if redis.call('HGET', KEYS[1], 'token') == token then
+  return redis.call('PEXPIRE', KEYS[1], expiry)
+end
+local until_us = redis.call('ZSCORE', KEYS[2], token)
+if not until_us or tonumber(until_us) <= now then return 0 end
+redis.call('ZADD', KEYS[2], now + expiry * 1000, token)
+if redis.call('PTTL', KEYS[2]) < tonumber(expiry) then
+  redis.call('PEXPIRE', KEYS[2], expiry)
+end
+return 1
+"""
+_RELEASE = f"""{_NOW}
+local token, gap = ARGV[1], tonumber(ARGV[2])
+if redis.call('HGET', KEYS[1], 'token') == token then
+  if gap > 0 then
+    redis.call('HSET', KEYS[1], 'token', '', 'who', '')
+    return redis.call('PEXPIRE', KEYS[1], gap)
+  end
+  return redis.call('DEL', KEYS[1])
+end
+local until_us = redis.call('ZSCORE', KEYS[2], token)
+redis.call('ZREM', KEYS[2], token)
+if until_us and tonumber(until_us) > now then return 1 end
+return 0
+"""
+_HOLDER = f"""{_NOW}
+local who = redis.call('HGET', KEYS[1], 'who')
+if not who or who == '' then return false end
+return {{who, string.format('%.0f', now - redis.call('HGET', KEYS[1], 'since'))}}
+"""
+
+
+class RedisHeld:
+    def __init__(self, lock: "RedisLock", token: str, fence: int) -> None:
+        self._lock = lock
+        self._token = token
+        self.shared = fence == 0
+        self.fence = fence or None
+
+    def renew(self) -> bool:
+        answer = self._lock.ask(_RENEW, self._token, _milliseconds(self._lock.expiry_us))
+        return bool(answer == 1)
+
+    def release(self, *, gap_us: int = 0) -> bool:
+        return bool(self._lock.ask(_RELEASE, self._token, _milliseconds(gap_us)) == 1)
+
+
+class RedisLock:
+    """`url` is redis:// or rediss:// with host, port, password and number of the database."""
+
+    def __init__(self, url: str, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US) -> None:
+        check_expiry(expiry_us, LONGEST_EXPIRY_US)
+        self.name = key
+        self.expiry_us = expiry_us
+        self._clock = clock
+        top = f"cronherd:lock:{{{key}}}"
+        self._keys = [top, f"{top}:readers", f"{top}:fence"]
+        # Asked twice, because a connection may be one that a restart of the server has ended. A
+        # script that ran already says the same again: acquiring knows its own token.
+        self._client = redis.Redis.from_url(
+            url,
+            socket_timeout=ANSWER_S,
+            socket_connect_timeout=ANSWER_S,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 1),
+        )
+
+    def acquire(self, *, wait_us: int | None = 0, shared: bool = False) -> RedisHeld | None:
+        token, expiry, who = secrets.token_hex(16), _milliseconds(self.expiry_us), owner_name()
+
+        def attempt() -> RedisHeld | None:
+            fence = self.ask(_ACQUIRE, token, expiry, int(shared), who)
+            return None if fence is None else RedisHeld(self, token, int(fence))
+
+        try:
+            return await_turn(attempt, self._clock, wait_us)
+        except BaseException:
+            self._undo(token)
+            raise
+
+    def holder(self) -> Holder | None:
+        found = self.ask(_HOLDER)
+        return Holder(who=found[0], held_us=int(found[1])) if found else None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def ask(self, script: str, *words: str | int) -> Any:
+        """The answer of a script. Raises Unavailable."""
+        try:
+            return self._client.register_script(script)(keys=self._keys, args=words)
+        except redis.RedisError as error:
+            raise Unavailable(
+                f"the server of lock '{self.name}' cannot be asked: {error}",
+                code="lock_unavailable",
+            ) from None
+
+    def _undo(self, token: str) -> None:
+        """The answer may have been lost on its way, or we were ended before it was read."""
+        try:
+            self.ask(_RELEASE, token, 0)
+        except Unavailable:
+            return  # it expires
+
+
+def _milliseconds(micros: int) -> int:
+    return -(-micros // 1_000)

@@ -1,0 +1,83 @@
+"""How people write where a lock is."""
+
+import sys
+
+import pytest
+
+from cronherd.domain.errors import Invalid, Unavailable
+from cronherd.engine.clock import FakeClock
+from cronherd.locks.address import open_lock
+from cronherd.locks.file import FileLock
+from cronherd.locks.memcached import MemcachedLock
+from cronherd.locks.redis import RedisLock
+
+GOOD = [
+    ("lock", FileLock, "lock"),
+    ("/run/lock/a b", FileLock, "/run/lock/a b"),
+    ("redis://host/x", RedisLock, "x"),
+    ("redis://host/7", RedisLock, "7"),
+    ("redis://host:1/3/x", RedisLock, "x"),
+    ("rediss://me:pass@host/x", RedisLock, "x"),
+    ("valkey://host/a.b:c", RedisLock, "a.b:c"),
+    ("valkeys://[::1]:99/x", RedisLock, "x"),
+    ("memcached://host/x%40y", MemcachedLock, "x@y"),
+]
+BAD = [
+    "redis://host",
+    "redis://host/",
+    "redis:///x",
+    "redis://host/x/y",
+    "redis://host/0/x/y",
+    "redis://host/x?y=1",
+    "redis://host/x#y",
+    "redis://host/a%20b",
+    "redis://host/a%0ab",
+    "redis://host:port/x",
+    "redis://me:secret@host:port/x",
+    f"redis://host/{201 * 'x'}",
+    "memcached://me@host/x",
+    "memcached://host/0/x",
+    "mysql://host/x",
+    "://x",
+]
+
+
+@pytest.mark.parametrize(("where", "kind", "name"), GOOD)
+def test_a_lock_is_found_by_its_address(where: str, kind: type, name: str):
+    lock = open_lock(where, FakeClock(), {})
+    assert (type(lock), lock.name) == (kind, name)
+
+
+@pytest.mark.parametrize("where", BAD)
+def test_a_bad_address_is_refused_without_repeating_it(where: str):
+    with pytest.raises(Invalid) as refused:
+        open_lock(where, FakeClock(), {})
+    assert refused.value.hint
+    assert "secret" not in str(refused.value)
+
+
+def test_a_url_says_server_database_and_password():
+    def settings(where: str, **environ: str) -> dict[str, object]:
+        lock = open_lock(where, FakeClock(), environ)
+        assert isinstance(lock, RedisLock)
+        found = lock._client.connection_pool.connection_kwargs
+        return {name: found.get(name) for name in ("host", "port", "db", "username", "password")}
+
+    assert settings("redis://host:99/3/x") == {
+        "host": "host",
+        "port": 99,
+        "db": 3,
+        "username": None,
+        "password": None,
+    }
+    assert settings("redis://me:a@host/x", REDISCLI_AUTH="b")["password"] == "a"
+    assert settings("redis://host/x", REDISCLI_AUTH="p@/:s")["password"] == "p@/:s"
+    named = settings("redis://me@host/x", REDISCLI_AUTH="b")
+    assert (named["username"], named["password"]) == ("me", "b")
+
+
+@pytest.mark.parametrize("kind", ["redis", "memcached"])
+def test_a_missing_library_is_named(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, f"cronherd.locks.{kind}", None)
+    with pytest.raises(Unavailable, match=rf"cronherd\[{kind}\]"):
+        open_lock(f"{kind}://host/x", FakeClock(), {})

@@ -1,0 +1,290 @@
+"""What every kind of lock does, on real servers and between processes (rows D2.2 to D2.4)."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cronherd.domain.errors import Invalid, Unavailable
+from cronherd.locks.base import SHORTEST_EXPIRY_US, Lock
+from tests.locks.conftest import Holder
+from tests.servers.handles import PrivateServer
+
+Hold = Callable[..., Holder]
+Open = Callable[..., Lock]
+SERVED = ("redis", "memcached")
+PATIENCE_US = 20_000_000
+
+
+def test_one_at_a_time_by_an_owner_checked_lock_d2_2(where: str, hold: Hold):
+    first, second = hold(where), hold(where)
+    assert first.do("acquire").startswith("held")
+    assert second.do("acquire") == "refused"
+    assert first.do("release") == "True"
+    assert second.do("acquire").startswith("held")
+    assert first.do("release") == "False"
+    assert first.do("acquire") == "refused"
+
+
+def test_of_two_that_ask_at_once_one_gets_it(where: str, hold: Hold):
+    both = [hold(where), hold(where)]
+    for _ in range(50):
+        for each in both:
+            each.ask("acquire")
+        winners = [each for each in both if each.answer() != "refused"]
+        assert len(winners) == 1
+        assert winners[0].do("release") == "True"
+
+
+def test_what_a_killed_holder_held_becomes_free_d2_4(where: str, hold: Hold, opened: Open):
+    holder, lock = hold(where, 1), opened(where, 1)
+    assert holder.do("acquire").startswith("held")
+    holder.close()
+    held = lock.acquire(wait_us=PATIENCE_US)
+    assert held is not None
+    assert held.release()
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_a_holder_stopped_past_its_expiry_frees_nobody_else_d2_4(
+    kind: str, where: str, hold: Hold, opened: Open
+):
+    """Laravel's defect: a release without a look at the owner shortened another's lock."""
+    late, lock = hold(where, 1), opened(where)
+    assert late.do("acquire").startswith("held")
+    late.process.send_signal(signal.SIGSTOP)
+    held = lock.acquire(wait_us=PATIENCE_US)
+    assert held is not None
+    late.process.send_signal(signal.SIGCONT)
+    assert late.do("renew") == "False"
+    assert late.do("release") == "False"
+    assert late.do("gap 1") == "False"
+    assert hold(where).do("acquire") == "refused"
+    assert held.release()
+
+
+def test_a_stopped_holder_of_a_file_keeps_it(hold: Hold, address: Callable[[str], str]):
+    where = address("file")
+    stopped = hold(where, 1)
+    assert stopped.do("acquire").startswith("held")
+    stopped.process.send_signal(signal.SIGSTOP)
+    other = hold(where)
+    assert other.do("acquire") == "refused"
+    stopped.process.send_signal(signal.SIGCONT)
+    assert stopped.do("renew") == "True"
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_a_server_that_was_emptied_is_noticed(
+    kind: str, own_server: Callable[[str], PrivateServer], hold: Hold
+):
+    server = own_server(kind)
+    where = f"{server.url}/emptied"
+    first, second, third = hold(where), hold(where), hold(where)
+    assert first.do("acquire").startswith("held")
+    server.kill()
+    assert second.do("acquire") == "lock_unavailable"
+    server.restart()
+    assert second.do("acquire").startswith("held")
+    assert first.do("renew") == "False"
+    assert first.do("release") == "False"
+    assert third.do("acquire") == "refused"
+    assert second.do("release") == "True"
+
+
+def test_a_fence_grows_also_over_an_emptied_server(
+    own_server: Callable[[str], PrivateServer], opened: Open
+):
+    server = own_server("redis")
+    lock = opened(f"{server.url}/fence")
+    fences = []
+    for _ in range(3):
+        held = lock.acquire()
+        assert held is not None
+        fences.append(held.fence)
+        assert held.release()
+    server.kill()
+    server.restart()
+    held = lock.acquire()
+    assert held is not None
+    fences.append(held.fence)
+    assert None not in fences
+    assert fences == sorted(set(fences))  # type: ignore[type-var]
+
+
+def test_a_fence_grows_when_the_clock_of_the_server_does_not(
+    address: Callable[[str], str], opened: Open
+):
+    import redis  # noqa: PLC0415 - not where there is no server
+
+    where = address("redis")
+    lock = opened(where)
+    url, _, key = where.rpartition("/")
+    ahead = 4_000_000_000_000_000
+    redis.Redis.from_url(url).set(f"cronherd:lock:{{{key}}}:fence", ahead)
+    held = lock.acquire()
+    assert held is not None
+    assert held.fence == ahead + 1
+
+
+@pytest.mark.parametrize("kind", ["file", "redis"])
+def test_many_may_share_it_and_keep_out_who_wants_it_alone(kind: str, where: str, hold: Hold):
+    first, second, alone = hold(where), hold(where), hold(where)
+    assert first.do("share").startswith("held")
+    assert second.do("share").startswith("held")
+    assert alone.do("acquire") == "refused"
+    assert first.do("release") == "True"
+    assert alone.do("acquire") == "refused"
+    assert second.do("renew") == "True"
+    assert second.do("release") == "True"
+    assert alone.do("acquire").startswith("held")
+    assert first.do("share") == "refused"
+
+
+def test_one_who_shares_it_and_vanishes_keeps_nobody_out_for_long(
+    address: Callable[[str], str], hold: Hold, opened: Open
+):
+    where = address("redis")
+    vanishing, staying = hold(where, 1), opened(where)
+    assert vanishing.do("share").startswith("held")
+    shared = staying.acquire(shared=True)
+    assert shared is not None
+    vanishing.process.send_signal(signal.SIGSTOP)
+    assert opened(where).acquire(wait_us=1_500_000) is None
+    assert shared.release()
+    assert opened(where).acquire() is not None
+    vanishing.process.send_signal(signal.SIGCONT)
+    assert vanishing.do("renew") == "False"
+
+
+def test_memcached_says_that_it_cannot_share(address: Callable[[str], str], opened: Open):
+    with pytest.raises(Invalid, match="cannot be shared"):
+        opened(address("memcached")).acquire(shared=True)
+
+
+def test_a_wait_ends_in_time(where: str, hold: Hold, opened: Open):
+    assert hold(where).do("acquire").startswith("held")
+    began = time.monotonic()
+    assert opened(where).acquire(wait_us=300_000) is None
+    assert 0.3 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("wait_us", [PATIENCE_US, None])
+def test_a_wait_ends_with_the_lock(where: str, hold: Hold, opened: Open, wait_us: int | None):
+    holder = hold(where)
+    assert holder.do("acquire").startswith("held")
+    lock = opened(where)
+    assert lock.acquire(wait_us=50_000) is None
+    holder.ask("release")
+    assert lock.acquire(wait_us=wait_us) is not None
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_a_gap_is_kept_without_a_moment_in_which_it_is_free_d2_3(
+    kind: str, where: str, hold: Hold, opened: Open
+):
+    """Laravel's defect: it took the lock away, and put it back for ten seconds."""
+    holder, lock = hold(where), opened(where)
+    assert holder.do("acquire").startswith("held")
+    holder.ask("gap 1")
+    began = time.monotonic()
+    held = lock.acquire(wait_us=PATIENCE_US)
+    assert time.monotonic() - began >= 0.9
+    assert held is not None
+    assert holder.answer() == "True"
+    assert holder.do("release") == "False"
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_a_gap_belongs_to_nobody(kind: str, where: str, hold: Hold):
+    holder = hold(where)
+    assert holder.do("acquire").startswith("held")
+    assert holder.do("gap 60") == "True"
+    assert holder.do("renew") == "False"
+    assert holder.do("release") == "False"
+    assert holder.do("acquire") == "refused"
+
+
+def test_a_file_says_that_it_keeps_no_gap(address: Callable[[str], str], opened: Open):
+    held = opened(address("file")).acquire()
+    assert held is not None
+    with pytest.raises(Invalid, match="no gap"):
+        held.release(gap_us=1)
+
+
+def test_who_renews_keeps_it_beyond_its_expiry_d2_4(where: str, hold: Hold, opened: Open):
+    """Laravel's defect: nothing renewed the lock, so a long run overlapped itself."""
+    holder, lock = hold(where, 2), opened(where)
+    assert holder.do("acquire").startswith("held")
+    for _ in range(8):
+        assert lock.acquire(wait_us=500_000) is None
+        assert holder.do("renew") == "True"
+
+
+@pytest.mark.parametrize("scheme", ["redis", "memcached"])
+def test_a_server_that_is_not_there_is_said(opened: Open, scheme: str):
+    with pytest.raises(Unavailable, match="lock 'x' cannot be asked"):
+        opened(f"{scheme}://127.0.0.1:1/x").acquire()
+
+
+def test_a_lost_answer_is_asked_for_again(address: Callable[[str], str], opened: Open):
+    """The same token is told the same, so an attempt can be repeated."""
+    from cronherd.locks.redis import _ACQUIRE, RedisLock  # noqa: PLC0415 - as above
+
+    lock = opened(address("redis"))
+    assert isinstance(lock, RedisLock)
+    first = lock.ask(_ACQUIRE, "token", 60_000, 0, "me")
+    assert lock.ask(_ACQUIRE, "token", 60_000, 0, "me") == first
+    assert lock.ask(_ACQUIRE, "other", 60_000, 0, "me") is None
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_an_attempt_that_was_interrupted_leaves_nothing(
+    address: Callable[[str], str], opened: Open, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The answer was lost, or Ctrl-C came before it was read: the lock is given back."""
+    lock = opened(address(kind))
+    module = type(lock).__module__
+
+    def interrupted(attempt: Callable[[], object], *_: object) -> None:
+        attempt()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{module}.await_turn", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lock.acquire()
+    assert lock.acquire() is not None
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_who_holds_it_is_told(kind: str, where: str, hold: Hold, opened: Open):
+    lock, holder = opened(where), hold(where)
+    assert lock.holder() is None
+    assert holder.do("acquire").startswith("held")
+    told = lock.holder()
+    assert told is not None
+    assert told.who.endswith(f":{holder.process.pid}")
+    assert 0 <= told.held_us < PATIENCE_US
+    assert holder.do("gap 60") == "True"
+    assert lock.holder() is None
+
+
+@pytest.mark.parametrize("kind", SERVED)
+@pytest.mark.parametrize("expiry_us", [SHORTEST_EXPIRY_US - 1, 366 * 86_400_000_000])
+def test_an_expiry_that_would_be_none_is_refused(kind: str, expiry_us: int, opened: Open):
+    with pytest.raises(Invalid, match="must expire"):
+        opened(f"{kind}://localhost/x", expiry_us / 1_000_000)
+
+
+def test_a_lock_file_that_was_replaced_is_not_counted(address: Callable[[str], str], opened: Open):
+    """Two processes must not hold two files of one name."""
+    where = Path(address("file"))
+    old = opened(str(where)).acquire()
+    assert old is not None
+    where.rename(where.with_name("aside"))
+    new = opened(str(where)).acquire()
+    assert new is not None
+    assert opened(str(where)).acquire() is None

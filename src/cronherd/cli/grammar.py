@@ -107,7 +107,8 @@ class Lazy(Group):
         if cmd_name not in self.rooms:
             return None
         module, _ = self.rooms[cmd_name]
-        room = import_module(f"cronherd.cli.{module}")
+        # The toolbox is no part of the command line: it stands by its whole name.
+        room = import_module(module if "." in module else f"cronherd.cli.{module}")
         found: click.Command = getattr(room, f"{cmd_name}_command")
         return found
 

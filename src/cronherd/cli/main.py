@@ -44,6 +44,7 @@ ROOMS = {
     "import": ("importing", "Take over crontabs."),
     "export": ("exporting", "Give jobs back as a crontab or as YAML."),
     "crontab": ("crontab_file", "Show a user's jobs as a crontab, or test one."),
+    "lock": ("cronherd.tools.lock", "Run a command while a lock is held."),
     "db": ("local", "The database: upgrade."),
     "config": ("local", "The configuration of this node."),
     "doctor": ("local", "Look for what is wrong on this host."),

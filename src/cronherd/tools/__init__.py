@@ -1,0 +1,1 @@
+"""The toolbox of one host: commands that need no database and no configuration."""

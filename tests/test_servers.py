@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Record, needing_server
 from tests.servers import engines
 from tests.servers import keeper as keeping
+from tests.servers.caches import CACHES
 from tests.servers.databases import SESSIONS, Databases
 from tests.servers.engines import (
     ENGINES,
@@ -28,6 +29,7 @@ from tests.servers.engines import (
 from tests.servers.handles import ROOT, VARIABLES, Keeper, PrivateServer, Servers, is_alive
 
 KINDS = list(ENGINES)
+ALL = [*ENGINES, *CACHES]
 OwnServer = Callable[[str], PrivateServer]
 
 
@@ -93,7 +95,7 @@ def start_one(keeper: Keeper, kind: str, record_property: Record) -> list[int]:
         return family(Servers(keeper.address).start(kind).pid)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_a_server_is_gone_when_the_pipe_closes(keeper: Keeper, record_property: Record, kind: str):
     pids = start_one(keeper, kind, record_property)
     keeper.close()
@@ -101,7 +103,7 @@ def test_a_server_is_gone_when_the_pipe_closes(keeper: Keeper, record_property: 
     assert not keeper.folder.exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_a_server_is_gone_when_its_keeper_is_killed(
     keeper: Keeper, record_property: Record, kind: str
 ):
@@ -194,7 +196,7 @@ def test_a_postmaster_may_die_before_its_children(own_server: OwnServer):
     assert ask(server.url, "postgresql", "SELECT n FROM kept") == [(7,)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_a_frozen_server_is_gone_at_the_end(keeper: Keeper, record_property: Record, kind: str):
     with needing_server(kind, record_property):
         server = PrivateServer(Servers(keeper.address), kind)

@@ -2,7 +2,7 @@
 
     python -m tests.locks.holder WHERE EXPIRY_S
 
-`acquire`, `share`, `renew`, `release`, or `gap SECONDS`; each is answered with one line.
+`acquire`, `wait`, `share`, `renew`, `release`, or `gap SECONDS`; each is answered with one line.
 """
 
 import sys
@@ -18,6 +18,9 @@ def obey(words: list[str], lock: Lock, held: Held | None) -> tuple[str, Held | N
         case ["acquire" | "share"]:
             held = lock.acquire(shared=words[0] == "share")
             return ("refused" if held is None else f"held {held.fence}"), held
+        case ["wait"]:
+            held = lock.acquire(wait_us=None)
+            return "held", held
         case ["renew"]:
             assert held is not None
             return str(held.renew()), held

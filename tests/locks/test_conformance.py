@@ -10,6 +10,7 @@ import pytest
 from cronherd.domain.errors import Invalid, Unavailable
 from cronherd.locks.base import SHORTEST_EXPIRY_US, Lock
 from tests.locks.conftest import Holder
+from tests.servers.engines import wait_for
 from tests.servers.handles import PrivateServer
 
 Hold = Callable[..., Holder]
@@ -279,12 +280,22 @@ def test_an_expiry_that_would_be_none_is_refused(kind: str, expiry_us: int, open
         opened(f"{kind}://localhost/x", expiry_us / 1_000_000)
 
 
-def test_a_lock_file_that_was_replaced_is_not_counted(address: Callable[[str], str], opened: Open):
-    """Two processes must not hold two files of one name."""
-    where = Path(address("file"))
-    old = opened(str(where)).acquire()
-    assert old is not None
-    where.rename(where.with_name("aside"))
-    new = opened(str(where)).acquire()
-    assert new is not None
-    assert opened(str(where)).acquire() is None
+def is_waited_for(path: Path) -> bool:
+    inode = f":{path.stat().st_ino} "
+    lines = Path("/proc/locks").read_text("utf-8").splitlines()
+    return any("->" in line and inode in line for line in lines)
+
+
+def test_a_lock_file_that_was_replaced_is_not_counted(address: Callable[[str], str], hold: Hold):
+    """Who waited for the old file would hold one that nobody else asks for any more."""
+    path = Path(address("file"))
+    first, waiting, second = hold(str(path)), hold(str(path)), hold(str(path))
+    assert first.do("acquire").startswith("held")
+    waiting.ask("wait")
+    assert wait_for(lambda: is_waited_for(path))
+    path.rename(path.with_name("aside"))
+    assert second.do("acquire").startswith("held")
+    assert first.do("release") == "True"
+    assert wait_for(lambda: is_waited_for(path), 10)
+    assert second.do("release") == "True"
+    assert waiting.answer() == "held"

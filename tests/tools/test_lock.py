@@ -163,9 +163,10 @@ def test_a_killed_holder_takes_its_command_with_it(file: Path):
     process = start(str(file), *SLEEPER)
     command = int(first_line(process))
     process.kill()
-    process.communicate()
-    assert wait_for(lambda: not is_alive(command))
+    process.wait()
+    assert wait_for(lambda: not is_alive(command), 10)
     assert not is_locked(file)
+    process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])

@@ -32,6 +32,8 @@ _NOT_FOUND = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _NOT_EXECUTABLE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOEXEC, errno.ETXTBSY}
 _NOT_EXECUTABLE |= {errno.ELIBBAD, errno.EINVAL}
 
+_PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
+"""What Python itself ignores; whatever else is ignored was so before us, as by nohup."""
 _LOW_FROM, _LOW_TO = 10, 16
 """Where a child's ends lie while they are not 0, 1 and 2: beyond all that it may have (0 to 5)."""
 
@@ -166,6 +168,19 @@ def spawn(
     return Spawned(pid, _pidfd(pid, ours), ours)
 
 
+def spawn_beside(argv: list[str], env: Mapping[str, str], ends: Sequence[int]) -> Spawned:
+    """Execute `argv` where we are, with `ends` as its 0, 1 and 2. Raises SpawnError.
+
+    For the tools of one host, whose commands read and write what the tool itself was given.
+    """
+    try:
+        path = find(argv, env)
+        pid = _execute(path, argv, env, ends, list(_PYTHONS))
+    except (OSError, ValueError, TypeError) as error:
+        raise refusal(error, argv) from None
+    return Spawned(pid, _pidfd(pid, []), (-1, -1))
+
+
 def _execute(
     path: str,
     argv: list[str],
@@ -208,8 +223,6 @@ def _pidfd(pid: int, pipes: list[int]) -> int:
 
 def _resolve(argv: list[str], cwd: str, env: Mapping[str, str], room: Room) -> str:
     """Go to `cwd` and find the file to execute, by the child's PATH and not by ours."""
-    if not argv or not argv[0]:
-        raise SpawnError("not_found", "the command is empty")
     if not cwd.startswith("/"):
         raise SpawnError("cwd_missing", f"the working directory {cwd!r} is not absolute")
     try:
@@ -217,6 +230,13 @@ def _resolve(argv: list[str], cwd: str, env: Mapping[str, str], room: Room) -> s
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpawnError("cwd_missing", f"cannot enter {cwd!r}: {reason}") from None
+    return find(argv, env)
+
+
+def find(argv: list[str], env: Mapping[str, str]) -> str:
+    """The file to execute, which is looked up as execvp does. Raises SpawnError."""
+    if not argv or not argv[0]:
+        raise SpawnError("not_found", "the command is empty")
     name = argv[0]
     if "/" in name:
         return name

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MARK = b"CRONHERD_RUN_ID="
 ATTEMPT = b"CRONHERD_ATTEMPT="
+TOOL = b"CRONHERD_TOOL="
+"""What the tools of one host start carries their ids: of a tool within a tool both, with a colon.
+"""
 KILL = 9
 LOOK_MS = 10
 LOOKS = 500
@@ -49,12 +52,11 @@ def sweep(run_ids: Collection[str]) -> bool:
 class Prey:
     """A run that is being killed. Its leader is not reaped, so that its number stays its own."""
 
-    __slots__ = ("attempt", "child", "ended", "give_up_us", "pause_us", "run")
+    __slots__ = ("child", "ended", "give_up_us", "marks", "pause_us")
 
     def __init__(self, child: "Child") -> None:
         self.child = child
-        self.run = _mark(child.run_id)
-        self.attempt = ATTEMPT + b"%d" % child.attempt
+        self.marks = _marks(child)
         self.ended = False
         self.give_up_us: int | None = None
         """From the first look on: before it a host may have been suspended for long."""
@@ -132,7 +134,7 @@ class Hunt:
     def _find(self) -> dict[int, set[int]]:
         """What lives of each: by the number of its leader."""
         preys = self._preys
-        by_mark = {(prey.run, prey.attempt): pid for pid, prey in preys.items()}
+        by_mark = {prey.marks: pid for pid, prey in preys.items()}
         found = {pid: set(filter(is_alive, self._tree.members(pid))) for pid in preys}
         for name in _processes():
             leader = _session(name)
@@ -184,12 +186,23 @@ def _mark(run_id: str) -> bytes:
     return MARK + run_id.encode("ascii", "replace")
 
 
+def _marks(child: "Child") -> tuple[bytes, bytes]:
+    """What its processes carry. What a tool started is no attempt of anything."""
+    if not child.attempt:
+        return TOOL, child.run_id.encode("ascii")
+    return _mark(child.run_id), ATTEMPT + b"%d" % child.attempt
+
+
 def _marked(name: str, by_mark: dict[tuple[bytes, bytes], int]) -> int:
     """Whose marks it carries; a zombie carries nothing."""
     carried = _environment(name)
     runs = [each for each in carried if each.startswith(MARK)]
     attempts = [each for each in carried if each.startswith(ATTEMPT)]
     owners = [by_mark.get((run, attempt), 0) for run in runs for attempt in attempts]
+    for each in carried:
+        if each.startswith(TOOL):
+            ids = each.removeprefix(TOOL).split(b":")
+            owners += [by_mark.get((TOOL, tool), 0) for tool in ids]
     return max(owners, default=0)
 
 
@@ -209,7 +222,7 @@ def _session(name: str) -> int:
 def _environment(name: str) -> list[bytes]:
     """What it carries, if that is anything of ours."""
     text = read(f"/proc/{name}/environ")
-    return text.split(b"\0") if MARK in text else []
+    return text.split(b"\0") if MARK in text or TOOL in text else []
 
 
 def read(path: str) -> bytes:

@@ -116,6 +116,13 @@ def test_what_is_left_behind_cannot_write_into_it(run: Run, tmp_path: Path):
     assert (tmp_path / "page").read_text() == "now\n"
 
 
+def test_what_writes_on_for_ever_is_not_waited_for(run: Run, tmp_path: Path):
+    """D3.6: the command's end is the end."""
+    script = "yes 2>/dev/null & exit 0"
+    assert publish(run, "page", "--if-success", "--", "sh", "-c", script)[0] == 0
+    assert (tmp_path / "page").stat().st_size <= 2 << 20
+
+
 def test_the_old_one_is_kept_as_a_backup(run: Run, tmp_path: Path):
     """D3.6: under a second name; the first one is never without a file."""
     for text in ("one", "two", "three"):

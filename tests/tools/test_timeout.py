@@ -94,6 +94,21 @@ def test_what_asks_us_asks_the_command(run: Run, tmp_path: Path, number: signal.
     assert tool.end()[0] == 9
 
 
+def test_asked_while_it_is_ended_it_ends_at_once(run: Run, tmp_path: Path):
+    script = "trap ': > heard' TERM; : > up; while :; do sleep 0.05; done"
+    tool = run("timeout", "-k", "25s", "0.5", "--", "sh", "-c", script)
+    until((tmp_path / "heard").exists)
+    tool.send(signal.SIGINT)
+    assert tool.end()[0] == 137
+
+
+def test_what_is_left_behind_and_writes_for_ever_is_not_waited_for(run: Run):
+    """D3.5: `--idle` ends with the command, not with the last writer."""
+    code, out, _ = timeout(run, "--idle", "9", "--", "sh", "-c", "yes 2>/dev/null & exit 3")
+    assert code == 3
+    assert len(out) <= 1 << 20
+
+
 def test_other_signals_are_passed_on(run: Run, tmp_path: Path):
     tool = run("timeout", "20", "--", "sh", "-c", "trap 'exit 4' USR1; : > up; sleep 25 & wait")
     until((tmp_path / "up").exists)

@@ -1,4 +1,4 @@
-"""D3.1, D3.5, D3.6: the toolbox needs neither database nor configuration, and reads no such code."""
+"""D3.1, D3.5, D3.6: the toolbox needs no database and no configuration, and reads no such code."""
 
 import subprocess
 import sys

@@ -12,6 +12,8 @@ from cronherd.tools.publication import PIECE, Publication, Unpublished
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STDIN = 0
+LAST_READS = 16
+"""1 MiB: the largest pipe that an unprivileged process can make."""
 
 
 class Stopped(Exception):
@@ -78,8 +80,7 @@ def _run(
                     else:
                         crew.end(command, "stop", [Rung(number, GRACE_US)])
             if is_open:
-                while _drain(ours, publication) and _is_more(ours):
-                    pass
+                _take_the_rest(ours, publication)
         except Unpublished:
             crew.kill(command, "unpublished")
             while not command.done:
@@ -100,10 +101,13 @@ def _drain(source: int, publication: Publication) -> bool:
     return bool(piece)
 
 
-def _is_more(source: int) -> bool:
+def _take_the_rest(source: int, publication: Publication) -> None:
+    """What is in the pipe. Somebody left behind may go on writing for ever, and is not heard."""
     look = select.poll()
     look.register(source, select.POLLIN)
-    return bool(look.poll(0))
+    for _ in range(LAST_READS):
+        if not look.poll(0) or not _drain(source, publication):
+            return
 
 
 def _copy(source: int, publication: Publication) -> None:

@@ -8,6 +8,10 @@ from cronherd.tools.crew import Crew
 PIECE = select.PIPE_BUF
 """A pipe that is ready takes so much at once, so a write does not wait."""
 
+LAST_TURNS = 512
+"""A read and a write for each piece of 1 MiB, the largest pipe that an unprivileged process makes.
+Whoever was left behind may write on for ever, and is not waited for."""
+
 
 class Relay:
     """From a pipe to `target`: holds one piece, so a slow reader slows the command, not us."""
@@ -54,7 +58,9 @@ class Relay:
         """
         look = select.poll()
         look.register(self._target, select.POLLOUT)
-        while self.ours >= 0:
+        for _ in range(LAST_TURNS):
+            if self.ours < 0:
+                return True
             if self._held:
                 if not look.poll(patience_ms):
                     self.close()
@@ -71,6 +77,7 @@ class Relay:
             self._crew.leave(self.ours)
             self._crew.listen(self._target, select.POLLOUT)
             self._held = piece
+        self.close()
         return True
 
     def close(self) -> None:

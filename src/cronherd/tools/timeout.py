@@ -87,10 +87,10 @@ class Timeout:
                 crew.end(command, "timeout", self._limit.ladder)
 
     def _pass_on(self, number: int, crew: Crew, command: Command) -> None:
-        """What asks us to end asks the command, and its grace begins; asked again, it has none."""
+        """What asks us to end asks the command, and begins its grace; asked twice it has none."""
         if number not in STOPPING:
             crew.signal(command, number)
-        elif command.killed_by == "stop":
+        elif command.killed_by:
             crew.kill(command, "stop")
         else:
             crew.end(command, "stop", [Rung(number, self._limit.ladder[-1].wait_us)])

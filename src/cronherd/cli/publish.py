@@ -54,9 +54,9 @@ def publish_command(
     manner = Manner(backup=backup, no_clobber=no_clobber, keep_on_empty=keep_on_empty)
     publication = Publication(path, manner)
     if source is not None:
-        return publish_file(publication, source)
+        return publish_file(publication, source, session.environ, CLOCK)
     if not words:
-        return publish_input(publication)
+        return publish_input(publication, session.environ, CLOCK)
     try:
         return publish_output(publication, command_of(words), session.environ, CLOCK)
     except SpawnError as error:

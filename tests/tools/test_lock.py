@@ -131,11 +131,12 @@ def test_a_file_that_cannot_be_made_is_said(tmp_path: Path):
 
 def test_the_lock_is_held_while_the_command_runs_and_no_longer(file: Path):
     """Laravel's defect: a command in the background gave its lock back at once."""
-    process = start(str(file), "sh", "-c", "echo begun; read line; echo ended")
+    process = start(str(file), "sh", "-c", "echo begun; exec sleep 30")
     assert first_line(process) == "begun"
     assert is_locked(file)
-    process.kill()
+    process.terminate()
     process.communicate()
+    assert not is_locked(file)
 
 
 def test_no_descendant_of_the_command_keeps_the_lock(file: Path):

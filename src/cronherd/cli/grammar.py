@@ -45,14 +45,16 @@ class _Everywhere(click.Command):
         return own + [p for p in _everywhere() if not taken & set(p.opts)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        options = (p for p in super().get_params(ctx) if isinstance(p, click.Option))
+        options = [p for p in super().get_params(ctx) if isinstance(p, click.Option)]
         own = [record for p in options if (record := p.get_help_record(ctx))]
         if own:
             with formatter.section("Options"):
                 formatter.write_dl(own)
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
-        shared = [record for p in _everywhere() if (record := p.get_help_record(ctx))]
+        taken = {name for p in options for name in p.opts}
+        rest = (p for p in _everywhere() if not taken & set(p.opts))
+        shared = [record for p in rest if (record := p.get_help_record(ctx))]
         with formatter.section("Options of every command"):
             formatter.write_dl(shared)
 
@@ -107,8 +109,7 @@ class Lazy(Group):
         if cmd_name not in self.rooms:
             return None
         module, _ = self.rooms[cmd_name]
-        # The toolbox is no part of the command line: it stands by its whole name.
-        room = import_module(module if "." in module else f"cronherd.cli.{module}")
+        room = import_module(f"cronherd.cli.{module}")
         found: click.Command = getattr(room, f"{cmd_name}_command")
         return found
 

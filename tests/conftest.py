@@ -1,6 +1,7 @@
 """What every test shares: the tier, real servers, and the last line that names the back ends."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever starts the tests may ignore signals, as nohup does, and what they start would too.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_EXERCISED] = Counter()
     config.stash[_MISSED] = set()
     if not hasattr(config, "workerinput") and not config.option.collectonly:

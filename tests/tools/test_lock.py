@@ -175,8 +175,11 @@ def test_a_signal_is_the_command_s(file: Path, number: signal.Signals):
     process = start(str(file), "sh", "-c", f"trap 'exit 9' {number}; echo up; while :; do :; done")
     assert first_line(process) == "up"
     process.send_signal(number)
-    assert process.wait(10) == 9
-    process.communicate()
+    try:
+        assert process.wait(10) == 9
+    finally:
+        process.kill()  # its command dies with it
+        process.communicate()
 
 
 def test_a_command_begins_with_the_signals_of_the_caller(file: Path):

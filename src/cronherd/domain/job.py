@@ -106,7 +106,7 @@ class Job:
     @property
     def excludes(self) -> bool:
         """Whether slots may be left out that somebody could have expected."""
-        return bool(getattr(self.schedule, "excludes", False))
+        return self.schedule is not None and self.schedule.excludes
 
     def ended(self, fired: int) -> bool:
         """Whether the schedule is over after so many slots that became runs."""

@@ -35,7 +35,6 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-SECONDS_PLACES = ("first", "last")  # where the sixth field stands
 
 _DRAWN = re.compile(r"~|(^|[\s,])H", re.IGNORECASE)
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
-from hashlib import blake2b
 
+from cronherd.domain.drawn import drawn
 from cronherd.domain.errors import Invalid
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -132,9 +132,7 @@ def _read_drawn(
             f"a step here is at most {size}",
         )
     # Part of what is promised: another way to draw would move every job that has an H.
-    text = f"{allowed.key}\0{part.name}\0{low}-{high}".encode(errors="surrogatepass")
-    number = int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
-    first_value = low + number % (step or size)
+    first_value = low + drawn(f"{allowed.key}\0{part.name}\0{low}-{high}", step or size)
     allowed.values |= _mask(first_value, high if step else first_value, step or 1)
     spelling = spelling if step is None else f"{spelling}/{step}"
     allowed.drawn.append((part.name, spelling, first_value))

@@ -121,6 +121,9 @@ run = Table(
     Column("cancel", Boolean, nullable=False),
     Column("params", columns.long_text()),
     Column("progress", columns.name(200)),
+    Column("pools", columns.name(400)),
+    Column("target_id", columns.ident()),
+    Column("forced", Boolean, nullable=False, server_default=false()),
     Index("run_dedup", "job_id", "dedup", unique=True),
     columns.partial("state = 'ready'", "run_ready", "state", "place", "prio", "ready_us", "id"),
     columns.partial("wait_key IS NOT NULL", "run_wait", "wait_key", "prio", "ready_us", "id"),
@@ -154,6 +157,7 @@ run_history = Table(
     Column("error_text", columns.name(400), nullable=False),
     Column("dropped", BigInteger, nullable=False),
     Column("params", columns.long_text()),
+    Column("forced", Boolean, nullable=False, server_default=false()),
     Index("run_history_job", "job_id", "id"),
     Index("run_history_short", "short"),
     Index("run_history_outcome", "outcome", "id"),
@@ -213,9 +217,9 @@ ledger = Table(
     Column("count", BigInteger, nullable=False),
     Column("reason", columns.key(20), nullable=False),
     Column("ref", columns.name(400)),
-    Column("node_id", columns.ident()),
+    Column("node_id", columns.ident(), nullable=False),
     Column("at_us", BigInteger, nullable=False),
-    PrimaryKeyConstraint("job_id", "from_us", "reason"),
+    PrimaryKeyConstraint("job_id", "from_us", "reason", "node_id"),
     Index("ledger_at", "at_us"),
     sqlite_with_rowid=False,
     **columns.COLD,
@@ -232,6 +236,21 @@ request = Table(
     PrimaryKeyConstraint("job_id", "dedup"),
     Index("request_at", "at_us"),
     **columns.COLD,
+)
+
+# Locks for what is outside cronherd; the row of `gate` is what taking one locks.
+lock_holder = Table(
+    "lock_holder",
+    metadata,
+    Column("name", columns.key(), nullable=False),
+    Column("token", columns.key(32), nullable=False),
+    Column("holder", columns.name(400), nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", "token"),
+    **columns.HOT,
 )
 
 node = Table(

@@ -18,12 +18,14 @@ import pytest
 
 from cronherd import docs
 from cronherd.api.app import build_app
+from cronherd.api.base import always
 from cronherd.cli.main import root
 from cronherd.cli.session import Session
 from cronherd.config.settings import SECTIONS, Settings
 from cronherd.definition.document import load_document
 from cronherd.definition.jobs import JobDefinition, read_jobs
 from cronherd.definition.retries import RetentionDefinition, RetriesDefinition
+from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Invalid
 from cronherd.domain.event import EventKind
 from cronherd.domain.judge import _KILLED
@@ -102,7 +104,7 @@ def undocumented_options(tree: click.Command, text: str) -> list[str]:
 
 
 def routes() -> list[str]:
-    app = build_app(None, actor=lambda _: "")  # type: ignore[arg-type]
+    app = build_app(None, who=always(LOCAL))  # type: ignore[arg-type]
     paths: dict[str, dict[str, object]] = app.openapi()["paths"]
     return [f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs]
 

@@ -15,6 +15,7 @@ from cronherd.cli.host import Finding, Place
 from cronherd.config.load import Config
 from cronherd.databases import Databases, check_server
 from cronherd.definition.jobs import build_jobs
+from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.ident import make_id
 from cronherd.domain.instant import zone_rules
@@ -55,6 +56,7 @@ CANCEL_WAIT_S = 15.0
 def up(config: Config, place: Place, *, apply: bool) -> int:
     """Agent, service socket and embedded database, until a signal."""
     from cronherd.api.app import build_app  # noqa: PLC0415 - FastAPI loads where a page is
+    from cronherd.api.base import always  # noqa: PLC0415
     from cronherd.api.server import ApiServer  # noqa: PLC0415
 
     _log(config)
@@ -76,7 +78,7 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
         service = _service(config, SqlStore(shown, new_id, _pace(config)), agent, closing, vault)
         if apply:
             _apply(config, service)
-        server = ApiServer(build_app(service, actor=lambda _: "local"), place.socket)
+        server = ApiServer(build_app(service, who=always(LOCAL)), place.socket)
         server.start()
         try:
             agent.start()

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from cronherd.api.app import build_app
+from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client, connect_to
+from cronherd.domain.access import LOCAL
 from tests.api.stand_in import StandIn
-
-ACTOR = "local"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def socket_path(folder: Path) -> Path:
 
 @pytest.fixture
 def server(service: StandIn, socket_path: Path) -> Iterator[ApiServer]:
-    served = ApiServer(build_app(service, actor=lambda request: ACTOR), socket_path)
+    served = ApiServer(build_app(service, who=always(LOCAL)), socket_path)
     served.start()
     yield served
     served.stop()

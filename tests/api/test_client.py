@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from cronherd.client import Client
-from cronherd.domain.errors import CronherdError, Invalid, InvalidInput, NotFound, Unavailable
+from cronherd.domain.errors import (
+    CronherdError,
+    Invalid,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 
 Speak = Callable[[bytes], str]
 
@@ -85,7 +92,8 @@ def test_it_does_not_believe_what_is_not_cronherd(speak: Speak, content: bytes):
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        ("401 No", Invalid),
+        ("401 No", Refused),
+        ("403 No", Refused),
         ("429 No", Unavailable),
         ("502 No", Unavailable),
         ("500 No", CronherdError),

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from cronherd.api.app import build_app
 from cronherd.api.server import ApiServer
 from cronherd.client import Client, Fleet
+from cronherd.domain.access import LOCAL, Caller
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
 from cronherd.service import Service
 from tests.api.conftest import Send, send_raw
@@ -45,13 +47,13 @@ def test_it_fits_the_protocol_for_the_type_checker():
 
 
 def test_it_lets_the_app_say_who_asks(service: StandIn, folder: Path):
-    def who(request: Request) -> str:
+    async def who(request: Request) -> Caller:
         name = request.headers.get("X-Who")
         if name is None:
             raise Invalid("who are you?", code="nobody")
-        return name
+        return replace(LOCAL, actor=name)
 
-    server = ApiServer(build_app(service, actor=who), folder / "s")
+    server = ApiServer(build_app(service, who=who), folder / "s")
     server.start()
     body = json.dumps(NIGHTLY).encode()
     assert send_raw(folder / "s", "POST", "/api/v1/jobs", body, X_Who="ann").status == 201

@@ -3,13 +3,16 @@
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cronherd.api.app import build_app
+from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client
+from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from cronherd.sealing import Vault
 from cronherd.service import Service
@@ -39,7 +42,9 @@ def vault(tmp_path: Path) -> Vault:
 
 @pytest.fixture
 def path(rig: Rig, vault: Vault, folder: Path) -> Iterator[Path]:
-    served = ApiServer(build_app(make_service(rig, vault), actor=lambda _: "ann"), folder / "s")
+    served = ApiServer(
+        build_app(make_service(rig, vault), who=always(replace(LOCAL, actor="ann"))), folder / "s"
+    )
     served.start()
     yield folder / "s"
     served.stop()

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from cronherd.api.app import build_app
+from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client
+from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Conflict, Unavailable
 from tests.api.stand_in import StandIn
 
 
 def server_at(path: Path) -> ApiServer:
-    return ApiServer(build_app(StandIn(), actor=lambda request: "local"), path)
+    return ApiServer(build_app(StandIn(), who=always(LOCAL)), path)
 
 
 def leave_stale_socket(path: Path) -> None:

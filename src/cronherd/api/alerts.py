@@ -4,15 +4,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, TheFleet
+from cronherd.api.base import Actor, Answer, TheFleet, needs
 from cronherd.api.body import Mapping, member, only
+from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["alerts"])
 
 _STATE = "Only those of this state: waiting, sent or failed"
 
 
-@routes.get("/alerts", summary="List messages, newest first", operation_id="list_alerts")
+@routes.get(
+    "/alerts",
+    summary="List messages, newest first",
+    dependencies=[needs(Role.OPERATOR)],
+    operation_id="list_alerts",
+)
 def list_alerts(
     fleet: TheFleet,
     state: Annotated[str | None, Query(description=_STATE)] = None,
@@ -24,6 +30,7 @@ def list_alerts(
 @routes.post(
     "/alerts/test",
     summary="Send a message that only says that it arrives",
+    dependencies=[needs(Role.ADMIN)],
     operation_id="send_test",
 )
 def send_test(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
@@ -35,6 +42,7 @@ def send_test(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
 @routes.post(
     "/alerts/retry",
     summary="Send again what was given up or waits for its next try",
+    dependencies=[needs(Role.OPERATOR)],
     operation_id="retry_alerts",
 )
 def retry_alerts(fleet: TheFleet, actor: Actor) -> Answer:

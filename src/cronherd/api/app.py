@@ -1,20 +1,19 @@
 """The API as one ASGI application."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
-from starlette.requests import Request
 from starlette.routing import compile_path
 
 from cronherd import __version__
 from cronherd.api import alerts, audit, fleet, jobs, nodes, runs, secrets, slots
-from cronherd.api.base import PREFIX, PROBLEMS, refuse_nul
+from cronherd.api.base import PREFIX, PROBLEMS, Answer, Who, all_routes, declared, needs, refuse_nul
 from cronherd.api.problem import ANSWERS, Methods
 from cronherd.api.stream import Seats
 from cronherd.client import Fleet
+from cronherd.domain.access import Role
 
 _NOUNS = (audit, jobs, slots, runs, nodes, secrets, alerts, fleet)
 
@@ -28,12 +27,12 @@ _SILENT = {
 }
 
 
-def build_app(service: Fleet, *, actor: Callable[[Request], str]) -> FastAPI:
-    """The API over a service; `actor` tells who makes a request."""
+def build_app(service: Fleet, *, who: Who) -> FastAPI:
+    """The API over a service; `who` tells who makes a request."""
     app = FastAPI(
         title="cronherd",
         version=__version__,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,  # a route without a role; ours is below
         docs_url=None,  # both would load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
@@ -43,12 +42,33 @@ def build_app(service: Fleet, *, actor: Callable[[Request], str]) -> FastAPI:
         **_silence(),
     )
     app.state.fleet = service
-    app.state.actor = actor
+    app.state.who = who
     app.state.seats = Seats()
     app.state.methods = [pair for noun in _NOUNS for pair in _methods(noun.routes)]
     for noun in _NOUNS:
         app.include_router(noun.routes, prefix=PREFIX)
+    _serve_description(app)
+    _refuse_undeclared(app)
     return app
+
+
+def _serve_description(app: FastAPI) -> None:
+    async def openapi() -> Answer:
+        return Answer(app.openapi())
+
+    app.add_api_route(
+        f"{PREFIX}/openapi.json",
+        openapi,
+        dependencies=[needs(Role.VIEWER)],
+        include_in_schema=False,
+    )
+
+
+def _refuse_undeclared(app: FastAPI) -> None:
+    """A route that says not who may ask is a fault of ours; better no API than an open one."""
+    for path, route in all_routes(app.routes):
+        if len(declared(route)) != 1:
+            raise TypeError(f"{path} does not say which role it needs")
 
 
 def _methods(router: APIRouter) -> Methods:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Answer, Limit, TheFleet
+from cronherd.api.base import Answer, Limit, TheFleet, needs
+from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["fleet"])
 
@@ -14,6 +15,7 @@ routes = APIRouter(tags=["fleet"])
     summary="Recount the slots of the past",
     description="For one job, or for a page of all of them in the order of their names. "
     "Instants without an offset are in the zone of each job; the last seven days without `from`.",
+    dependencies=[needs(Role.VIEWER)],
     operation_id="audit",
 )
 def audit(

@@ -1,17 +1,23 @@
-"""What the routes share: the fleet they serve, who asks, how an answer looks."""
+"""What the routes share: the fleet they serve, who may ask, how an answer looks."""
 
 import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Query
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from cronherd.api.problem import MEDIA_TYPE, dump
 from cronherd.client import Fleet
-from cronherd.domain.errors import Invalid
+from cronherd.domain.access import Caller, Role
+from cronherd.domain.errors import Invalid, NotFound, Refused
 
 PREFIX = "/api/v1"
 NUMBER_MAX = 2**31 - 1  # what every database holds as an integer
@@ -48,9 +54,13 @@ async def _fleet(request: Request) -> Fleet:
     return fleet
 
 
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller  # a route without `needs` fails here, and has no caller
+    return caller
+
+
 async def _actor(request: Request) -> str:
-    actor: str = request.app.state.actor(request)
-    return actor
+    return (await _caller(request)).actor
 
 
 async def refuse_nul(request: Request) -> None:
@@ -61,8 +71,104 @@ async def refuse_nul(request: Request) -> None:
 
 
 TheFleet = Annotated[Fleet, Depends(_fleet)]
+TheCaller = Annotated[Caller, Depends(_caller)]
 Actor = Annotated[str, Depends(_actor)]
 Limit = Annotated[int, Query(description="How many at most")]
+
+
+# ------------------------------------------------------------------ who may ask
+
+# Who makes a request, whatever it asks for. Raises Refused.
+Who = Callable[[Request], Awaitable[Caller]]
+
+
+def always(caller: Caller) -> Who:
+    """Where only one can be at the other end: a socket that nobody else may open."""
+
+    async def who(request: Request) -> Caller:
+        del request
+        return caller
+
+    return who
+
+
+class Needs:
+    """The least role of a route; None: it is open to everybody, who have no caller then.
+
+    `job` and `run` name the parameters of the path that say which job is meant: only such routes
+    answer to who is limited to some jobs.
+    """
+
+    def __init__(self, role: Role | None, *, job: str = "", run: str = "") -> None:
+        self.role = role
+        self._job = job
+        self._run = run
+
+    async def __call__(self, request: Request) -> None:
+        if self.role is None:
+            return
+        who: Who = request.app.state.who
+        caller = await who(request)
+        if not caller.may(self.role):
+            raise Refused(
+                f"this needs the role {self.role}, and {caller.actor} has the role {caller.role}",
+                hint="ask an admin of this fleet",
+            )
+        if caller.jobs is not None:
+            await self._limit(request, caller)
+        request.state.caller = caller
+
+    async def _limit(self, request: Request, caller: Caller) -> None:
+        """Whoever is limited to some jobs learns nothing of the others, not even their names.
+
+        The thing itself is asked for its job: a job is found by its id as well, a run by a prefix.
+        """
+        fleet: Fleet = request.app.state.fleet
+        show: Callable[[str], Any] = fleet.show_job
+        hidden = NotFound("there is no such job for you", code="no_such_job")
+        if self._job:
+            given, key = self._job, "name"
+        elif self._run:
+            given, show, key = self._run, fleet.show_run, "job"
+            hidden = NotFound("there is no such run for you", code="no_such_run")
+        else:
+            raise Refused(f"{caller.actor} is limited to some jobs, and this is about more")
+        with suppress(NotFound):  # its hint names others
+            found = await run_in_threadpool(show, request.path_params[given])
+            if caller.may_touch(found[key]):
+                return
+        raise hidden
+
+
+def needs(role: Role, *, job: str = "", run: str = "") -> Any:
+    """For `dependencies=[…]` of a route: who asks must have at least this role."""
+    return Depends(Needs(role, job=job, run=run))
+
+
+def open_to_all() -> Any:
+    """For `dependencies=[…]` of a route that answers before anybody has logged in."""
+    return Depends(Needs(None))
+
+
+def all_routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, BaseRoute]]:
+    """Each route with its whole path, those of included routers too."""
+    for route in routes:
+        inner = getattr(route, "original_router", None)  # newer FastAPI keeps them as they are
+        if inner is None:
+            yield prefix + str(getattr(route, "path", "")), route
+        else:
+            yield from all_routes(inner.routes, prefix + route.include_context.prefix)  # type: ignore[attr-defined]
+
+
+def declared(route: BaseRoute) -> list[Role | None]:
+    """The roles a route declares; whoever finds none, or more than one, has found a fault."""
+    if not isinstance(route, APIRoute):
+        return []
+    asked = [one.dependency for one in route.dependencies]
+    return [one.role for one in asked if isinstance(one, Needs)]
+
+
+# ------------------------------------------------------------------ answers
 
 
 def job_answer(job: dict[str, Any], status: int = HTTPStatus.OK) -> Answer:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
-from cronherd.api.base import Actor, Answer, Limit, TheFleet, job_answer, version_of
+from cronherd.api.base import Actor, Answer, Limit, TheFleet, job_answer, needs, version_of
 from cronherd.api.body import Document, Mapping, member, only
+from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 
 routes = APIRouter(tags=["jobs"])
@@ -72,7 +73,12 @@ _TAKES_JOBS = {
 }
 
 
-@routes.get("/jobs", summary="List jobs by name", operation_id="list_jobs")
+@routes.get(
+    "/jobs",
+    summary="List jobs by name",
+    dependencies=[needs(Role.VIEWER)],
+    operation_id="list_jobs",
+)
 def list_jobs(
     fleet: TheFleet,
     after: Annotated[str | None, Query(description="The `next` of the page before")] = None,
@@ -88,6 +94,7 @@ def list_jobs(
 @routes.post(
     "/jobs",
     summary="Create a job",
+    dependencies=[needs(Role.EDITOR)],
     operation_id="create_job",
     openapi_extra=_TAKES_JOB,
     status_code=HTTPStatus.CREATED,
@@ -101,7 +108,12 @@ def create_job(
     return job_answer(fleet.create_job(definition, actor, source), HTTPStatus.CREATED)
 
 
-@routes.get("/jobs/{name}", summary="Show a job", operation_id="show_job")
+@routes.get(
+    "/jobs/{name}",
+    summary="Show a job",
+    dependencies=[needs(Role.VIEWER, job="name")],
+    operation_id="show_job",
+)
 def show_job(fleet: TheFleet, name: str) -> Answer:
     return job_answer(fleet.show_job(name))
 
@@ -109,6 +121,7 @@ def show_job(fleet: TheFleet, name: str) -> Answer:
 @routes.put(
     "/jobs/{name}",
     summary="Replace a job's definition",
+    dependencies=[needs(Role.EDITOR, job="name")],
     operation_id="edit_job",
     openapi_extra=_TAKES_JOB,
 )
@@ -122,17 +135,32 @@ def edit_job(
     return job_answer(fleet.edit_job(name, definition, version_of(if_match), actor))
 
 
-@routes.delete("/jobs/{name}", summary="Delete a job, keep its runs", operation_id="delete_job")
+@routes.delete(
+    "/jobs/{name}",
+    summary="Delete a job, keep its runs",
+    dependencies=[needs(Role.EDITOR, job="name")],
+    operation_id="delete_job",
+)
 def delete_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return Answer(fleet.delete_job(name, actor))
 
 
-@routes.post("/jobs/{name}/enable", summary="Enable a job", operation_id="enable_job")
+@routes.post(
+    "/jobs/{name}/enable",
+    summary="Enable a job",
+    dependencies=[needs(Role.OPERATOR, job="name")],
+    operation_id="enable_job",
+)
 def enable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return job_answer(fleet.set_enabled(name, actor, enabled=True))
 
 
-@routes.post("/jobs/{name}/disable", summary="Disable a job", operation_id="disable_job")
+@routes.post(
+    "/jobs/{name}/disable",
+    summary="Disable a job",
+    dependencies=[needs(Role.OPERATOR, job="name")],
+    operation_id="disable_job",
+)
 def disable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return job_answer(fleet.set_enabled(name, actor, enabled=False))
 
@@ -142,6 +170,7 @@ def disable_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     summary="Pause a job",
     description="Until an instant (without an offset: in the job's zone), for a duration, or with "
     "neither until it is resumed. `started_before` names the runs that were first.",
+    dependencies=[needs(Role.OPERATOR, job="name")],
     operation_id="pause_job",
     openapi_extra=_TAKES_PAUSE,
 )
@@ -159,7 +188,12 @@ def _length(body: Mapping) -> str | float | None:
     raise Invalid("must be text or a number of seconds", where="for")
 
 
-@routes.post("/jobs/{name}/resume", summary="Resume a paused job", operation_id="resume_job")
+@routes.post(
+    "/jobs/{name}/resume",
+    summary="Resume a paused job",
+    dependencies=[needs(Role.OPERATOR, job="name")],
+    operation_id="resume_job",
+)
 def resume_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return job_answer(fleet.resume_job(name, actor))
 
@@ -168,6 +202,7 @@ def resume_job(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     "/jobs/{name}/runs",
     summary="Run a job now",
     description="201 for a new run, 200 when the same request had been made before.",
+    dependencies=[needs(Role.OPERATOR, job="name")],
     operation_id="run_job",
     openapi_extra=_TAKES_REQUEST,
     status_code=HTTPStatus.CREATED,
@@ -200,6 +235,7 @@ def _request_id(body: Mapping, key: str | None) -> str | None:
 @routes.post(
     "/apply",
     summary="Make the jobs of one source what these definitions say",
+    dependencies=[needs(Role.EDITOR)],
     operation_id="apply_jobs",
     openapi_extra=_TAKES_JOBS,
 )

@@ -4,14 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, TheFleet
+from cronherd.api.base import Actor, Answer, TheFleet, needs
+from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["nodes"])
 
 _DEAD = "You swear that nothing of it runs any more: its runs end as lost, or start again"
 
 
-@routes.get("/nodes", summary="List nodes by name", operation_id="list_nodes")
+@routes.get(
+    "/nodes",
+    summary="List nodes by name",
+    dependencies=[needs(Role.VIEWER)],
+    operation_id="list_nodes",
+)
 def list_nodes(fleet: TheFleet) -> Answer:
     return Answer(fleet.list_nodes())
 
@@ -19,6 +25,7 @@ def list_nodes(fleet: TheFleet) -> Answer:
 @routes.post(
     "/nodes/{name}/drain",
     summary="Let a node end what it runs and start nothing more",
+    dependencies=[needs(Role.ADMIN)],
     operation_id="drain_node",
 )
 def drain_node(fleet: TheFleet, actor: Actor, name: str) -> Answer:
@@ -26,14 +33,20 @@ def drain_node(fleet: TheFleet, actor: Actor, name: str) -> Answer:
 
 
 @routes.post(
-    "/nodes/{name}/resume", summary="Let a drained node start runs", operation_id="resume_node"
+    "/nodes/{name}/resume",
+    summary="Let a drained node start runs",
+    dependencies=[needs(Role.ADMIN)],
+    operation_id="resume_node",
 )
 def resume_node(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return Answer(fleet.set_drained(name, actor, drained=False))
 
 
 @routes.delete(
-    "/nodes/{name}", summary="Forget a node that is not alive", operation_id="remove_node"
+    "/nodes/{name}",
+    summary="Forget a node that is not alive",
+    dependencies=[needs(Role.ADMIN)],
+    operation_id="remove_node",
 )
 def remove_node(
     *,

@@ -17,6 +17,7 @@ from cronherd.domain.errors import (
     Invalid,
     InvalidInput,
     NotFound,
+    Refused,
     Unavailable,
 )
 
@@ -30,11 +31,16 @@ _BY_CODE = {
     "not_json": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "bad_json": HTTPStatus.BAD_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "login_needed": HTTPStatus.UNAUTHORIZED,
+    "bad_login": HTTPStatus.UNAUTHORIZED,
+    "bad_token": HTTPStatus.UNAUTHORIZED,
+    "too_many_attempts": HTTPStatus.TOO_MANY_REQUESTS,
 }
 _BY_KIND = (
     (Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
+    (Refused, HTTPStatus.FORBIDDEN),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
@@ -45,7 +51,18 @@ class Problem(Response):
     media_type = MEDIA_TYPE
 
     def __init__(self, error: CronherdError, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(dump(problem_of(error)), status_of(error), headers)
+        status = status_of(error)
+        super().__init__(
+            dump(problem_of(error)), status, {**_told(status, error), **(headers or {})}
+        )
+
+
+def _told(status: int, error: CronherdError) -> dict[str, str]:
+    """What HTTP wants to be said beside a refusal."""
+    told = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if isinstance(error, Refused) and error.wait_s:
+        told["Retry-After"] = str(error.wait_s)
+    return told
 
 
 def dump(document: object) -> bytes:
@@ -58,7 +75,7 @@ def status_of(error: CronherdError) -> int:
     """The HTTP status of an error; one that is none of the four kinds is our own fault."""
     of_kind = (status for kind, status in _BY_KIND if isinstance(error, kind))
     status = next(of_kind, HTTPStatus.INTERNAL_SERVER_ERROR)
-    if isinstance(error, Invalid | Conflict):
+    if isinstance(error, Invalid | Conflict | Refused):
         status = _BY_CODE.get(error.code, status)
     return int(status)
 

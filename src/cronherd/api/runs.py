@@ -6,14 +6,20 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from cronherd.api.base import NUMBER_MAX, Actor, Answer, Limit, TheFleet
+from cronherd.api.base import NUMBER_MAX, Actor, Answer, Limit, TheFleet, needs
 from cronherd.api.stream import LINES, Seats, read_in_threads
+from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 
 routes = APIRouter(tags=["runs"])
 
 
-@routes.get("/runs", summary="List runs, newest first", operation_id="list_runs")
+@routes.get(
+    "/runs",
+    summary="List runs, newest first",
+    dependencies=[needs(Role.VIEWER)],
+    operation_id="list_runs",
+)
 def list_runs(
     *,
     fleet: TheFleet,
@@ -26,12 +32,22 @@ def list_runs(
     return Answer(fleet.list_runs(job, state, outcome, before, limit))
 
 
-@routes.get("/runs/{run}", summary="Show a run", operation_id="show_run")
+@routes.get(
+    "/runs/{run}",
+    summary="Show a run",
+    dependencies=[needs(Role.VIEWER, run="run")],
+    operation_id="show_run",
+)
 def show_run(fleet: TheFleet, run: str) -> Answer:
     return Answer(fleet.show_run(run))
 
 
-@routes.post("/runs/{run}/cancel", summary="Cancel a run", operation_id="cancel_run")
+@routes.post(
+    "/runs/{run}/cancel",
+    summary="Cancel a run",
+    dependencies=[needs(Role.OPERATOR, run="run")],
+    operation_id="cancel_run",
+)
 def cancel_run(fleet: TheFleet, actor: Actor, run: str) -> Answer:
     return Answer(fleet.cancel_run(run, actor))
 
@@ -41,6 +57,7 @@ def cancel_run(fleet: TheFleet, actor: Actor, run: str) -> Answer:
     summary="Output of a run",
     description="With follow=true a stream of application/x-ndjson until the run has ended: one "
     'piece a line, at last `{"run": …}`; empty lines say that nothing is new.',
+    dependencies=[needs(Role.VIEWER, run="run")],
     operation_id="run_output",
 )
 def run_output(

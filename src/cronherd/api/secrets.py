@@ -4,28 +4,42 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, TheFleet
+from cronherd.api.base import Actor, Answer, TheFleet, needs
 from cronherd.api.body import Mapping, member, only
+from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["secrets"])
 
 _FORCE = "Also while jobs use it: their runs are not started then"
 
 
-@routes.get("/secrets", summary="List secrets by name, without values", operation_id="list_secrets")
+@routes.get(
+    "/secrets",
+    summary="List secrets by name, without values",
+    dependencies=[needs(Role.EDITOR)],
+    operation_id="list_secrets",
+)
 def list_secrets(fleet: TheFleet) -> Answer:
     return Answer(fleet.list_secrets())
 
 
 @routes.put(
-    "/secrets/{name}", summary="Make a secret, or replace its value", operation_id="set_secret"
+    "/secrets/{name}",
+    summary="Make a secret, or replace its value",
+    dependencies=[needs(Role.ADMIN)],
+    operation_id="set_secret",
 )
 def set_secret(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
     only(body, "value")
     return Answer(fleet.set_secret(name, member(body, "value", str, ""), actor))
 
 
-@routes.delete("/secrets/{name}", summary="Forget a secret", operation_id="remove_secret")
+@routes.delete(
+    "/secrets/{name}",
+    summary="Forget a secret",
+    dependencies=[needs(Role.ADMIN)],
+    operation_id="remove_secret",
+)
 def remove_secret(
     *,
     fleet: TheFleet,
@@ -39,6 +53,7 @@ def remove_secret(
 @routes.post(
     "/secrets/reseal",
     summary="Seal all secrets by the first key of the file",
+    dependencies=[needs(Role.ADMIN)],
     operation_id="reseal_secrets",
 )
 def reseal_secrets(fleet: TheFleet, actor: Actor) -> Answer:

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, Limit, TheFleet
+from cronherd.api.base import Actor, Answer, Limit, TheFleet, needs
 from cronherd.api.body import Mapping, member, only
+from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import parse_instant
 
@@ -31,7 +32,12 @@ _TAKES_RANGE = _takes(
 )
 
 
-@routes.get("/jobs/{name}/next", summary="The next slots of a job", operation_id="next_slots")
+@routes.get(
+    "/jobs/{name}/next",
+    summary="The next slots of a job",
+    dependencies=[needs(Role.VIEWER, job="name")],
+    operation_id="next_slots",
+)
 def next_slots(
     fleet: TheFleet,
     name: str,
@@ -45,6 +51,7 @@ def next_slots(
     "/jobs/{name}/skip-next",
     summary="Skip the next slots of a job",
     description="So many more than are skipped already. `slots` names all of them.",
+    dependencies=[needs(Role.OPERATOR, job="name")],
     operation_id="skip_next",
     openapi_extra=_TAKES_COUNT,
 )
@@ -63,6 +70,7 @@ def _count(body: Mapping) -> int:
 @routes.post(
     "/jobs/{name}/undo-skip",
     summary="Let slots run again that are to be skipped",
+    dependencies=[needs(Role.OPERATOR, job="name")],
     operation_id="undo_skip",
 )
 def undo_skip(fleet: TheFleet, actor: Actor, name: str) -> Answer:
@@ -74,6 +82,7 @@ def undo_skip(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     summary="Run slots of the past that had no run",
     description="Those of the present schedule from an instant to another, both included, at most "
     "1,000. An instant without an offset is in the job's zone.",
+    dependencies=[needs(Role.OPERATOR, job="name")],
     operation_id="backfill",
     openapi_extra=_TAKES_RANGE,
 )
@@ -93,6 +102,7 @@ def backfill(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
     description="Without seconds the slot in that minute is meant, without an offset the zone of "
     "the job, without `at` its newest slot that is past. `items` has an answer for each instant "
     "that a wall time names.",
+    dependencies=[needs(Role.VIEWER, job="name")],
     operation_id="why",
 )
 def why(

@@ -13,6 +13,7 @@ from cronherd.domain.errors import (
     Invalid,
     InvalidInput,
     NotFound,
+    Refused,
     Unavailable,
 )
 
@@ -58,7 +59,14 @@ def document_of(content: bytes, where: str) -> Json:
 
 
 _KINDS: dict[int, type[CronherdError]] = dict.fromkeys((429, 502, 503, 504), Unavailable)
-_KINDS |= {404: NotFound, 409: Conflict, 412: Conflict, 500: CronherdError}
+_KINDS |= {
+    401: Refused,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    412: Conflict,
+    500: CronherdError,
+}
 
 
 def error_of(status: int, content: bytes, where: str) -> CronherdError:

@@ -52,6 +52,18 @@ class Conflict(CronherdError):
     default_code = "conflict"
 
 
+class Refused(CronherdError):
+    """Who asks is not known, may not do this, or asks too often; `wait_s`: ask again after it."""
+
+    default_code = "not_allowed"
+
+    def __init__(
+        self, text: str, *, code: str = "", hint: str = "", where: str = "", wait_s: int = 0
+    ) -> None:
+        super().__init__(text, code=code, hint=hint, where=where)
+        self.wait_s = wait_s
+
+
 class StatementRefused(CronherdError):
     """The database refused what is in a statement; other rows may be stored all the same."""
 

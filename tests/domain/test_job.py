@@ -4,7 +4,8 @@ import pytest
 
 from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Invalid
-from cronherd.domain.job import NAME_LENGTH, build_job, name_key, place_matches
+from cronherd.domain.job import NAME_LENGTH, build_job, name_key
+from cronherd.domain.place import place_matches
 from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Overlap, Retention, Retry
 
 

@@ -2,16 +2,13 @@
 
 import pytest
 
+from cronherd.domain.admission import Admission, Gate, Refusal, admit
 from cronherd.domain.job import Job, build_job
 from cronherd.domain.planner import (
     CATCHUP_PER_PLAN,
     SLOTS_PER_PLAN,
-    Admission,
     Due,
-    Gate,
     Plan,
-    Refusal,
-    admit,
     missed_between,
     plan,
 )
@@ -240,13 +237,13 @@ def full_gate(**facts: object) -> Gate:
 def test_a_run_enters_waits_or_is_refused(
     spec: dict[str, object], gate: Gate, answer: Admission | Refusal
 ):
-    assert admit(job_of(**spec), gate, KEY, fits=True, queue=False) == answer
+    assert admit(job_of(**spec), gate, JOB_ID, fits=True, queue=False) == answer
 
 
 @pytest.mark.parametrize("overlap", ["skip", "queue", "replace"])
 def test_a_catch_up_run_queues_whatever_the_policy_says(overlap: str):
     job = job_of(overlap=overlap, queue_max=0)
-    answer = admit(job, full_gate(waiters=["c" * 32]), KEY, fits=True, queue=True)
+    answer = admit(job, full_gate(waiters=["c" * 32]), JOB_ID, fits=True, queue=True)
     assert answer == Admission(state=RunState.WAITING, wait_key=KEY)
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cronherd.domain.admission import Gate, Target
 from cronherd.domain.errors import Conflict
 from cronherd.domain.ident import to_stored
-from cronherd.domain.job import Job, place_matches
-from cronherd.domain.planner import Due, Fire, Gate, Plan
+from cronherd.domain.job import Job
+from cronherd.domain.place import place_matches
+from cronherd.domain.planner import Due, Fire, Plan
 from cronherd.domain.run import RunState
 from cronherd.store.base import Claim, Offer
 from tests.sim.rows import RunRow
@@ -46,6 +48,13 @@ class Batch:
         if job_id not in self._gates:
             self._gates[job_id] = self._tables.gate(job_id, self.jobs[job_id])
         return self._gates[job_id]
+
+    lined_up: Sequence[str] = ()
+
+    def targets(self, job_id: str) -> Sequence[Target]:
+        """The model knows no job on all nodes."""
+        del job_id
+        return ()
 
     def fits(self, place: str) -> bool:
         return self._tables.serves(place)

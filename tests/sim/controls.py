@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from cronherd.domain.admission import gate_key
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.job import UNLIMITED, Job
-from cronherd.domain.planner import gate_key, missed_between
+from cronherd.domain.planner import missed_between
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Outcome, Reason, RunState
 from cronherd.store.facts import JobWrite

@@ -98,8 +98,10 @@ class LinkedBatch:
         self._batch = batch
         self._link = link
         self.now_us, self.due = batch.now_us, batch.due
+        self.lined_up: Sequence[str] = ()
         self.jobs, self.broken = batch.jobs, batch.broken
         self.gate, self.fits, self.push_ahead = batch.gate, batch.fits, batch.push_ahead
+        self.targets = batch.targets
 
     def commit(self, plans: Sequence[Plan], offer: Offer | None) -> list[Claim]:
         claims: list[Claim] = self._link.through(lambda: self._batch.commit(plans, offer))

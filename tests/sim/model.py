@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 
+from cronherd.domain.admission import Admission, Gate, Refusal, admit, gate_key
 from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import to_stored
-from cronherd.domain.job import UNLIMITED, Job, place_matches
+from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.node import Node
 from cronherd.domain.param import Value
-from cronherd.domain.planner import Admission, Gate, Refusal, admit, gate_key
+from cronherd.domain.place import node_place, place_matches
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Outcome, RunState
 from cronherd.domain.telling import Advance
@@ -78,7 +79,14 @@ class Model(Controls):
     def fire(self, limit: int) -> Iterator[FireBatch]:
         yield Batch(self, limit)
 
-    def claim(self, node: Node, token: str, limit: int) -> list[Claim]:
+    def claim(
+        self,
+        node: Node,
+        token: str,
+        limit: int,
+        held: Mapping[str, int] = MappingProxyType({}),
+    ) -> list[Claim]:
+        del held  # the model knows no limit for each node
         ready = [
             row
             for row in self.live.values()
@@ -300,19 +308,19 @@ class Model(Controls):
         *,
         force: bool,
         params: Mapping[str, Value] = MappingProxyType({}),
-        place: str | None = None,
+        target: tuple[str, str] | None = None,
     ) -> Requested:
         line = self._line(job_id)
         if (job_id, dedup) in self.requests:
             return Requested(run_id=self.requests[job_id, dedup], repeated=True)
         job, now_us = line.job, self.clock()
-        if place is not None:
-            job = replace(job, place=place)
+        if target is not None:
+            job = replace(job, place=node_place(job.place, target[1]))
         fits = self.serves(job.place)
         answer: Admission | Refusal = Admission(state=RunState.READY)
         if not (force and fits):
             gate = self.gate(job_id, job)
-            answer = admit(job, gate, gate_key(job_id), fits=fits, queue=False)
+            answer = admit(job, gate, job_id, fits=fits, queue=False)
         if isinstance(answer, Refusal):
             raise Conflict("it already runs as often as it may", code=answer.reason.value)
         line.touched += 1

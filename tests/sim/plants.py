@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from cronherd.domain.admission import Gate
 from cronherd.domain.job import Job
 from cronherd.domain.node import Node
-from cronherd.domain.planner import Gate
 from cronherd.store.base import Claim, FireBatch, Peers
 from tests.sim.batch import Batch
 from tests.sim.host import Host

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 
+from cronherd.domain.admission import Admission, Gate, gate_key
 from cronherd.domain.ident import to_stored
-from cronherd.domain.job import UNLIMITED, Job, place_matches
+from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.node import Node
-from cronherd.domain.planner import Admission, Gate, Plan, Skip, gate_key
+from cronherd.domain.place import place_matches
+from cronherd.domain.planner import Plan, Skip
 from cronherd.domain.run import Outcome, Reason, RunState
 from cronherd.store.base import Claim
 from cronherd.store.facts import LedgerRow

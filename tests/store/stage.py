@@ -156,9 +156,12 @@ class Stage:
                 if job is None:
                     batch.push_ahead(due, batch.broken[due.job_id])
                     continue
-                fits = batch.fits(job.place)
-                plans.append(plan(job, due, batch.gate(due.job_id), batch.now_us, fits=fits))
+                fits, targets = batch.fits(job.place), batch.targets(due.job_id)
+                gate = batch.gate(due.job_id)
+                made = plan(job, due, gate, batch.now_us, fits=fits, targets=targets)
+                plans.append(made)
             claims = batch.commit(plans, offer)
+        self.store.promote(batch.lined_up)
         self.plans += plans
         return claims
 

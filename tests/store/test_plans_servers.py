@@ -119,12 +119,12 @@ STATEMENTS: dict[str, tuple[str, Sequence[object], str]] = {
 }
 PG_ONLY = {
     "due": (postgres.DUE, (1000, 9000, 5), "job_due_next"),
-    "claim": (postgres.CLAIM_ONE, ("zone=1", 5, "t", NODE), "run_ready"),
+    "claim": (postgres.CLAIM_ONE, ("zone=1", 1 << 62, 5, "t", NODE), "run_ready"),
 }
 MARIADB_ONLY = {
     "candidates": (mysql.CANDIDATES, (1000, 9000, 20), "job_due_next"),
     "due": (mysql.DUE, ([IDS[3], IDS[4]], 9000), "PRIMARY"),
-    "ready": (mysql.READY, (["zone=1"], 5), "run_ready"),
+    "ready": (mysql.READY, (["zone=1"], 1 << 62, 5), "run_ready"),
     "lock ready": (mysql.LOCK_READY, ([IDS[3], IDS[4]],), "PRIMARY"),
     "take": (mysql.TAKE, ("t", NODE, [IDS[3], IDS[4]]), "PRIMARY"),
 }

@@ -127,7 +127,7 @@ def eternal_lease() -> None:
 
 def no_gate() -> None:
     """Permits are taken without a look at who holds them, and without the lock's order."""
-    from cronherd.domain.planner import Gate  # noqa: PLC0415
+    from cronherd.domain.admission import Gate  # noqa: PLC0415
     from cronherd.store import permits  # noqa: PLC0415
 
     plain = permits.take

@@ -9,7 +9,7 @@ from cronherd.domain.errors import Invalid
 # What is text whatever it looks like: an `env` of 1.10 is not 1.1.
 _TEXTS = frozenset(
     {"name", "description", "command", "schedule", "timezone", "window", "shell", "cwd", "stdin"}
-    | {"user", "group", "mailto", "env", "run_on", "task", "env_file", "output_file"}
+    | {"user", "group", "mailto", "env", "run_on", "prefer", "task", "env_file", "output_file"}
 )
 
 Definition = dict[str, object]

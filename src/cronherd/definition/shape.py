@@ -30,7 +30,6 @@ from cronherd.definition.command import (
     read_user,
 )
 from cronherd.definition.faults import (
-    LABELS,
     SWITCH,
     ZONE,
     Faulty,
@@ -48,6 +47,7 @@ from cronherd.definition.faults import (
 )
 from cronherd.definition.params import PARAMS_SCHEMA, read_params
 from cronherd.definition.retries import RETRIES, RetentionDefinition
+from cronherd.definition.sharing import PLACE, POOLS
 from cronherd.definition.sizes import size
 from cronherd.definition.when import (
     EXCLUDING,
@@ -78,6 +78,7 @@ from cronherd.domain.policy import (
     CatchupMode,
     Delivery,
     Overlap,
+    Spread,
 )
 from cronherd.domain.spec import STOP_SIGNALS
 
@@ -260,8 +261,32 @@ class JobDefinition(Shape):
         default=format_duration(TAKEOVER_AFTER_US),
         description="How long a silent node keeps the run: at least 20s and the grace, or never.",
     )
-    run_on: Annotated[dict[str, str] | None, LABELS] = Field(
-        default=None, description="The labels a node must have to run the job."
+    min_gap: Annotated[str, duration()] = Field(
+        default="0s",
+        description="How long nothing of the job starts after one of its runs has ended.",
+    )
+    run_on: Annotated[Any, PLACE] = Field(
+        default=None,
+        description="The labels a node must have to run the job: a selector such as "
+        "zone=eu, !slow, or a mapping.",
+    )
+    prefer: Annotated[Any, PLACE] = Field(
+        default=None,
+        description="The labels of nodes that come first: others leave a run to them for 5s.",
+    )
+    spread: Annotated[str, choice(*Spread)] = Field(
+        default=Spread.ANY.value,
+        description="Whether a slot is one run anywhere, or one on each node that fits.",
+    )
+    rolling: Annotated[int | None, whole(1, 10_000)] = Field(
+        default=None, description="On how many nodes a job on all of them runs at once."
+    )
+    max_per_node: Annotated[int | None, whole(1, 10_000)] = Field(
+        default=None, description="How many runs of the job a node has at once."
+    )
+    pools: Annotated[Any, POOLS] = Field(
+        default=None,
+        description="Pools whose permits each run holds while it runs, by name or with permits.",
     )
     priority: Annotated[int, whole(-100, 100)] = Field(
         default=0, description="Which run a busy node takes first: the smaller number."

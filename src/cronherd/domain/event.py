@@ -37,6 +37,9 @@ class EventKind(StrEnum):
     STALE_REPORT = "stale_report"
     REPORT_REFUSED = "report_refused"
     ALERT_FAILED = "alert_failed"
+    POOL_SET = "pool_set"
+    POOL_REMOVED = "pool_removed"
+    NO_NODE = "no_node"
 
 
 EVENT_WORDS = {
@@ -70,6 +73,9 @@ EVENT_WORDS = {
     EventKind.STALE_REPORT: "a report came for a run that belongs to somebody else by now",
     EventKind.REPORT_REFUSED: "the database refused what a supervisor told of a run",
     EventKind.ALERT_FAILED: "a mail, webhook or ping could not be sent, and was given up",
+    EventKind.POOL_SET: "a pool was made, or somebody changed how many permits it has",
+    EventKind.POOL_REMOVED: "somebody removed a pool",
+    EventKind.NO_NODE: "runs of a job wait since no node that takes runs fits it",
 }
 
 

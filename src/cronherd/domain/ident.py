@@ -20,6 +20,10 @@ class Stored(bytes):
     __slots__ = ()
 
 
+# What stands where an id is part of a key and there is none.
+NOBODY = Stored(16)
+
+
 def make_id(now_us: int, noise: bytes) -> str:
     """A new id in its shown form, from an instant and ten random bytes."""
     millis = now_us // 1_000

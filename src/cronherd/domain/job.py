@@ -12,6 +12,7 @@ from cronherd.domain.drawn import drawn
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
 from cronherd.domain.param import Param, ParamAs, SecretUse
+from cronherd.domain.place import place_text
 from cronherd.domain.policy import (
     FENCE_MARGIN_US,
     GRACE_US,
@@ -28,12 +29,14 @@ from cronherd.domain.policy import (
     Overlap,
     Retention,
     Retry,
+    Spread,
 )
+from cronherd.domain.pool import PoolUse, rolling_key
 from cronherd.domain.spec import CATCHUP, FIELDS, READERS, RETENTION, RETRY, read_catchup
 from cronherd.domain.timing.frame import read_frame
 from cronherd.domain.timing.schedule import After, Schedule, parse_schedule
 
-__all__ = ["Job", "Param", "SecretUse", "build_job", "name_key", "place_matches", "place_of"]
+__all__ = ["Job", "Param", "SecretUse", "build_job", "name_key"]
 
 NAME_LENGTH = 120  # fits every column and table of a terminal
 NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?")
@@ -64,8 +67,11 @@ class Job:
     retry: Retry = RETRY
     delivery: Delivery = Delivery.AT_MOST_ONCE
     takeover_after_us: int | None = TAKEOVER_AFTER_US
-    run_on: Mapping[str, str] = field(default_factory=dict)
     place: str = ""
+    spread: Spread = Spread.ANY
+    rolling: int | None = None
+    pools: tuple[PoolUse, ...] = ()
+    min_gap_us: int = 0
     priority: int = 0
     env: Mapping[str, str] = field(default_factory=dict)
     shell: str = "/bin/sh"
@@ -130,10 +136,26 @@ class Job:
         Only what somebody else may start or replace after `takeover_after` is fenced: what holds
         a finite permit, and what is started once more.
         """
-        exclusive = self.permits != UNLIMITED or self.delivery is Delivery.AT_LEAST_ONCE
-        if self.takeover_after_us is None or not exclusive:
+        if self.takeover_after_us is None or not self.exclusive:
             return None
         return self.takeover_after_us - FENCE_MARGIN_US
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether others wait for the end of its runs, or start them once more."""
+        limited = self.permits != UNLIMITED or bool(self.pools) or self.rolling is not None
+        return limited or self.delivery is Delivery.AT_LEAST_ONCE
+
+    @property
+    def on_all(self) -> bool:
+        """Whether each slot is a run on every node that fits, each with a limit of its own."""
+        return self.spread is Spread.ALL
+
+    def uses(self, job_id: str) -> tuple[PoolUse, ...]:
+        """The gates whose permits a run needs beside its job's own, in the order of their keys."""
+        if self.rolling is None:
+            return self.pools
+        return (*self.pools, PoolUse(rolling_key(job_id)))
 
     @property
     def chained(self) -> bool:
@@ -169,19 +191,6 @@ def name_key(name: str) -> str:
     return text.lower()
 
 
-def place_of(labels: Mapping[str, str]) -> str:
-    """The labels a node must have, as one text: equal texts are one queue."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-
-
-def place_matches(place: str, labels: Mapping[str, str]) -> bool:
-    """Whether a node with these labels may run what belongs to this place."""
-    if not place:
-        return True
-    wanted = (part.split("=", 1) for part in place.split(","))
-    return all(labels.get(key) == value for key, value in wanted)
-
-
 def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     """A Job from a validated spec in the words of a file. Raises Invalid."""
     name = _text(spec, "name") or ""
@@ -208,7 +217,7 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
             now_us=now_us,
         ),
         timezone=timezone,
-        place=place_of(optional.get("run_on", {})),
+        place=_place(spec, key),
         overlap=Overlap(spec.get("overlap", Overlap.SKIP)),
         catchup=read_catchup(spec),
         alerts=read_alerts(spec),
@@ -220,6 +229,11 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     return job
 
 
+def _place(spec: Mapping[str, Any], key: str) -> str:
+    run_on, prefer, cap = spec.get("run_on"), spec.get("prefer"), spec.get("max_per_node")
+    return place_text(run_on, prefer, cap, key) if run_on or prefer or cap else ""
+
+
 def _check(job: Job, least_us: int) -> None:
     if job.chained and job.overlap is Overlap.ALLOW:
         raise Invalid(
@@ -227,6 +241,12 @@ def _check(job: Job, least_us: int) -> None:
             code="bad_overlap",
             where="overlap",
         )
+    if job.rolling is not None and not job.on_all:
+        text = "says on how many nodes a run goes on at once, so it needs spread: all"
+        raise Invalid(text, code="bad_rolling", where="rolling")
+    if job.min_gap_us and job.permits == UNLIMITED:
+        text = "is the time between an end and the next start, so runs cannot overlap"
+        raise Invalid(text, code="bad_min_gap", where="min_gap")
     if job.takeover_after_us is not None and job.takeover_after_us < least_us:
         raise Invalid(
             f"must be longer than 'grace' by the lease and a margin: "

@@ -5,12 +5,12 @@ the same one. Next instants are computed from the previous slot, never from now.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from cronherd.domain.ident import to_stored
-from cronherd.domain.job import UNLIMITED, Job
+from cronherd.domain.admission import Admission, Gate, Refusal, Target, admit
+from cronherd.domain.job import Job
 from cronherd.domain.policy import CatchupMode, Overlap
-from cronherd.domain.run import Cause, Reason, RunState
+from cronherd.domain.run import Cause, Reason
 
 # A job far behind is worked off in pieces: one plan looks at this many slots at the most, so
 # that a long gap neither holds the locks for long nor delays other jobs.
@@ -40,52 +40,6 @@ class Due:
 
 
 @dataclass(slots=True, kw_only=True)
-class Gate:
-    """Who holds and who waits for the permits of one job; plans of one batch share it.
-
-    `used` are the numbers of held permits, `holders` the runs that hold them, `waiters` the runs
-    that wait on it, `parked` how many of the job's runs wait for a node that fits. `silent`: the
-    node of a holder does not answer.
-    """
-
-    used: set[int] = field(default_factory=set)
-    holders: list[str] = field(default_factory=list)
-    waiters: list[str] = field(default_factory=list)
-    waiting: int = 0
-    parked: int = 0
-    silent: bool = False
-
-    def take(self, permits: int) -> int | None:
-        """The smallest free number, now taken; None when full or when others wait already."""
-        # A lowered limit lets those beyond it run out: their number counts as well.
-        if self.waiting or len(self.used) >= permits:
-            return None
-        free = next((n for n in range(permits) if n not in self.used), None)
-        if free is not None:
-            self.used.add(free)
-        return free
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """How one new run enters: ready with its permit, or parked on `wait_key`."""
-
-    state: RunState
-    permit: int | None = None
-    wait_key: str | None = None
-    cancels: tuple[str, ...] = ()
-    replaces: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a run does not enter, and the run in the way."""
-
-    reason: Reason
-    ref: str | None = None
-
-
-@dataclass(slots=True, kw_only=True)
 class Fire:
     """One slot that becomes a run. `seq` is 0 when the fence is drawn later, at promotion."""
 
@@ -93,17 +47,19 @@ class Fire:
     cause: Cause
     seq: int
     admission: Admission
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skip:
-    """One slot, or a range of them, that becomes a ledger row."""
+    """One slot, or a range of them, that becomes a ledger row; of one node where it is said."""
 
     from_us: int
     to_us: int
     count: int
     reason: Reason
     ref: str | None = None
+    node_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,8 +76,13 @@ class Plan:
     skips: tuple[Skip, ...]
 
 
-def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
-    """What the due slots of a job become. `fits`: a live node matches the job's place."""
+def plan(
+    job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool, targets: Sequence[Target] = ()
+) -> Plan:
+    """What the due slots of a job become. `fits`: a live node matches the job's place.
+
+    `targets`: the nodes that each get a run, where the job is on all of them.
+    """
     slots, following_us, after_us = _due_slots(job, due, now_us)
     kept_back: Sequence[Skip] = ()
     skips: Sequence[Skip] = ()
@@ -131,11 +92,15 @@ def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
     else:
         kept_back, slots_left = _kept_back(due, slots)
         chosen, skips = _choose(job, slots_left, now_us, following_us)
-    if len(chosen) > CATCHUP_PER_PLAN:
-        following_us = chosen[CATCHUP_PER_PLAN][0]
-        chosen = chosen[:CATCHUP_PER_PLAN]
-    fires, refused, seq = _admit_all(job, due, chosen, gate, fits=fits)
-    fired = due.fired + len(fires)
+    most = max(1, CATCHUP_PER_PLAN // max(1, len(targets)))
+    if len(chosen) > most:
+        following_us = chosen[most][0]
+        chosen = chosen[:most]
+    if job.on_all:
+        fires, refused, seq = _admit_to_all(job, due, chosen, targets)
+    else:
+        fires, refused, seq = _admit_all(job, due, chosen, gate, fits=fits)
+    fired = due.fired + len({fire.slot_us for fire in fires} if targets else fires)
     if job.ended(fired):  # slots behind the last run do not exist
         consumed_us, following_us = fires[-1].slot_us, None
     else:
@@ -157,50 +122,6 @@ def plan(job: Job, due: Due, gate: Gate, now_us: int, *, fits: bool) -> Plan:
         fires=tuple(fires),
         skips=(*kept_back, *skips, *refused),
     )
-
-
-_UNCOUNTED = Admission(state=RunState.READY)
-
-
-def admit(job: Job, gate: Gate, wait_key: str, *, fits: bool, queue: bool) -> Admission | Refusal:
-    """Let one run in, park it, or refuse it. `queue`: it waits whatever the policy says.
-
-    To replace asks the oldest holder to end, and no more than that one.
-    """
-    if not fits:
-        return _park(job, gate)
-    if job.permits == UNLIMITED:
-        return _UNCOUNTED
-    permit = gate.take(job.permits)
-    if permit is not None:
-        return Admission(state=RunState.READY, permit=permit)
-    if not queue and job.overlap is Overlap.SKIP:
-        reason = Reason.PREVIOUS_UNKNOWN if gate.silent else Reason.OVERLAP
-        return Refusal(reason=reason, ref=next(iter(gate.holders), None))
-    if not queue and job.overlap is Overlap.QUEUE and gate.waiting >= job.queue_max:
-        return Refusal(reason=Reason.QUEUE_FULL, ref=next(iter(gate.holders), None))
-    replaces: tuple[str, ...] = ()
-    cancels: tuple[str, ...] = ()
-    if not queue and job.overlap is Overlap.REPLACE:
-        replaces, cancels = tuple(gate.waiters), tuple(sorted(gate.holders, key=to_stored)[:1])
-        gate.waiters.clear()
-        gate.waiting = 0
-    gate.waiting += 1
-    return Admission(state=RunState.WAITING, wait_key=wait_key, cancels=cancels, replaces=replaces)
-
-
-def _park(job: Job, gate: Gate) -> Admission | Refusal:
-    """Wait for a node that fits, holding nothing; but no more than would wait for a permit."""
-    lines_up = job.overlap in {Overlap.QUEUE, Overlap.ALLOW}
-    if gate.parked >= (job.queue_max if lines_up else 1):
-        return Refusal(reason=Reason.NO_NODE)
-    gate.parked += 1
-    return Admission(state=RunState.WAITING, wait_key=f"@{job.place}")
-
-
-def gate_key(job_id: str) -> str:
-    """The key on which runs of a job wait for its own permits."""
-    return f"j{job_id}"
 
 
 def excluded_between(job: Job, after_us: int, until_us: int) -> list[Skip]:
@@ -339,43 +260,81 @@ def _admit_all(
     fires: list[Fire] = []
     refused: list[Skip] = []
     seq = due.seq
-    wait_key = gate_key(due.job_id)
     for slot_us, cause in chosen:
         if job.ended(due.fired + len(fires)):
             break
-        answer = admit(job, gate, wait_key, fits=fits, queue=cause is Cause.CATCHUP)
-        newest = job.overlap is Overlap.REPLACE and cause is Cause.SCHEDULE
-        if newest and isinstance(answer, Admission) and answer.wait_key == wait_key:
-            answer = _supersede(fires, refused, gate, answer)
-        if isinstance(answer, Refusal):
-            refused.append(
-                Skip(from_us=slot_us, to_us=slot_us, count=1, reason=answer.reason, ref=answer.ref)
-            )
-            continue
-        if answer.state is RunState.READY:
-            seq += 1
-        fires.append(
-            Fire(
-                slot_us=slot_us,
-                cause=cause,
-                seq=seq if answer.state is RunState.READY else 0,
-                admission=answer,
-            )
-        )
+        seq = _admit_one(job, due, (slot_us, cause), gate, fires, refused, seq, fits=fits)
     return fires, refused, seq
 
 
-def _supersede(fires: list[Fire], refused: list[Skip], gate: Gate, answer: Admission) -> Admission:
+def _admit_to_all(
+    job: Job, due: Due, chosen: Sequence[tuple[int, Cause]], targets: Sequence[Target]
+) -> tuple[list[Fire], list[Skip], int]:
+    """The same on every node, each by its own gate; without any a slot has no node."""
+    fires: list[Fire] = []
+    refused: list[Skip] = []
+    seq = due.seq
+    slots = 0
+    for slot_us, cause in chosen:
+        if job.ended(due.fired + slots):
+            break
+        if not targets:
+            refused.append(Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.NO_NODE))
+        before = len(fires)
+        for target in targets:
+            what = (slot_us, cause)
+            seq = _admit_one(
+                job, due, what, target.gate, fires, refused, seq, fits=target.fits, target=target
+            )
+        slots += len(fires) > before
+    return fires, refused, seq
+
+
+def _admit_one(
+    job: Job,
+    due: Due,
+    what: tuple[int, Cause],
+    gate: Gate,
+    fires: list[Fire],
+    refused: list[Skip],
+    seq: int,
+    *,
+    fits: bool,
+    target: Target | None = None,
+) -> int:
+    """One slot by one gate: another fire, or another refusal. The job's counter behind it."""
+    slot_us, cause = what
+    queue = cause is Cause.CATCHUP
+    answer = admit(job, gate, due.job_id, fits=fits, queue=queue, target=target)
+    newest = job.overlap is Overlap.REPLACE and cause is Cause.SCHEDULE
+    if newest and isinstance(answer, Admission) and (answer.wait_key or "").startswith("j"):
+        answer = _supersede(fires, refused, gate, answer, target)
+    if isinstance(answer, Refusal):
+        refused.append(_skip(slot_us, answer.reason, target, answer.ref))
+        return seq
+    seq += answer.entered
+    drawn = seq if answer.entered else 0
+    fires.append(Fire(slot_us=slot_us, cause=cause, seq=drawn, admission=answer, target=target))
+    return seq
+
+
+def _skip(slot_us: int, reason: Reason, target: Target | None, ref: str | None = None) -> Skip:
+    node_id = target.node_id if target else None
+    return Skip(from_us=slot_us, to_us=slot_us, count=1, reason=reason, ref=ref, node_id=node_id)
+
+
+def _supersede(
+    fires: list[Fire], refused: list[Skip], gate: Gate, answer: Admission, target: Target | None
+) -> Admission:
     """A newer slot takes the place of those that this same plan has just let in or parked."""
     wait_key = answer.wait_key
-    holder = next((fire for fire in fires if fire.admission.permit is not None), None)
-    gone = [fire for fire in fires if fire is holder or fire.admission.wait_key == wait_key]
+    ours = [fire for fire in fires if fire.target is target]
+    holder = next((fire for fire in ours if fire.admission.permit is not None), None)
+    gone = [fire for fire in ours if fire is holder or fire.admission.wait_key == wait_key]
     for fire in gone:
         fires.remove(fire)
         answer = replace(answer, replaces=(*fire.admission.replaces, *answer.replaces))
-        refused.append(
-            Skip(from_us=fire.slot_us, to_us=fire.slot_us, count=1, reason=Reason.REPLACED)
-        )
+        refused.append(_skip(fire.slot_us, Reason.REPLACED, target))
     if holder is None:
         return answer
     gate.waiting = 0

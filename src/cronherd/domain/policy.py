@@ -30,6 +30,13 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
+class Spread(StrEnum):
+    """Whether a slot is one run anywhere, or one on each node that fits."""
+
+    ANY = "any"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catchup:
     """`window_us`: how old a missed slot may be; `most`: how many of them run at the most."""
@@ -84,8 +91,11 @@ FOREVER_US = 1 << 62
 FENCE_MARGIN_US = 2 * SECOND_US
 # A takeover comes after the lease, the kill's grace and this.
 TAKEOVER_SLACK_US = 5 * SECOND_US
-# A run whose node is silent for longer than this is called unknown.
+# A run whose node is silent for longer than this is called unknown, and a run on all nodes does
+# not wait for a node that is.
 UNKNOWN_AFTER_US = DAY_US
+# How long others leave a run to the nodes that it prefers.
+PREFER_US = 5 * SECOND_US
 
 
 def default_capacity(processors: int) -> int:

@@ -61,11 +61,12 @@ class Reason(StrEnum):
     EDITED = "edited"
     EXCLUDED = "excluded"
     SKIPPED = "skipped"
+    MIN_GAP = "min_gap"
     BAD_DEFINITION = "bad_definition"
 
 
 STATE_WORDS = {
-    RunState.WAITING: "waits for a permit, or for a node that fits",
+    RunState.WAITING: "waits for a permit of its job or of a pool, or for a node that fits",
     RunState.READY: "may be claimed by any node that fits",
     RunState.DELAYED: "failed, and waits for its next attempt",
     RunState.HELD: "kept back because its job was paused, disabled or edited",
@@ -96,6 +97,7 @@ REASON_WORDS = {
     Reason.EDITED: "it was due at the moment its schedule was changed",
     Reason.EXCLUDED: "the job's schedule leaves it out",
     Reason.SKIPPED: "somebody said that it is to be skipped",
+    Reason.MIN_GAP: "the run before had ended less than min_gap ago",
     Reason.BAD_DEFINITION: "the job's definition could not be used",
 }
 
@@ -166,6 +168,12 @@ class Run:
     dropped: int = 0
     progress: Progress | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
+    forced: bool = False
+    """Somebody let it in past the limit of its job."""
+    target: str | None = None
+    """The name of the node that it is meant for; None: any that fits."""
+    pools: str | None = None
+    """The gates whose permits it needs, as domain/pool.py spells them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 from cronherd.domain.duration import parse_duration
 from cronherd.domain.param import SecretUse, build_params, secret_variable
-from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Retention, Retry
+from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Retention, Retry, Spread
+from cronherd.domain.pool import PoolUse, pool_key
 
 # Frozen, so that all jobs may share them.
 CATCHUP, RETRY, RETENTION = Catchup(), Retry(), Retention()
@@ -107,6 +108,17 @@ def _count(value: object) -> int:
     return value
 
 
+def _pools(value: object) -> tuple[PoolUse, ...]:
+    """In the order of their keys, which is the order of their locks."""
+    return tuple(sorted(_pool(part) for part in _items(value)))
+
+
+def _pool(said: str | Mapping[str, Any]) -> PoolUse:
+    if isinstance(said, str):
+        return PoolUse(pool_key(said))
+    return PoolUse(pool_key(said["name"]), _count(said.get("permits", 1)))
+
+
 def _strings(value: object) -> dict[str, str]:
     assert isinstance(value, Mapping)
     return {str(key): str(part) for key, part in value.items()}
@@ -123,7 +135,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "retries": _retry,
     "delivery": Delivery,
     "takeover_after": _takeover,
-    "run_on": _strings,
     "priority": _count,
     "env": _strings,
     "shell": str,
@@ -149,6 +160,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "output_file_size": _count,
     "jitter": _duration,
     "max_runs": _count,
+    "spread": Spread,
+    "rolling": _count,
+    "pools": _pools,
+    "min_gap": _duration,
 }
 FIELDS = {
     "on_time": "on_time_us",
@@ -162,4 +177,5 @@ FIELDS = {
     "env_file": "env_files",
     "output_file_size": "output_file_bytes",
     "jitter": "jitter_us",
+    "min_gap": "min_gap_us",
 }

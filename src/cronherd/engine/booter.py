@@ -11,8 +11,8 @@ from collections.abc import Callable
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.instant import MINUTE_US
-from cronherd.domain.job import place_matches, place_of
 from cronherd.domain.node import Node
+from cronherd.domain.place import place_matches
 from cronherd.domain.run import Cause
 from cronherd.store.base import Store
 from cronherd.store.facts import BootJob
@@ -48,10 +48,14 @@ class Booter:
             self._refused(found, node, "the job is paused")
             return False
         dedup = f"b:{node.id}:{node.boot_id.replace('-', '')}"[:_DEDUP]
-        place = place_of({**found.job.run_on, "node": node.name})
         try:
             answer = self._store.request_run(
-                found.id, self._new_id(), dedup, Cause.BOOT, force=False, place=place
+                found.id,
+                self._new_id(),
+                dedup,
+                Cause.BOOT,
+                force=False,
+                target=(node.id, node.name),
             )
         except (Conflict, NotFound) as error:
             self._refused(found, node, str(error))

@@ -1,9 +1,11 @@
 """The runs this node holds right now, and so its free capacity."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from cronherd.domain.place import parse_place
 from cronherd.store.base import Claim
 
 Key = tuple[str, int]  # run id, attempt
@@ -75,6 +77,12 @@ class LiveRuns:
         """Everything we hold."""
         with self._changed:
             return list(self._claims.values())
+
+    def capped(self) -> Mapping[str, int]:
+        """Of jobs that limit how many of their runs a node has: how many are here."""
+        with self._changed:
+            places = [parse_place(c.job.place) for c in self._claims.values() if c.job.place]
+        return Counter(place.capped for place in places if place.capped)
 
     def wait_empty(self, timeout_s: float) -> bool:
         """Wait until nothing is held; False when time is up."""

@@ -145,6 +145,8 @@ class Scheduler:
                 claims = batch.commit(self._plans(batch), offer if room else None)
             self._unanswered = None
             self._dispatch(claims, boot_us)
+        if batch.lined_up:
+            self._store.promote(batch.lined_up)
         return count
 
     def _offer(self, room: int) -> Offer:
@@ -168,7 +170,9 @@ class Scheduler:
         if job is None:
             return batch.broken.get(due.job_id, "its definition is missing")
         try:
-            return plan(job, due, batch.gate(due.job_id), batch.now_us, fits=batch.fits(job.place))
+            targets = batch.targets(due.job_id)
+            gate, fits = batch.gate(due.job_id), batch.fits(job.place)
+            return plan(job, due, gate, batch.now_us, fits=fits, targets=targets)
         except Exception as error:
             log.exception("planning of '%s' failed", job.name)
             return f"{type(error).__name__}: {error}"

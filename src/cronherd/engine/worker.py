@@ -71,7 +71,7 @@ class Worker:
                 return POLL_S
             token = self._new_id()
             self._unanswered = token, boot_us
-            claims = self._store.claim(self._node, token, room)
+            claims = self._store.claim(self._node, token, room, self._live.capped())
             self._unanswered = None
             self.dispatch(claims, boot_us)
         self._crowded = len(claims) == room

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from cronherd import __version__
 from cronherd.domain.instant import format_instant
+from cronherd.domain.job import Job
 from cronherd.domain.node import Node
+from cronherd.domain.place import shown_place
 from cronherd.domain.policy import FOREVER_US
 from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
 from cronherd.store.facts import RunFilter
@@ -35,7 +37,7 @@ class FleetDesk(Desk):
                 "next_at": format_instant(next_us),
                 "last_at": format_instant(row.last.created_us) if row.last else None,
                 "job": row.job.name,
-                "node": row.job.run_on.get("node") or row.job.place or None,
+                "node": _target(row.job),
                 "timezone": row.job.timezone,
                 **pause_view(row, now_us),
                 "last_outcome": row.last.outcome if row.last else None,
@@ -87,3 +89,11 @@ class FleetDesk(Desk):
     def health(self) -> Json:
         """Whether the database answers; raises Unavailable when it does not."""
         return {"status": "ok", "version": __version__, "now": format_instant(self._store.now_us())}
+
+
+def _target(job: Job) -> str | None:
+    """Where a job runs, in few words."""
+    where = shown_place(job.place)
+    if job.on_all:
+        return f"all: {where}" if where else "all"
+    return where.removeprefix("node=") or None

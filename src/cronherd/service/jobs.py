@@ -6,7 +6,8 @@ from cronherd.definition.jobs import read_job
 from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput
 from cronherd.domain.instant import format_instant, load_zone, parse_instant
-from cronherd.domain.job import Job, place_matches
+from cronherd.domain.job import Job
+from cronherd.domain.place import place_matches
 from cronherd.domain.policy import FOREVER_US
 from cronherd.service.desk import Desk, checked_limit
 from cronherd.service.told import schedule_words, upcoming_slots

@@ -6,19 +6,21 @@ made up for. Slots that are still to come belong to the planner, under the same 
 
 from collections.abc import Sequence
 
+from cronherd.domain.admission import Gate, Refusal, Target, admit, own_key
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
-from cronherd.domain.planner import Due, Fire, Gate, Refusal, admit, gate_key
-from cronherd.domain.run import Cause, RunState
+from cronherd.domain.planner import Due, Fire
+from cronherd.domain.run import Cause
 from cronherd.store import permits
 from cronherd.store.database import Connection, Database, Values, fetch, many, one
 from cronherd.store.definitions import JobCache
+from cronherd.store.doors import Doors
 from cronherd.store.events import EventRows
 from cronherd.store.facts import Backfilled
-from cronherd.store.firing import ADD_RUN, DEADLINE, run_row
+from cronherd.store.firing import ADD_RUN, DEADLINE, SLOT, run_row
 from cronherd.store.nodes import Places
 from cronherd.store.pacing import Pace
 
@@ -87,17 +89,25 @@ class BackfillRows:
         if not made:
             return
         now_us = self._db.dialect.now_us(connection)
-        gate, fits = _gate(connection, due.job_id, job, now_us)
+        places = Places(connection, now_us)
+        doors = Doors({due.job_id: job}, places)
+        doors.read(connection, now_us)
         rows: list[Values] = []
         held: list[Values] = []
         for turn, (run_id, slot_us) in enumerate(made):
-            fire = self._pace.line_up(_fire(job, due, gate, slot_us, fits=fits))
-            due.seq = max(due.seq, fire.seq)
-            row = list(run_row(run_id, due, job, fire, now_us, None, turn))
-            row[DEADLINE] = None  # whoever asks for the past does not mind that it is late
-            rows.append(row)
-            if fire.admission.permit is not None:
-                held.append((gate_key(due.job_id), fire.admission.permit, row[0]))
+            for target in doors.targets(due.job_id) or (None,):
+                fits = target.fits if target else places.served(job.place)
+                gate = target.gate if target else doors.gate(due.job_id)
+                fire = self._pace.line_up(_fire(job, due, gate, slot_us, target, fits=fits))
+                due.seq = max(due.seq, fire.seq)
+                # A job on all nodes has one run of a slot for each; the first has the id told.
+                told = run_id if not rows or rows[-1][SLOT] != slot_us else self._events.new_id()
+                row = list(run_row(told, due, job, fire, now_us, None, turn))
+                row[DEADLINE] = None  # whoever asks for the past does not mind that it is late
+                rows.append(row)
+                if fire.admission.permit is not None:
+                    key = own_key(job, due.job_id, target)
+                    held.append((key, fire.admission.permit, row[0]))
         many(connection, ADD_RUN, rows)
         permits.take(connection, held)
         one(connection, SET_SEQ, (due.seq, to_stored(due.job_id)))
@@ -106,22 +116,17 @@ class BackfillRows:
         self._db.dialect.notify(connection)
 
 
-def _gate(connection: Connection, job_id: str, job: Job, now_us: int) -> tuple[Gate, bool]:
-    gates = permits.read_gates(connection, {job_id: job}, now_us)
-    fits = Places(connection, now_us).served(job.place)
-    if not fits:
-        permits.read_parked(connection, gates, [job_id])
-    return gates[job_id], fits
-
-
-def _fire(job: Job, due: Due, gate: Gate, slot_us: int, *, fits: bool) -> Fire:
+def _fire(
+    job: Job, due: Due, gate: Gate, slot_us: int, target: Target | None, *, fits: bool
+) -> Fire:
     """The run enters by the door of all others, and waits there whatever the overlap says."""
-    answer = admit(job, gate, gate_key(due.job_id), fits=fits, queue=True)
+    answer = admit(job, gate, due.job_id, fits=fits, queue=True, target=target)
     if isinstance(answer, Refusal):
         text = f"no node fits '{job.name}', and as many runs as may wait for one already"
         raise Conflict(text, code="no_node", hint=f"it wants {job.place}")
-    seq = due.seq + 1 if answer.state is RunState.READY else 0
-    return Fire(slot_us=slot_us, cause=Cause.BACKFILL, seq=seq, admission=answer)
+    seq = due.seq + 1 if answer.entered else 0
+    cause = Cause.BACKFILL
+    return Fire(slot_us=slot_us, cause=cause, seq=seq, admission=answer, target=target)
 
 
 def _taken(connection: Connection, job_id: bytes, slots: Sequence[int]) -> dict[int, str]:

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cronherd.domain.admission import Gate, Target
 from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
 from cronherd.domain.judge import Verdict
 from cronherd.domain.node import Node
 from cronherd.domain.param import Value
-from cronherd.domain.planner import Due, Gate, Plan
+from cronherd.domain.planner import Due, Plan
 from cronherd.domain.run import Cause, Exit, RunState
 from cronherd.domain.telling import Advance
 from cronherd.store.facts import BootJob, Pruned
@@ -51,6 +52,7 @@ class Claim:
             rearms=self.job.chained and self.slot_us is not None and not again,
             watched=self.job.pause_after_failures > 0,
             announced=self.job.alerts is not None,
+            rest_us=self.job.min_gap_us,
         )
 
 
@@ -96,7 +98,8 @@ class Chunk:
 class Ending:
     """An attempt's end with the judge's verdict; `rearms`: the next slot of its `after` job.
 
-    `watched`: its job counts failures, and pauses after too many; `announced`: somebody is told.
+    `watched`: its job counts failures, and pauses after too many; `announced`: somebody is told;
+    `rest_us`: for so long its job starts nothing in its place.
     """
 
     run_id: str
@@ -108,6 +111,7 @@ class Ending:
     rearms: bool = False
     watched: bool = False
     announced: bool = False
+    rest_us: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,10 +159,14 @@ class Peers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
-    """The answer to a request for a run; `repeated` when it had been made before."""
+    """The answer to a request for a run; `repeated` when it had been made before.
+
+    `lined_up`: the gate in front of which it waits, to be promoted.
+    """
 
     run_id: str
     repeated: bool
+    lined_up: str | None = None
 
 
 class FireBatch(Protocol):
@@ -190,6 +198,15 @@ class FireBatch(Protocol):
 
     def fits(self, place: str) -> bool:
         """Whether a live node matches the place."""
+        ...
+
+    def targets(self, job_id: str) -> Sequence[Target]:
+        """The nodes that each get a run of a job on all nodes; none for other jobs."""
+        ...
+
+    @property
+    def lined_up(self) -> Sequence[str]:
+        """After the commit: gates in front of which runs wait now, to be promoted."""
         ...
 
     def push_ahead(self, due: Due, text: str) -> None:
@@ -224,8 +241,13 @@ class Store(Protocol):
         """Open the one transaction of a batch: due rows by this clock, locked, others skipped."""
         ...
 
-    def claim(self, node: Node, token: str, limit: int) -> list[Claim]:
-        """Take ready runs whose place the node matches, by priority and age."""
+    def claim(
+        self, node: Node, token: str, limit: int, held: Mapping[str, int] = ...
+    ) -> list[Claim]:
+        """Take ready runs whose place the node matches, by priority and age.
+
+        `held`: how many runs it has of jobs that limit them per node, as `Place.capped` names them.
+        """
         ...
 
     def claimed_by(self, node_id: str, token: str) -> list[Claim]:
@@ -271,11 +293,11 @@ class Store(Protocol):
         *,
         force: bool,
         params: Mapping[str, Value] = ...,
-        place: str | None = None,
+        target: tuple[str, str] | None = None,
     ) -> Requested:
         """Insert one run outside the schedule, once per (job, dedup). Raises Conflict.
 
-        `place`: where alone it may run; else where the job may.
+        `target`: id and name of the node where alone it may run; else it runs where the job may.
         """
         ...
 

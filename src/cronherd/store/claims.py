@@ -2,27 +2,40 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
+from cronherd.domain.admission import (
+    Admission,
+    Gate,
+    Refusal,
+    Target,
+    admit,
+    own_key,
+    through,
+)
+from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, short_of, to_stored
-from cronherd.domain.job import Job, build_job, place_matches
+from cronherd.domain.job import UNLIMITED, Job, build_job
 from cronherd.domain.node import Node
 from cronherd.domain.param import Value
-from cronherd.domain.planner import Admission, Refusal, admit, gate_key
+from cronherd.domain.place import node_place, shown_place
+from cronherd.domain.pool import is_pool_key, spell_uses
 from cronherd.domain.run import Cause, Outcome, Reason, RunState
 from cronherd.store import permits
 from cronherd.store.base import Claim, Look, Requested
 from cronherd.store.chains import rearm_after
 from cronherd.store.database import Connection, Database, Row, fetch, one, plain
 from cronherd.store.definitions import JobCache
+from cronherd.store.doors import Doors
 from cronherd.store.endings import ask_to_end, end_unstarted, make_room
 from cronherd.store.events import EventRows
-from cronherd.store.firing import ADD_RUN, FENCE_SHIFT
+from cronherd.store.firing import ADD_RUN, FENCE_SHIFT, place_of
 from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import Places
+from cronherd.store.takers import Takers
 
 # The places of ready runs: one step of the index for each, however many runs there are.
 READY_PLACES = """
@@ -99,15 +112,18 @@ class ClaimRows:
         pairs = ((jobs[job_id, version], slot_us) for job_id, version, slot_us in rows)
         return [(job, slot_us) for job, slot_us in pairs if isinstance(job, Job)]
 
-    def claim(self, node: Node, token: str, limit: int) -> list[Claim]:
+    def claim(
+        self,
+        node: Node,
+        token: str,
+        limit: int,
+        held: Mapping[str, int] = MappingProxyType({}),
+    ) -> list[Claim]:
         with self._db.write() as connection:
-            labels = node.place_labels
             found = [row[0] for row in fetch(connection, READY_PLACES)]
-            places = [place for place in found if place_matches(place, labels)]
-            if not places:
-                return []
-            taken = self._db.dialect.claim(connection, places, limit, token, to_stored(node.id))
-            return self._usable(connection, _by_ids(connection, [row[0] for row in taken]))
+            takers = Takers(node, limit, token, held)
+            taken = takers.take(self._db.dialect, connection, found)
+            return self._usable(connection, _by_ids(connection, taken))
 
     def claimed_by(self, node_id: str, token: str) -> list[Claim]:
         with self._db.glance() as connection:
@@ -145,7 +161,7 @@ class ClaimRows:
         *,
         force: bool,
         params: Mapping[str, Value] = MappingProxyType({}),
-        place: str | None = None,
+        target: tuple[str, str] | None = None,
     ) -> Requested:
         stored = to_stored(job_id)
         with self._db.write() as connection:
@@ -155,47 +171,39 @@ class ClaimRows:
             before = fetch(connection, REQUESTED, (stored, dedup))
             if before:
                 return Requested(run_id=from_stored(before[0][0]), repeated=True)
-            self._insert(connection, job_id, rows[0], run_id, dedup, cause, place, force=force)
+            asked = _Asked(job_id, run_id, dedup, cause, target, force)
+            wait_key = self._insert(connection, asked, rows[0])
             if params:
                 one(connection, SET_PARAMS, (json.dumps(dict(params)), to_stored(run_id)))
-        return Requested(run_id=run_id, repeated=False)
+        lined_up = wait_key if is_pool_key(wait_key) else None
+        return Requested(run_id=run_id, repeated=False, lined_up=lined_up)
 
-    def _insert(
-        self,
-        connection: Connection,
-        job_id: str,
-        due: Row,
-        run_id: str,
-        dedup: str,
-        cause: Cause,
-        place: str | None,
-        *,
-        force: bool,
-    ) -> None:
-        stored = to_stored(job_id)
+    def _insert(self, connection: Connection, asked: "_Asked", due: Row) -> str | None:
+        """The key on which it waits, if it does."""
+        stored = to_stored(asked.job_id)
         version, seq, _ = due
         job = self._cache.get(connection, [(stored, version)])[stored, version]
         if isinstance(job, str):
             raise Conflict(job, code="bad_definition", hint="edit the job first")
-        if place is not None:
-            job = replace(job, place=place)
         now_us = self._db.dialect.now_us(connection)
-        admission = _admit(connection, job_id, job, now_us, force=force)
-        ready = admission.state is RunState.READY
-        seq += ready
-        row = _requested_row(run_id, job_id, job, version, dedup, cause, admission, now_us)
-        fence = (seq if ready else 0) << FENCE_SHIFT
+        admission, target = _admit(connection, asked, job, now_us)
+        seq += admission.entered
+        row = _requested_row(asked, job, version, admission, target, now_us)
+        fence = (seq if admission.entered else 0) << FENCE_SHIFT
         one(connection, ADD_RUN, (*row[:15], fence, *row[15:]))
         if admission.permit is not None:
-            permits.take(connection, [(gate_key(job_id), admission.permit, row[0])])
+            key = own_key(job, asked.job_id, target)
+            permits.take(connection, [(key, admission.permit, row[0])])
         make_room(connection, [admission], now_us)
         if admission.replaces or admission.cancels:
             rearm_after(connection, self._cache, [stored], now_us)
         one(connection, SET_SEQ, (seq, stored))
-        one(connection, ADD_REQUEST, (stored, dedup, row[0], now_us))
-        self._events.add(connection, EventKind.RUN_REQUESTED, job.name, cause.value, run_id)
-        if ready:
+        one(connection, ADD_REQUEST, (stored, asked.dedup, row[0], now_us))
+        text = f"{asked.run_id}{' by force' if asked.force else ''}"
+        self._events.add(connection, EventKind.RUN_REQUESTED, job.name, asked.cause.value, text)
+        if admission.state is RunState.READY:
             self._db.dialect.notify(connection)
+        return admission.wait_key
 
     def cancel_run(self, run_id: str) -> RunState:
         stored = to_stored(run_id)
@@ -251,53 +259,88 @@ def _claim(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Claim:
     )
 
 
-def _admit(connection: Connection, job_id: str, job: Job, now_us: int, *, force: bool) -> Admission:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request as it came; `target`: the id and the name of the node it is meant for."""
+
+    job_id: str
+    run_id: str
+    dedup: str
+    cause: Cause
+    target: tuple[str, str] | None
+    force: bool
+
+
+def _admit(
+    connection: Connection, asked: _Asked, job: Job, now_us: int
+) -> tuple[Admission, Target | None]:
     """The same door as for slots; by force past the job's own limit. Raises Conflict."""
-    fits = Places(connection, now_us).served(job.place)
-    if force and fits:
-        return Admission(state=RunState.READY)
-    gates = permits.read_gates(connection, {job_id: job}, now_us)
-    if not fits:
-        permits.read_parked(connection, gates, [job_id])
-    answer = admit(job, gates[job_id], gate_key(job_id), fits=fits, queue=False)
+    places = Places(connection, now_us)
+    doors = Doors({asked.job_id: job}, places)
+    doors.read(connection, now_us)
+    target = _target(asked, job, doors, places)
+    fits = target.fits if target else places.served(job.place)
+    if asked.force and fits:
+        return through(job, asked.job_id, None), target
+    gate = target.gate if target else doors.gate(asked.job_id)
+    answer = admit(job, gate, asked.job_id, fits=fits, queue=False, target=target)
     if isinstance(answer, Refusal):
-        if answer.reason is Reason.NO_NODE:
-            raise Conflict(
-                f"no node fits '{job.name}', and a run waits for one already",
-                code=answer.reason.value,
-                hint=f"it wants {job.place}; 'cronherd node list' shows the nodes",
-            )
-        way = f" (run {answer.ref[:8]} is in the way)" if answer.ref else ""
-        raise Conflict(
-            f"'{job.name}' already runs as often as it may{way}",
+        raise _refused(job, answer, target)
+    return answer, target
+
+
+def _target(asked: _Asked, job: Job, doors: Doors, places: Places) -> Target | None:
+    """The node that was named, with the gate that counts for it."""
+    if asked.target is None:
+        return None
+    node_id, name = asked.target
+    for target in doors.targets(asked.job_id):
+        if target.node_id == node_id:
+            return target
+    fits = places.served(node_place(job.place, name))
+    gate = Gate() if job.on_all else doors.gate(asked.job_id)
+    return Target(node_id=node_id, name=name, gate=gate, fits=fits)
+
+
+def _refused(job: Job, answer: Refusal, target: Target | None) -> Conflict:
+    if answer.reason is Reason.NO_NODE:
+        which = f"the node {target.name} does not take" if target else "no node fits"
+        place = shown_place(job.place)
+        return Conflict(
+            f"{which} '{job.name}', and a run waits for one already",
             code=answer.reason.value,
-            hint="wait for it, or use --force",
+            hint=f"it wants {place or 'any'}; 'cronherd node list' shows the nodes",
         )
-    return answer
+    way = f" (run {answer.ref[:8]} is in the way)" if answer.ref else ""
+    text = f"already runs as often as it may{way}"
+    if answer.reason is Reason.MIN_GAP:
+        gap = format_duration(job.min_gap_us)
+        text = f"ended less than {gap} ago{way}, and keeps that much between its runs"
+    return Conflict(
+        f"'{job.name}' {text}", code=answer.reason.value, hint="wait for it, or use --force"
+    )
 
 
 def _requested_row(
-    run_id: str,
-    job_id: str,
+    asked: _Asked,
     job: Job,
     version: int,
-    dedup: str,
-    cause: Cause,
     admission: Admission,
+    target: Target | None,
     now_us: int,
 ) -> tuple[object, ...]:
     """The columns of ADD_RUN but the fence."""
     limit = job.start_deadline_us
     return (
-        to_stored(run_id),
-        short_of(run_id),
-        to_stored(job_id),
-        dedup,
+        to_stored(asked.run_id),
+        short_of(asked.run_id),
+        to_stored(asked.job_id),
+        asked.dedup,
         None,
-        cause.value,
+        asked.cause.value,
         version,
         admission.state.value,
-        job.place,
+        place_of(job, target),
         job.priority,
         now_us,
         None if limit is None else now_us + limit,
@@ -306,8 +349,11 @@ def _requested_row(
         0,
         None,
         None,
-        None if admission.permit is None else gate_key(job_id),
+        None if admission.permit is None else own_key(job, asked.job_id, target),
         admission.permit,
         admission.wait_key,
         False,
+        spell_uses(job.uses(asked.job_id)),
+        None if target is None else to_stored(target.node_id),
+        admission.entered and admission.permit is None and job.permits != UNLIMITED,
     )

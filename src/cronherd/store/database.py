@@ -101,9 +101,15 @@ class Dialect(Protocol):
         ...
 
     def claim(
-        self, connection: Connection, places: Sequence[str], limit: int, token: str, node: bytes
+        self,
+        connection: Connection,
+        places: Sequence[str],
+        limit: int,
+        token: str,
+        node: bytes,
+        until_us: int,
     ) -> Sequence[Row]:
-        """Take ready runs of these places in claim order, those of others skipped; their ids."""
+        """Take runs of these places, ready until then, in claim order; others' are skipped."""
         ...
 
     def notify(self, connection: Connection) -> None:

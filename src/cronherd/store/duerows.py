@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cronherd.domain.admission import gate_key
 from cronherd.domain.ident import from_stored
 from cronherd.domain.job import Job
-from cronherd.domain.planner import excluded_between, gate_key, missed_between
+from cronherd.domain.planner import excluded_between, missed_between
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Reason
 from cronherd.store import permits

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from cronherd.domain.admission import Admission
 from cronherd.domain.ident import to_stored
-from cronherd.domain.planner import Admission, Skip
+from cronherd.domain.planner import Skip
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
 from cronherd.store.announcing import announce_unstarted

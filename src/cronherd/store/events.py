@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from cronherd.domain.errors import Unavailable
 from cronherd.domain.event import Event, EventKind
-from cronherd.domain.ident import from_stored, to_stored
+from cronherd.domain.ident import NOBODY, from_stored, to_stored
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Reason
 from cronherd.store.database import (
@@ -34,8 +34,8 @@ SELECT at_us, kind, subject, actor, text FROM event WHERE subject = ? AND kind I
 ORDER BY at_us DESC, id DESC LIMIT 1
 """
 ADD_LEDGER = """
-INSERT INTO ledger (job_id, from_us, to_us, "count", reason, ref, at_us)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO ledger (job_id, from_us, to_us, "count", reason, ref, at_us, node_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 LEDGER = """
 SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us
@@ -152,7 +152,16 @@ def add_skips(connection: Connection, skips: Sequence[tuple[bytes, Skip]], now_u
         connection,
         ADD_LEDGER,
         [
-            (job_id, skip.from_us, skip.to_us, skip.count, skip.reason.value, skip.ref, now_us)
+            (
+                job_id,
+                skip.from_us,
+                skip.to_us,
+                skip.count,
+                skip.reason.value,
+                skip.ref,
+                now_us,
+                NOBODY if skip.node_id is None else to_stored(skip.node_id),
+            )
             for job_id, skip in skips
         ],
     )

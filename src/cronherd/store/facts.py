@@ -86,6 +86,16 @@ class RunFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRow:
+    """A pool: how many permits it has, how many are held, how many runs wait for some."""
+
+    name: str
+    capacity: int
+    held: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
     """How many rows were dropped."""
 

@@ -4,17 +4,21 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from cronherd.domain.admission import Gate, Target, own_key
 from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, short_of, to_stored
-from cronherd.domain.job import Job, place_matches
-from cronherd.domain.planner import Due, Fire, Gate, Plan, gate_key
+from cronherd.domain.job import Job
+from cronherd.domain.place import node_place, parse_place
+from cronherd.domain.planner import Due, Fire, Plan
+from cronherd.domain.pool import is_pool_key, spell_uses
 from cronherd.domain.run import RunState
 from cronherd.store import permits
 from cronherd.store.announcing import announce_skips
 from cronherd.store.base import Claim, FireBatch, Offer
 from cronherd.store.database import Connection, Database, Values, fetch, many, one
 from cronherd.store.definitions import JobCache
+from cronherd.store.doors import Doors
 from cronherd.store.duerows import let_go
 from cronherd.store.endings import make_room
 from cronherd.store.events import EventRows, add_skips
@@ -24,15 +28,16 @@ from cronherd.store.pacing import Pace
 
 ADD_RUN = """
 INSERT INTO run (id, short, job_id, dedup, slot_us, cause, version, state, place, prio, ready_us,
-deadline_us, created_us, attempt, epoch, fence, token, node_id, excl_key, excl_n, wait_key, cancel)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+deadline_us, created_us, attempt, epoch, fence, token, node_id, excl_key, excl_n, wait_key, cancel,
+pools, target_id, forced)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 HELD = "SELECT 1 FROM meta WHERE \"key\" = 'hold' AND value <> ''"
 ANY_READY = "SELECT 1 FROM run WHERE state = 'ready' LIMIT 1"
 PUSH_AHEAD = "UPDATE job_due SET next_us = ? WHERE job_id = ? AND next_us = ?"
 
-# Where ADD_RUN has the deadline.
-DEADLINE = 11
+# Where ADD_RUN has the slot and the deadline.
+SLOT, DEADLINE = 4, 11
 # The fence of a run is the job's counter, then which of its claims this is.
 FENCE_SHIFT = 16
 # How long a job that cannot be planned is left alone: long enough to be cheap, short enough
@@ -57,6 +62,7 @@ class SqlFireBatch:
         self._connection = connection
         self._events = events
         self._pace = pace
+        self.lined_up: Sequence[str] = ()
         now_us = db.dialect.now_us(connection)
         held = fetch(connection, HELD)
         rows = [] if held else db.dialect.due(connection, bound.low_us(), now_us, limit)
@@ -85,13 +91,11 @@ class SqlFireBatch:
                 self.jobs[from_stored(stored)] = job
             else:
                 self.broken[from_stored(stored)] = job
-        # A statement of its own, after the locks: a fresh look at who holds what.
-        self._gates = permits.read_gates(connection, self.jobs, self.now_us) if rows else {}
-        self._leave_behind(permits.busy(connection, self._gates, self.jobs))
         self._places = Places(connection, self.now_us) if rows else None
-        homeless = [job_id for job_id, job in self.jobs.items() if not self.fits(job.place)]
-        if homeless:
-            permits.read_parked(connection, self._gates, homeless)
+        self._doors = Doors(self.jobs, self._places)
+        # A statement of its own, after the locks: a fresh look at who holds what.
+        self._doors.read(connection, self.now_us)
+        self._leave_behind(self._doors.busy(connection))
 
     def _leave_behind(self, busy: Collection[str]) -> None:
         """Jobs one of whose runs somebody has locked stay due and are looked at again at once."""
@@ -99,7 +103,10 @@ class SqlFireBatch:
             self.due = [due for due in self.due if due.job_id not in busy]
 
     def gate(self, job_id: str) -> Gate:
-        return self._gates[job_id]
+        return self._doors.gate(job_id)
+
+    def targets(self, job_id: str) -> Sequence[Target]:
+        return self._doors.targets(job_id)
 
     def fits(self, place: str) -> bool:
         return self._places is None or self._places.served(place)
@@ -128,6 +135,7 @@ class SqlFireBatch:
                 let_go(self._connection, to_stored(plan.due.job_id), self.now_us)
         if sum(answer.state is RunState.READY for answer in answers) > len(claims):
             self._db.dialect.notify(self._connection)
+        self.lined_up = sorted({str(a.wait_key) for a in answers if is_pool_key(a.wait_key)})
         return claims
 
     def _advance(self, plans: Sequence[Plan]) -> None:
@@ -164,13 +172,14 @@ class SqlFireBatch:
                     if offer
                     and len(claims) < offer.most
                     and fire.admission.state is RunState.READY
-                    and place_matches(job.place, offer.labels)
+                    and parse_place(place_of(job, fire.target)).at_once(offer.labels)
                     else None
                 )
                 row = run_row(run_id, plan.due, job, fire, self.now_us, taken, turn)
                 rows.append(row)
                 if fire.admission.permit is not None:
-                    held.append((gate_key(plan.due.job_id), fire.admission.permit, row[0]))
+                    key = own_key(job, plan.due.job_id, fire.target)
+                    held.append((key, fire.admission.permit, row[0]))
                 if taken:
                     claims.append(_claim(run_id, plan.due, job, fire, taken))
         many(self._connection, ADD_RUN, rows)
@@ -189,17 +198,17 @@ def run_row(
 ) -> tuple[object, ...]:
     """The columns of ADD_RUN. Slots that enter together line up by their `turn`."""
     limit = job.start_deadline_us
-    admission = fire.admission
+    admission, target = fire.admission, fire.target
     return (
         to_stored(run_id),
         short_of(run_id),
         to_stored(due.job_id),
-        f"s:{fire.slot_us}",
+        f"s:{fire.slot_us}" if target is None else f"s:{fire.slot_us}:{target.node_id}",
         fire.slot_us,
         fire.cause.value,
         due.version,
         RunState.CLAIMED.value if offer else admission.state.value,
-        job.place,
+        place_of(job, target),
         job.priority,
         now_us + turn,
         None if limit is None else job.due_at(fire.slot_us) + limit,
@@ -209,11 +218,19 @@ def run_row(
         fire.seq << FENCE_SHIFT,
         offer.token if offer else None,
         to_stored(offer.node_id) if offer else None,
-        None if admission.permit is None else gate_key(due.job_id),
+        None if admission.permit is None else own_key(job, due.job_id, target),
         admission.permit,
         admission.wait_key,
         False,
+        spell_uses(job.uses(due.job_id)),
+        None if target is None else to_stored(target.node_id),
+        False,
     )
+
+
+def place_of(job: Job, target: Target | None) -> str:
+    """Where a run may go: wherever its job may, or on the one node that it is meant for."""
+    return job.place if target is None else node_place(job.place, target.name)
 
 
 def _claim(run_id: str, due: Due, job: Job, fire: Fire, offer: Offer) -> Claim:

@@ -2,13 +2,13 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.job import UNLIMITED, Job, name_key
-from cronherd.domain.planner import gate_key
+from cronherd.domain.pool import is_pool_key, spell_uses
 from cronherd.domain.run import Reason
 from cronherd.store import permits
 from cronherd.store.database import Connection, Database, Duplicate, Values, fetch, one, plain
@@ -29,6 +29,7 @@ from cronherd.store.duerows import (
 )
 from cronherd.store.events import SUBJECT_LENGTH, EventRows
 from cronherd.store.facts import JobWrite
+from cronherd.store.pools import ensure_pools
 
 IDS_OF_KEYS = 'SELECT id FROM job WHERE "key" IN ?'
 ID_OF_KEY = 'SELECT id FROM job WHERE "key" = ?'
@@ -48,10 +49,13 @@ INSERT INTO job_due (next_us, slot_us, last_slot_us, version, job_id, seq) VALUE
 # NULL for what a definition that nobody here can read does not say: it stays. What runs because a
 # host has started stays there.
 RESTAMP = """
-UPDATE run SET version = ?, place = CASE WHEN cause = 'boot' THEN place ELSE coalesce(?, place) END,
+UPDATE run SET version = ?, place = CASE WHEN cause = 'boot' OR target_id IS NOT NULL
+THEN place ELSE coalesce(?, place) END,
 prio = coalesce(?, prio), wait_key = CASE WHEN wait_key LIKE '@%' AND cause <> 'boot'
-THEN coalesce(?, wait_key) ELSE wait_key END WHERE id IN ?
+AND target_id IS NULL THEN coalesce(?, wait_key) ELSE wait_key END WHERE id IN ?
 """
+ASKS = "SELECT id, pools, state, wait_key FROM run WHERE id IN ? ORDER BY id"
+SET_ASKS = "UPDATE run SET pools = ? WHERE id IN ?"
 ALL_KEYS = "SELECT name FROM job WHERE deleted_us IS NULL"
 VERSIONS = """
 SELECT version, spec, "by", at_us FROM job_version WHERE job_id = ? ORDER BY version DESC
@@ -77,9 +81,16 @@ class JobRows:
         with self._db.write() as connection:
             self._lock(connection, writes)
             now_us = self._db.dialect.now_us(connection)
+            ensure_pools(connection, [(write.id, write.job) for write in writes], self._told(actor))
             # New ones in the order of their names: two who insert the same wait in one line.
             for write in sorted(writes, key=_turn):
                 self._save(connection, write, actor, now_us)
+
+    def _told(self, actor: str) -> Callable[[Connection, str, str], None]:
+        def tell(connection: Connection, name: str, text: str) -> None:
+            self._events.add(connection, EventKind.POOL_SET, name, actor, text)
+
+        return tell
 
     def _lock(self, connection: Connection, writes: Sequence[JobWrite]) -> None:
         """All due rows at once, in their order: two who write many jobs do not block each other."""
@@ -132,8 +143,8 @@ class JobRows:
             one(connection, MADE_AGAIN, (last_us, stored))
             set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
             lock_runs(connection, stored)  # what was running when it was deleted still runs
-            if write.job.permits != UNLIMITED and _had_no_limit(read_definition(tomb.spec)):
-                permits.bind(connection, stored, gate_key(from_stored(stored)))
+            if _counts_anew(read_definition(tomb.spec), write.job):
+                permits.bind(connection, from_stored(stored), write.job)
         else:
             one(connection, ADD_JOB, (*values, stored, now_us))
             one(connection, ADD_DUE, (next_us, slot_us, last_us, version, stored))
@@ -159,9 +170,9 @@ class JobRows:
             (row.id, version, values[2], plain(actor, SUBJECT_LENGTH), max(last_us, now_us)),
         )
         waiting, _ = lock_runs(connection, row.id)
-        restamp(connection, waiting, write.job, version)
-        if write.job.permits != UNLIMITED and _had_no_limit(old):
-            permits.bind(connection, row.id, gate_key(write.id))
+        restamp(connection, row.id, waiting, write.job, version)
+        if _counts_anew(old, write.job):
+            permits.bind(connection, write.id, write.job)
         if row.enabled and not enabled:
             hold(connection, waiting)
         if enabled and not row.enabled and not row.paused(now_us):
@@ -203,7 +214,9 @@ class JobRows:
         return [(version, json.loads(spec), by, at_us) for version, spec, by, at_us in rows]
 
 
-def restamp(connection: Connection, run_ids: Sequence[bytes], job: Job | str, version: int) -> None:
+def restamp(
+    connection: Connection, job_id: bytes, run_ids: Sequence[bytes], job: Job | str, version: int
+) -> None:
     """These runs, whose rows are locked, start by this definition, or not at all."""
     if not run_ids:
         return
@@ -211,6 +224,18 @@ def restamp(connection: Connection, run_ids: Sequence[bytes], job: Job | str, ve
     if isinstance(job, Job):
         stamp = (job.place, job.priority, f"@{job.place}")
     one(connection, RESTAMP, (version, *stamp, list(run_ids)))
+    if isinstance(job, Job):
+        _ask_anew(connection, run_ids, from_stored(job_id), job)
+
+
+def _ask_anew(connection: Connection, run_ids: Sequence[bytes], job_id: str, job: Job) -> None:
+    """Runs whose job asks for other pools now: what has got the old ones lines up once more."""
+    asks = spell_uses(job.uses(job_id))
+    others = [row for row in fetch(connection, ASKS, (list(run_ids),)) if row[1] != asks]
+    if others:
+        one(connection, SET_ASKS, (asks, [row[0] for row in others]))
+        inside = [row[0] for row in others if row[2] == "ready" or is_pool_key(row[3])]
+        permits.line_up(connection, job_id, inside)
 
 
 def no_such_job(connection: Connection, name: str) -> NotFound:
@@ -254,5 +279,8 @@ def _same(old: Job, new: Job) -> bool:
     )
 
 
-def _had_no_limit(old: Job | str) -> bool:
-    return isinstance(old, str) or old.permits == UNLIMITED
+def _counts_anew(old: Job | str, new: Job) -> bool:
+    """Whether a limit begins to count, or counts by node from now on, or no longer by node."""
+    if new.permits == UNLIMITED:
+        return False
+    return isinstance(old, str) or old.permits == UNLIMITED or old.on_all != new.on_all

@@ -67,7 +67,8 @@ d.skip_us = CASE WHEN v.next_us IS NOT NULL AND v.slot_us <= d.skip_us THEN d.sk
 WHERE d.next_us = v.seen_us AND d.version = v.version AND v.last_us > d.last_slot_us
 """
 READY = """
-SELECT id FROM run WHERE state = 'ready' AND place IN ? ORDER BY prio, ready_us, id LIMIT ?
+SELECT id FROM run WHERE state = 'ready' AND place IN ? AND ready_us <= ?
+ORDER BY prio, ready_us, id LIMIT ?
 """
 LOCK_READY = """
 SELECT id FROM run FORCE INDEX (PRIMARY) WHERE id IN ? AND state = 'ready' FOR UPDATE SKIP LOCKED
@@ -225,9 +226,15 @@ class MysqlDialect:
         return one(connection, ADVANCE, (json.dumps(shown),))
 
     def claim(
-        self, connection: Connection, places: Sequence[str], limit: int, token: str, node: bytes
+        self,
+        connection: Connection,
+        places: Sequence[str],
+        limit: int,
+        token: str,
+        node: bytes,
+        until_us: int,
     ) -> Sequence[Row]:
-        found = fetch(connection, READY, (list(places), limit * _WIDER))
+        found = fetch(connection, READY, (list(places), until_us, limit * _WIDER))
         taken: list[Row] = []
         while found and len(taken) < limit:
             chunk, found = found[: limit - len(taken)], found[limit - len(taken) :]

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.instant import format_instant
-from cronherd.domain.job import place_matches
 from cronherd.domain.node import Node
+from cronherd.domain.place import parse_place, place_matches
+from cronherd.domain.policy import UNKNOWN_AFTER_US
 from cronherd.store.base import Peers, Renewal
 from cronherd.store.database import Connection, Database, Duplicate, Row, fetch, one, plain
 from cronherd.store.events import EventRows
@@ -53,6 +55,10 @@ RELEASE = "UPDATE node SET lease_us = 0 WHERE id = ? AND incarnation = ?"
 NAME = "SELECT name FROM node WHERE id = ? AND removed_us IS NULL /*lock*/"
 DRAIN = "UPDATE node SET drained = ? WHERE id = ?"
 ALIVE = "SELECT name, labels FROM node WHERE lease_us > ? AND NOT drained"
+EXPECTED = """
+SELECT id, name, labels, lease_us, drained FROM node WHERE removed_us IS NULL
+AND lease_us > ? ORDER BY name
+"""
 HOLD = "SELECT value FROM meta WHERE \"key\" = 'hold' /*lock*/"
 SET_HOLD = "UPDATE meta SET value = ? WHERE \"key\" = 'hold'"
 
@@ -166,15 +172,32 @@ class NodeRows:
             self._events.add(connection, kind, "fleet", actor)
 
 
+class Member(NamedTuple):
+    """A node that a run on all nodes is meant for; `takes`: it starts runs at the moment."""
+
+    node_id: str
+    name: str
+    labels: Mapping[str, str]
+    takes: bool
+
+
+def _member(row: Row, now_us: int) -> Member:
+    stored, name, labels, lease_us, drained = row
+    takes = lease_us > now_us and not drained
+    return Member(from_stored(stored), name, {**json.loads(labels), "node": name}, takes)
+
+
 class Places:
     """Which places live nodes serve, as of one transaction, and how many of them there are."""
 
     def __init__(self, connection: Connection, now_us: int) -> None:
+        self._connection, self._now_us = connection, now_us
         self._labels: list[Mapping[str, str]] = [
             {**json.loads(labels), "node": name}
             for name, labels in fetch(connection, ALIVE, (now_us,))
         ]
         self._known: dict[str, bool] = {}
+        self._members: list[Member] | None = None
 
     @property
     def alive(self) -> int:
@@ -188,6 +211,19 @@ class Places:
         if place not in self._known:
             self._known[place] = any(place_matches(place, labels) for labels in self._labels)
         return self._known[place]
+
+    def preferred(self, place: str) -> bool:
+        """Whether a live node is one of those that the place prefers."""
+        parsed = parse_place(place)
+        return any(parsed.fits(labels) and parsed.preferred(labels) for labels in self._labels)
+
+    def expected(self, place: str) -> list[Member]:
+        """The nodes that match, in the order of their names; those long silent do not count."""
+        if self._members is None:
+            oldest_us = self._now_us - UNKNOWN_AFTER_US
+            rows = fetch(self._connection, EXPECTED, (oldest_us,))
+            self._members = [_member(row, self._now_us) for row in rows]
+        return [member for member in self._members if place_matches(place, member.labels)]
 
 
 def _refuse_copy(node: Node, before: Node | None, now_us: int) -> None:

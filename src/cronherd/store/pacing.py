@@ -7,7 +7,8 @@ stands in one gate row, so that all nodes together keep to it.
 
 from dataclasses import dataclass, replace
 
-from cronherd.domain.planner import Admission, Fire
+from cronherd.domain.admission import Admission
+from cronherd.domain.planner import Fire
 from cronherd.domain.rate import Rate, allowance
 from cronherd.domain.run import Cause, RunState
 from cronherd.store.database import Connection, fetch, one

@@ -66,7 +66,7 @@ AND v.last_us > d.last_slot_us
 """
 CLAIM = """
 WITH c AS MATERIALIZED (
-SELECT id FROM run WHERE state = 'ready' AND place IN ?
+SELECT id FROM run WHERE state = 'ready' AND place IN ? AND ready_us <= ?
 ORDER BY prio, ready_us, id LIMIT ? FOR UPDATE SKIP LOCKED
 ) UPDATE run SET state = 'claimed', epoch = epoch + 1, token = ?, node_id = ?, started_us = NULL
 FROM c WHERE run.id = c.id RETURNING run.id
@@ -221,11 +221,17 @@ class PostgresDialect:
         return one(connection, ADVANCE, [list(column) for column in zip(*rows, strict=True)])
 
     def claim(
-        self, connection: Connection, places: Sequence[str], limit: int, token: str, node: bytes
+        self,
+        connection: Connection,
+        places: Sequence[str],
+        limit: int,
+        token: str,
+        node: bytes,
+        until_us: int,
     ) -> Sequence[Row]:
         if len(places) == 1:
-            return fetch(connection, CLAIM_ONE, (places[0], limit, token, node))
-        return fetch(connection, CLAIM, (list(places), limit, token, node))
+            return fetch(connection, CLAIM_ONE, (places[0], until_us, limit, token, node))
+        return fetch(connection, CLAIM, (list(places), until_us, limit, token, node))
 
     def notify(self, connection: Connection) -> None:
         fetch(connection, f"SELECT pg_notify('{CHANNEL}', '')")
@@ -291,6 +297,8 @@ class PostgresDialect:
             # A migration may take long, and so may waiting for somebody else's.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))
+            # A slow host may think for seconds between two statements.
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
             yield connection
 

@@ -6,11 +6,12 @@ a transaction of its own after each freeing one, and every node sweeps all keys 
 
 from collections.abc import Mapping, Sequence
 
+from cronherd.domain.admission import Gate, gate_key
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored
 from cronherd.domain.instant import SECOND_US
 from cronherd.domain.job import UNLIMITED, Job
-from cronherd.domain.planner import Gate, gate_key
+from cronherd.domain.pool import is_pool_key, read_uses, spell_uses
 from cronherd.domain.run import Outcome
 from cronherd.store import permits
 from cronherd.store.chains import rearm_after, unarmed
@@ -23,17 +24,23 @@ from cronherd.store.failures import Last, count, lock_runs_of
 from cronherd.store.firing import FENCE_SHIFT
 from cronherd.store.nodes import Places
 from cronherd.store.pacing import PACED, Pace
+from cronherd.store.pools import promote_line
 
 WAITERS = "SELECT id, job_id FROM run WHERE wait_key = ? ORDER BY prio, ready_us, id LIMIT ?"
 LOCK_DUE = """
 SELECT job_id, seq FROM job_due /*by primary*/ WHERE job_id IN ? ORDER BY job_id /*lock*/
 """
 LOCK_WAITERS = """
-SELECT id, job_id, version FROM run /*by primary*/
+SELECT id, job_id, version, target_id FROM run /*by primary*/
 WHERE id IN ? AND wait_key = ? ORDER BY id /*lock, skip*/
 """
 LET_IN = """
 UPDATE run SET state = 'ready', wait_key = NULL, excl_key = ?, excl_n = ?, fence = ?, ready_us = ?
+WHERE id = ? AND wait_key = ?
+"""
+# It keeps its turn: the line goes by when it came.
+TO_POOL = """
+UPDATE run SET excl_key = ?, excl_n = ?, fence = ?, pools = ?, wait_key = ?
 WHERE id = ? AND wait_key = ?
 """
 PARK = "UPDATE run SET wait_key = ? WHERE id = ? AND wait_key = ?"
@@ -41,10 +48,11 @@ SET_SEQ = "UPDATE job_due SET seq = ? WHERE job_id = ?"
 DELAYED = "SELECT id FROM run WHERE state = 'delayed' AND ready_us <= ? LIMIT 1000"
 # What was read without a lock is asked again under it: the run may have run, and wait anew.
 LOCK_DELAYED = """
-SELECT id FROM run /*by primary*/ WHERE id IN ? AND state = 'delayed' AND ready_us <= ?
+SELECT id, pools FROM run /*by primary*/ WHERE id IN ? AND state = 'delayed' AND ready_us <= ?
 ORDER BY id /*lock, skip*/
 """
 WAKE = "UPDATE run SET state = 'ready' WHERE id IN ?"
+AT_POOL = "UPDATE run SET state = 'waiting', wait_key = ? WHERE id = ?"
 EXPIRED = """
 SELECT id, job_id FROM run WHERE deadline_us < ? AND state IN ('waiting', 'ready') AND attempt = 1
 LIMIT 1000
@@ -95,10 +103,17 @@ class PromotionRows:
         self._events = events
 
     def promote(self, keys: Sequence[str]) -> int:
-        """One transaction per key; the number of runs that became ready."""
-        return sum(self._promote(key) for key in keys)
+        """One transaction per key; the number of runs that became ready.
 
-    def _promote(self, key: str) -> int:
+        Jobs' own keys come first: whoever passes there may have to wait for a pool.
+        """
+        lined_up: set[str] = set()
+        own = [key for key in keys if not is_pool_key(key)]
+        ready = sum(self._promote(key, lined_up) for key in own)
+        lined_up.update(key for key in keys if is_pool_key(key))
+        return ready + sum(promote_line(self._db, key) for key in sorted(lined_up))
+
+    def _promote(self, key: str, lined_up: set[str]) -> int:
         with self._db.glance() as connection:
             found = fetch(connection, WAITERS, (key, BATCH))
         if not found:
@@ -116,10 +131,11 @@ class PromotionRows:
             if key.startswith("@") and not Places(connection, now_us).served(key[1:]):
                 return 0
             waiters = sorted(waiters, key=lambda row: order[row[0]])
-            let_in = self._let_in(connection, key, waiters, seqs, now_us)
-            if let_in:
+            ready, onward = self._let_in(connection, key, waiters, seqs, now_us)
+            if ready:
                 self._db.dialect.notify(connection)
-            return let_in
+        lined_up.update(onward)
+        return ready
 
     def _next_in_line(
         self, connection: Connection, order: dict[bytes, int], now_us: int
@@ -138,34 +154,42 @@ class PromotionRows:
         waiters: Sequence[Row],
         seqs: dict[bytes, int],
         now_us: int,
-    ) -> int:
+    ) -> tuple[int, set[str]]:
+        """How many are ready, and the pools in front of which others wait now."""
         jobs = self._cache.get(connection, [(row[1], row[2]) for row in waiters])
-        usable = {from_stored(pair[0]): job for pair, job in jobs.items() if isinstance(job, Job)}
-        gates = permits.read_gates(connection, usable, now_us)
-        let_in: list[Values] = []
+        usable = [
+            (run_id, job_id, job, _own_key(job, job_id, target))
+            for run_id, job_id, version, target in waiters
+            if isinstance(job := jobs[job_id, version], Job)
+        ]
+        doors = {own: job for _, _, job, own in usable}
+        gates = permits.read_gates(connection, doors, now_us)
+        ready: list[Values] = []
+        at_pool: list[Values] = []
         parked: list[Values] = []
         held: list[Values] = []
-        for run_id, job_id, _ in waiters:
-            shown = from_stored(job_id)
-            job = usable.get(shown)
-            if job is None:
-                continue
-            permit = _permit(job, gates[shown], own=key == gate_key(shown))
+        for run_id, job_id, job, own in usable:
+            permit = _permit(job, gates[own], own=key == own)
             if permit is None:
-                if key != gate_key(shown):
-                    parked.append((gate_key(shown), run_id, key))
+                if key != own:
+                    parked.append((own, run_id, key))
                 continue
             seqs[job_id] += 1
-            excl = (None, None) if permit < 0 else (gate_key(shown), permit)
-            let_in.append((*excl, seqs[job_id] << FENCE_SHIFT, now_us, run_id, key))
+            excl = (None, None) if permit < 0 else (own, permit)
+            fence = seqs[job_id] << FENCE_SHIFT
+            if uses := job.uses(from_stored(job_id)):
+                at_pool.append((*excl, fence, spell_uses(uses), uses[0].key, run_id, key))
+            else:
+                ready.append((*excl, fence, now_us, run_id, key))
             if permit >= 0:
-                held.append((gate_key(shown), permit, run_id))
+                held.append((own, permit, run_id))
         permits.take(connection, held)
         many(connection, PARK, parked)
-        if let_in:
+        if ready or at_pool:
             drawn = {row[1] for row in waiters}
             many(connection, SET_SEQ, [(seqs[job_id], job_id) for job_id in sorted(drawn)])
-        return many(connection, LET_IN, let_in)
+        many(connection, TO_POOL, at_pool)
+        return many(connection, LET_IN, ready), {str(row[4]) for row in at_pool}
 
     def sweep(self) -> list[str]:
         """Delayed runs become ready, expired ones end, lost chains and held runs go on."""
@@ -197,9 +221,14 @@ class PromotionRows:
             return [row[0] for row in fetch(connection, KEYS)]
 
     def _wake(self, connection: Connection, delayed: Sequence[bytes], now_us: int) -> None:
-        ids = _locked(connection, LOCK_DELAYED, delayed, now_us)
-        if ids:
-            one(connection, WAKE, (ids,))
+        if not delayed:
+            return
+        rows = fetch(connection, LOCK_DELAYED, (sorted(delayed), now_us))
+        asking = [(read_uses(pools)[0].key, run_id) for run_id, pools in rows if pools]
+        many(connection, AT_POOL, asking)
+        ready = [run_id for run_id, pools in rows if not pools]
+        if ready:
+            one(connection, WAKE, (ready,))
             self._db.dialect.notify(connection)
 
     def _expire(self, connection: Connection, expired: Mapping[bytes, bytes], now_us: int) -> None:
@@ -238,6 +267,12 @@ def _locked(connection: Connection, sql: str, run_ids: Sequence[bytes], now_us: 
     if not run_ids:
         return []
     return [row[0] for row in fetch(connection, sql, (sorted(run_ids), now_us))]
+
+
+def _own_key(job: Job, job_id: bytes, target: bytes | None) -> str:
+    """The key of the permits of a waiter's own job."""
+    on_node = job.on_all and target is not None
+    return gate_key(from_stored(job_id), from_stored(target) if on_node and target else None)
 
 
 def _permit(job: Job, gate: Gate, *, own: bool) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
+from cronherd.domain.pool import read_uses
 from cronherd.domain.run import Outcome, RunState, require_transition
 from cronherd.domain.telling import STORED_LENGTH, Advance
 from cronherd.store import permits
@@ -24,7 +25,8 @@ from cronherd.store.jobs import restamp
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
-fence, node_id, excl_key, cancel, params FROM run /*by primary*/ WHERE id IN ? ORDER BY id /*lock*/
+fence, node_id, excl_key, cancel, params, pools FROM run /*by primary*/ WHERE id IN ?
+ORDER BY id /*lock*/
 """
 PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ?"
 # Read after the locks: whoever edited, disabled, paused or deleted a job held its runs' rows too.
@@ -206,8 +208,7 @@ class RecordRows:
         )
         many(connection, ADD_HISTORY, [history_row(*pair) for pair in tried])
         gone = [row for _, row in tried]
-        if any(row[14] for row in gone):
-            permits.free(connection, [row[0] for row in gone])
+        self._free(connection, tried)
         drop(connection, [row[0] for row in gone])
         self._end_unused(connection, unused)
         held = self._send_back(connection, back, wishes)
@@ -217,8 +218,21 @@ class RecordRows:
             now_us = self._db.dialect.now_us(connection)
             answer.posted |= announce_ends(connection, self._cache, told_of, now_us) > 0
         answer.ready = any(e.verdict.void for e, _ in mine)
-        freed = {row[14] for row in (*gone, *unused, *held) if row[14]}
-        answer.freed = _waited_for(connection, sorted(freed))
+        own = {row[14] for row in (*gone, *unused, *held) if row[14]}
+        answer.freed = [
+            *_waited_for(connection, sorted(own)),
+            *_pools([*gone, *unused, *held], back),
+        ]
+
+    def _free(self, connection: Connection, tried: Sequence[tuple[Ending, Row]]) -> None:
+        """What ended gives back what it held; its place may stay empty for a while."""
+        resting = [(e.rest_us, row[0]) for e, row in tried if e.rest_us and row[14]]
+        rest_of = {run_id for _, run_id in resting}
+        ended = [row[0] for _, row in tried if (row[14] or row[17]) and row[0] not in rest_of]
+        permits.free(connection, ended)
+        if resting:
+            now_us = self._db.dialect.now_us(connection)
+            permits.rest(connection, [(now_us + rest_us, run_id) for rest_us, run_id in resting])
 
     def _end_unused(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Void claims of what was cancelled or deleted meanwhile: they do not start once more."""
@@ -241,6 +255,9 @@ class RecordRows:
         if given_back:
             one(connection, GIVE_BACK, (given_back,))
         many(connection, RETRY, waits)
+        # Until its next try it keeps its job's own permit, and nothing that others wait for.
+        tried = [row[0] for ending, row in back if not ending.verdict.void and row[17]]
+        permits.free_pools(connection, tried)
         rows = [row for _, row in back]
         self._restamp(connection, rows, wishes)
         now_us = self._db.dialect.now_us(connection)
@@ -258,7 +275,7 @@ class RecordRows:
             if row[8] != version:
                 old.setdefault((row[4], version), []).append(row[0])
         for pair, job in self._cache.get(connection, old).items():
-            restamp(connection, old[pair], job, pair[1])
+            restamp(connection, pair[0], old[pair], job, pair[1])
 
     def _count(self, connection: Connection, tried: Sequence[tuple[Ending, Row]]) -> None:
         """Last words of jobs that pause after too many failures."""
@@ -350,6 +367,12 @@ def _token(live: Mapping[bytes, Row], run_id: bytes) -> str | None:
 def _unwanted(row: Row, wishes: Mapping[bytes, _Wish]) -> bool:
     """Whether somebody cancelled this run or deleted its job."""
     return bool(row[15]) or wishes[row[4]].deleted
+
+
+def _pools(ended: Sequence[Row], back: Sequence[tuple[Ending, Row]]) -> list[str]:
+    """The pools that got something back; whether somebody waits there is asked once, later."""
+    tried = [row for ending, row in back if not ending.verdict.void]
+    return sorted({use.key for row in (*ended, *tried) for use in read_uses(row[17])})
 
 
 def _waited_for(connection: Connection, keys: Sequence[str]) -> list[str]:

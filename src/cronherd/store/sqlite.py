@@ -44,7 +44,8 @@ skip_us = CASE WHEN ?1 IS NOT NULL AND ?2 <= skip_us THEN skip_us END
 WHERE job_id = ?6 AND next_us = ?7 AND version = ?8 AND ?3 > last_slot_us
 """
 READY = """
-SELECT id FROM run WHERE state = 'ready' AND place IN ? ORDER BY prio, ready_us, id LIMIT ?
+SELECT id FROM run WHERE state = 'ready' AND place IN ? AND +ready_us <= ?
+ORDER BY prio, ready_us, id LIMIT ?
 """
 TAKE = """
 UPDATE run SET state = 'claimed', epoch = epoch + 1, token = ?, node_id = ?, started_us = NULL
@@ -139,9 +140,15 @@ class SqliteDialect:
         return many(connection, ADVANCE, rows)
 
     def claim(
-        self, connection: Connection, places: Sequence[str], limit: int, token: str, node: bytes
+        self,
+        connection: Connection,
+        places: Sequence[str],
+        limit: int,
+        token: str,
+        node: bytes,
+        until_us: int,
     ) -> Sequence[Row]:
-        ids = fetch(connection, READY, (list(places), limit))
+        ids = fetch(connection, READY, (list(places), until_us, limit))
         if ids:
             one(connection, TAKE, (token, node, [row[0] for row in ids]))
         return ids

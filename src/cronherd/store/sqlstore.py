@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
+from cronherd.domain.run import Cause
 from cronherd.store.account import AccountRows
 from cronherd.store.backfill import BackfillRows
-from cronherd.store.base import FireBatch
+from cronherd.store.base import FireBatch, Requested
 from cronherd.store.booting import BootRows
 from cronherd.store.claims import ClaimRows
 from cronherd.store.controls import ControlRows
@@ -20,6 +22,7 @@ from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import NodeRows
 from cronherd.store.outbox import OutboxRows
 from cronherd.store.pacing import UNPACED, Pace
+from cronherd.store.pools import PoolRows
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.recording import RecordRows
@@ -37,7 +40,7 @@ class SqlStore:
         self._cache = cache = JobCache()
         self._events = events = EventRows(db, new_id)
         self._bound = bound = LowBound()
-        jobs, controls, nodes = JobRows(db, events), ControlRows(db, events), NodeRows(db, events)
+        jobs, controls = JobRows(db, events), ControlRows(db, events)
         claims = ClaimRows(db, cache, events, bound)
         records = RecordRows(db, cache, events, CorrectionRows(db, events))
         takeovers = TakeoverRows(db, events, records)
@@ -49,14 +52,10 @@ class SqlStore:
         self.now_us = db.now_us
         self.look, self.upcoming, self.claim = claims.look, claims.upcoming, again(claims.claim)
         self.claimed_by, self.held_by = claims.claimed_by, claims.held_by
-        self.request_run = again(claims.request_run)
+        self._request_run = again(claims.request_run)
         self.cancel_run = again(claims.cancel_run)
         self.record = again(records.record)
         self.promote, self.sweep = again(moves.promote), again(moves.sweep)
-        self.register_node = again(nodes.register_node)
-        self.renew, self.release_node = again(nodes.renew), again(nodes.release_node)
-        self.nodes, self.peers = nodes.nodes, nodes.peers
-        self.set_drained, self.set_hold = again(nodes.set_drained), again(nodes.set_hold)
         self.take_over = again(takeovers.take_over)
         self.remove_node = again(takeovers.remove_node)
         self.prune = again(pruning.prune)
@@ -77,6 +76,8 @@ class SqlStore:
         self.reseal_secrets = again(secrets.reseal_secrets)
         self.secret_users = secrets.secret_users
         self._take_outbox(OutboxRows(db, events))
+        self._take_pools(PoolRows(db, events))
+        self._take_nodes(NodeRows(db, events))
         self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
         self.last_pause, self.event_before = events.last_pause, slots.event_before
@@ -88,6 +89,25 @@ class SqlStore:
         self.beat_heart, self.tidy_posts = again(posts.beat_heart), again(posts.tidy_posts)
         self.posts, self.post_counts = posts.posts, posts.post_counts
         self.add_test, self.retry_posts = again(posts.add_test), again(posts.retry_posts)
+
+    def _take_nodes(self, nodes: NodeRows) -> None:
+        self.register_node = again(nodes.register_node)
+        self.renew, self.release_node = again(nodes.renew), again(nodes.release_node)
+        self.nodes, self.peers = nodes.nodes, nodes.peers
+        self.set_drained, self.set_hold = again(nodes.set_drained), again(nodes.set_hold)
+
+    def _take_pools(self, pools: PoolRows) -> None:
+        self.pools, self.holders = pools.pools, pools.holders
+        self.set_pool, self.remove_pool = again(pools.set_pool), again(pools.remove_pool)
+
+    def request_run(
+        self, job_id: str, run_id: str, dedup: str, cause: Cause, **how: Any
+    ) -> Requested:
+        """Asked for, and past its pools if they have room."""
+        answer = self._request_run(job_id, run_id, dedup, cause, **how)
+        if answer.lined_up is not None:
+            self.promote([answer.lined_up])
+        return answer
 
     def fire(self, limit: int) -> AbstractContextManager[FireBatch]:
         return fire(self.db, self._cache, self._events, self._bound, self._pace, limit)

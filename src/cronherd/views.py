@@ -15,7 +15,8 @@ from cronherd.domain.policy import FOREVER_US, UNKNOWN_AFTER_US
 from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.secret import Secret
 from cronherd.domain.telling import Progress, Told
-from cronherd.store.facts import JobRow, LedgerRow
+from cronherd.domain.waiting import waiting_for
+from cronherd.store.facts import JobRow, LedgerRow, PoolRow
 from cronherd.store.postbox import Post
 
 API_VERSION = "v1"
@@ -133,11 +134,24 @@ def run_view(run: Run, lease_us: int | None = None, now_us: int = 0) -> Json:
         "exit_code": run.exit_code,
         "signal": run.signal,
         "error": run.error_text,
-        "waits_for": run.wait_key,
+        "waits_for": _waits(run),
+        "forced": run.forced,
+        "only_on": run.target,
         "cancel_requested": run.cancel,
         "output_dropped_bytes": run.dropped,
         "params": dict(run.params),
         "progress": _progress(run.progress),
+    }
+
+
+def pool_view(pool: PoolRow) -> Json:
+    """A pool in numbers: runs that hold and that wait may want several permits each."""
+    return {
+        "name": pool.name,
+        "permits": pool.capacity,
+        "held": pool.held,
+        "free": max(0, pool.capacity - pool.held),
+        "waiting": pool.waiting,
     }
 
 
@@ -190,6 +204,7 @@ def ledger_view(row: LedgerRow) -> Json:
         "count": row.count,
         "reason": row.reason.value,
         "ref": row.ref,
+        "node": row.node,
         "recorded_at": format_instant(row.at_us),
     }
 
@@ -292,6 +307,13 @@ def _state(run: Run, lease_us: int | None, now_us: int) -> str:
 
 def _command(job: Job) -> str | list[str]:
     return job.command if isinstance(job.command, str) else list(job.command)
+
+
+def _waits(run: Run) -> Json | None:
+    waiting = waiting_for(run)
+    if waiting is None:
+        return None
+    return {"kind": waiting.kind.value, "name": waiting.name or None, "text": waiting.text}
 
 
 def _progress(progress: Progress | None) -> Json | None:

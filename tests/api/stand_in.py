@@ -23,6 +23,7 @@ class StandIn:
         self.nodes: dict[str, Json] = {"db-1": {"name": "db-1", "alive": True}}
         self.requests: dict[tuple[str, str], str] = {}
         self.pieces: dict[str, list[Json]] = {}
+        self.pools: dict[str, int] = {}
         self.secrets: dict[str, str] = {}
         self.heard: list[tuple[object, ...]] = []
         self.fault: Exception | None = None
@@ -153,6 +154,7 @@ class StandIn:
         request_id: str | None = None,
         force: bool = False,
         params: Mapping[str, object] | None = None,
+        node: str | None = None,
     ) -> Json:
         job = self._job(name)
         key = job["id"], request_id or f"#{len(self.runs)}"
@@ -290,6 +292,28 @@ class StandIn:
     def retry_alerts(self, actor: str) -> Json:
         self.heard.append(("retry_alerts", actor))
         return {"api_version": "v1", "retried": 1}
+
+    def list_pools(self) -> Json:
+        return page([{"name": name} for name in sorted(self.pools)])
+
+    def show_pool(self, name: str) -> Json:
+        return {"name": name, "permits": self._pool(name), "holders": [], "jobs": []}
+
+    def _pool(self, name: str) -> int:
+        if name not in self.pools:
+            raise NotFound(f"there is no pool '{name}'", code="no_such_pool")
+        return self.pools[name]
+
+    def set_pool(self, name: str, permits: int, actor: str) -> Json:
+        self.pools[name] = permits
+        self.heard.append(("set_pool", name, permits, actor))
+        return {"name": name, "permits": permits}
+
+    def remove_pool(self, name: str, actor: str) -> Json:
+        self._pool(name)
+        del self.pools[name]
+        self.heard.append(("remove_pool", name, actor))
+        return {"removed": name}
 
     def list_secrets(self) -> Json:
         return page([{"name": name} for name in sorted(self.secrets)])

@@ -90,6 +90,7 @@ class FakeFleet:
         self.drained: set[str] = set()
         self.first: list[str] = []
         self.hold: Json | None = None
+        self.pools: list[Json] = []
         self.secrets: dict[str, str] = {}
         self.alerts: list[Json] = []
         self.secret_users: list[str] = []
@@ -238,9 +239,12 @@ class FakeFleet:
         request_id: str | None = None,
         force: bool = False,
         params: Mapping[str, object] | None = None,
+        node: str | None = None,
     ) -> Json:
         self._find(name)
         self.calls.append(f"run {name} by {actor.partition(':')[0]}{' force' if force else ''}")
+        if node:
+            self.calls[-1] += f" on {node}"
         if params:
             self.calls[-1] += " " + " ".join(f"{key}={value}" for key, value in params.items())
         return {"run": {**self.started, "state": "ready", "outcome": None}, "repeated": False}
@@ -426,6 +430,23 @@ class FakeFleet:
 
     def retry_alerts(self, actor: str) -> Json:
         return {"api_version": "v1", "retried": len(self.alerts)}
+
+    def list_pools(self) -> Json:
+        return {"api_version": "v1", "items": self.pools, "next": None}
+
+    def show_pool(self, name: str) -> Json:
+        for pool in self.pools:
+            if pool["name"] == name:
+                return {**pool, "holders": [self.started], "jobs": ["backup"]}
+        raise NotFound(f"there is no pool '{name}'", code="no_such_pool")
+
+    def set_pool(self, name: str, permits: int, actor: str) -> Json:
+        self.calls.append(f"pool {name} {permits} by {actor.partition(':')[0]}")
+        return {"name": name, "permits": permits, "held": 0, "free": permits, "waiting": 0}
+
+    def remove_pool(self, name: str, actor: str) -> Json:
+        self.calls.append(f"remove pool {name} by {actor.partition(':')[0]}")
+        return {"removed": name}
 
     def list_secrets(self) -> Json:
         items = [self._secret(name) for name in sorted(self.secrets)]

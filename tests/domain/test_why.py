@@ -76,6 +76,8 @@ CASES: list[tuple[str, Facts, Answer, str]] = [
      Answer.MISSED, "cancelled"),
     ("waits", facts(runs=(run(LIVE, wait_key="jx"),)), Answer.WAITING, "permit"),
     ("no node", facts(runs=(run(LIVE, wait_key="@gpu=yes"),)), Answer.WAITING, "no_node"),
+    ("a pool", facts(runs=(run(LIVE, wait_key="pdb"),)), Answer.WAITING, "pool"),
+    ("rolling", facts(runs=(run(LIVE, wait_key="rx"),)), Answer.WAITING, "rolling"),
     ("at a rate", facts(runs=(run(LIVE, wait_key="~pace"),)), Answer.WAITING, "rate"),
     ("ready", facts(runs=(run(RunState.READY),)), Answer.WAITING, "node"),
     ("retries", facts(runs=(run(RunState.DELAYED),)), Answer.WAITING, "retry"),

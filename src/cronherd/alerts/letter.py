@@ -36,6 +36,8 @@ def _subject(payload: Mapping[str, Any]) -> str:
         return "[cronherd] a test: mail arrives"
     if event == AlertEvent.PAUSED:
         return f"[cronherd] {job} was paused"
+    if event == AlertEvent.NO_NODE:
+        return f"[cronherd] {job} waits: no node fits"
     if event == AlertEvent.MISSED:
         return f"[cronherd] {job} missed {_slots(payload['count'])}"
     where = f" on {payload['node']}" if payload.get("node") else ""
@@ -87,6 +89,9 @@ def _body(part: Part, most: int) -> str:
     if event == AlertEvent.PAUSED:
         text = f"The job {payload['job']} was paused {payload['text']}.\n\n"
         return text + f"Let it go on with: cronherd job resume '{payload['job']}'\n"
+    if event == AlertEvent.NO_NODE:
+        text = f"A run of the job {payload['job']} waits for a node: {payload['text']}.\n"
+        return text + "Further slots are missed meanwhile.\n\nThe nodes: cronherd node list\n"
     if event == AlertEvent.MISSED:
         return _missed(payload)
     return _run(part, most)

@@ -8,14 +8,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
 from cronherd import __version__
-from cronherd.api import alerts, audit, fleet, jobs, nodes, runs, secrets, slots
+from cronherd.api import alerts, audit, fleet, jobs, nodes, pools, runs, secrets, slots
 from cronherd.api.base import PREFIX, PROBLEMS, Answer, Who, all_routes, declared, needs, refuse_nul
 from cronherd.api.problem import ANSWERS, Methods
 from cronherd.api.stream import Seats
 from cronherd.client import Fleet
 from cronherd.domain.access import Role
 
-_NOUNS = (audit, jobs, slots, runs, nodes, secrets, alerts, fleet)
+_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, alerts, fleet)
 
 # Newer FastAPI sends traces wherever the environment says; what leaves a host is our decision.
 _SILENT = {

@@ -214,11 +214,12 @@ def run_job(
     body: Mapping,
     idempotency_key: Annotated[str | None, Header(description="The same as request_id")] = None,
 ) -> Answer:
-    only(body, "request_id", "force", "params")
+    only(body, "request_id", "force", "params", "node")
     request_id = _request_id(body, idempotency_key)
     force = member(body, "force", bool, default=False)
     params: dict[str, object] = member(body, "params", dict, {})
-    made = fleet.run_job(name, actor, request_id=request_id, force=force, params=params)
+    node = member(body, "node", str, "") or None
+    made = fleet.run_job(name, actor, request_id=request_id, force=force, params=params, node=node)
     return Answer(made, HTTPStatus.OK if made["repeated"] else HTTPStatus.CREATED)
 
 

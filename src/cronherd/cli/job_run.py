@@ -34,7 +34,8 @@ _SENTENCES = {
 )
 @click.option("--wait", is_flag=True, help="Until it has ended; exit with the command's code.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Wait, and show its output.")
-@click.option("--force", is_flag=True, help="Even if it runs already, or may not.")
+@click.option("--force", is_flag=True, help="Even if it runs as often as it may.")
+@click.option("--node", metavar="NODE", help="On this node alone.")
 @click.option("--request-id", metavar="ID", help="The same id again answers with the same run.")
 @click.pass_obj
 def run_command(
@@ -45,6 +46,7 @@ def run_command(
     wait: bool,
     following: bool,
     force: bool,
+    node: str | None,
     request_id: str | None,
 ) -> int:
     """Run a job now, whatever its schedule says.
@@ -56,7 +58,12 @@ def run_command(
     try:
         with session.fleet() as fleet:
             answer = fleet.run_job(
-                name, session.actor, request_id=request_id, force=force, params=params
+                name,
+                session.actor,
+                request_id=request_id,
+                force=force,
+                params=params,
+                node=node,
             )
             return _told(session, fleet, answer, wait=waits, following=following)
     except Exception as error:
@@ -67,11 +74,30 @@ def run_command(
 
 def _told(session: Session, fleet: "Fleet", answer: Json, *, wait: bool, following: bool) -> int:
     run = answer["run"]
+    runs = answer.get("runs") or [run]
+    for error in answer.get("refused", ()):
+        talk(f"not everywhere: {error}")
     if not wait:
-        if not put_document(session, answer, lambda: [run["id"]]):
-            say(short(run["id"]))
-            talk(f"'{run['job']}' is asked to run: cronherd run logs -f {short(run['id'])}")
+        if not put_document(session, answer, lambda: [each["id"] for each in runs]):
+            _tell(runs)
         return 0
+    if len(runs) > 1:
+        return max(_wait(session, fleet, each, following=following) for each in runs)
+    return _wait(session, fleet, run, following=following)
+
+
+def _tell(runs: list[Json]) -> None:
+    for run in runs:
+        say(short(run["id"]))
+    run = runs[0]
+    where = f" on {len(runs)} nodes" if len(runs) > 1 else ""
+    talk(f"'{run['job']}' is asked to run{where}: cronherd run logs -f {short(run['id'])}")
+    if waits := run.get("waits_for"):
+        talk(f"it waits for {waits['text']}")
+
+
+def _wait(session: Session, fleet: "Fleet", run: Json, *, following: bool) -> int:
+    """Until it has ended: its exit code."""
     if session.settings.verbose:
         talk(f"waiting for run {short(run['id'])}")
     ended = follow(fleet, run["id"], Playback(session) if following else None)

@@ -36,6 +36,7 @@ ROOMS = {
     "why": ("why", "Why a job ran at an instant, or did not."),
     "backfill": ("backfill", "Run slots of the past that had no run."),
     "node": ("node", "The hosts of the fleet: list, drain, resume, remove."),
+    "pool": ("pool", "Permits that jobs share: list, show, set, remove."),
     "secret": ("secret", "Secrets of jobs: list, set, remove, reseal."),
     "alerts": ("alerts", "Mail, webhooks and pings: list, test, retry."),
     "maintenance": ("maintenance", "Hold the whole fleet, and let it go on: on, off."),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # What people see of a result, in characters, and of a traceback.
 _SHOWN = 1_000
 _LINES = 40
+_HOLDERS = 5
 
 
 @click.group("run", cls=Group, aliases={"ls": "list", "view": "show", "output": "logs"})
@@ -86,7 +87,9 @@ def show_command(session: Session, *, run_id: str) -> None:
         "node": document["node"] or NOTHING,
         "error": document["error"],
         "silent": _silence(document, times),
-        "waits for": document["waits_for"],
+        "waits for": _waits(document),
+        "only on": document.get("only_on"),
+        "forced": "past the limit of its job" if document.get("forced") else "",
         "doing": (document.get("progress") or {}).get("text", ""),
         "returned": _returned(document),
     }
@@ -100,6 +103,17 @@ def show_command(session: Session, *, run_id: str) -> None:
         put_table(session, _attempt_table(document["attempts"], times))
     _show_traceback(document)
     talk(f"its output: cronherd run logs {short(document['id'])}")
+
+
+def _waits(run: Json) -> str:
+    """What it waits for, and who has it."""
+    waits = run.get("waits_for")
+    if not waits:
+        return ""
+    holders = run.get("holders") or []
+    by = ", ".join(f"{short(each['id'])} ({each['job']})" for each in holders[:_HOLDERS])
+    more = f" and {len(holders) - _HOLDERS} more" if len(holders) > _HOLDERS else ""
+    return f"{waits['text']}{f'; held by {by}{more}' if by else ''}"
 
 
 def _params(run: Json) -> str:

@@ -162,6 +162,8 @@ def _ledger_facts(item: Json, times: Times, zone: tzinfo) -> Iterator[tuple[str,
         yield "by", f"{event['actor']}, {times.inside(event['at'], zone)} ({kind}{text})"
     if not row:
         return
+    if row.get("node"):
+        yield "node", row["node"]
     if row["ref"] and not item["in_the_way"] and len(row["ref"]) == 32:
         yield "in the way", f"run {short(row['ref'])}, which is not on record any more"
     if row["count"] > 1:

@@ -39,13 +39,21 @@ def result_of(run: Json | None) -> str:
         return NOTHING
     outcome = run.get("outcome")
     if outcome is None:
-        done = progress_of(run)
-        return f"{run['state']} ({done})" if done else str(run["state"])
+        what = progress_of(run) or _waits(run)
+        return f"{run['state']} ({what})" if what else str(run["state"])
     if outcome != "failed":
         return str(outcome).replace("_", " ")
     if run.get("signal"):
         return f"failed ({signal_name(run['signal'])})"
     return f"failed (exit {run['exit_code']})" if run.get("exit_code") is not None else "failed"
+
+
+def _waits(run: Json) -> str:
+    """What it waits for, in a word or two."""
+    waits = run.get("waits_for")
+    if not waits:
+        return ""
+    return str(waits["kind"]) if waits["kind"] != "pool" else f"pool {waits['name']}"
 
 
 _LONG = 6  # digits that still say more than a share

@@ -120,11 +120,15 @@ class Client:
         request_id: str | None = None,
         force: bool = False,
         params: Mapping[str, object] | None = None,
+        node: str | None = None,
     ) -> Json:
         del actor
         body: Json = {"request_id": request_id, "force": force}
-        if params:  # a node of an earlier version does not know them
+        # A node of an earlier version does not know these.
+        if params:
             body["params"] = dict(params)
+        if node:
+            body["node"] = node
         return self._ask("POST", path_of("jobs", name, "runs"), body=[body])
 
     def list_runs(
@@ -236,6 +240,20 @@ class Client:
     def retry_alerts(self, actor: str) -> Json:
         del actor
         return self._ask("POST", "/alerts/retry")
+
+    def list_pools(self) -> Json:
+        return self._ask("GET", "/pools")
+
+    def show_pool(self, name: str) -> Json:
+        return self._ask("GET", path_of("pools", name))
+
+    def set_pool(self, name: str, permits: int, actor: str) -> Json:
+        del actor
+        return self._ask("PUT", path_of("pools", name), body=[{"permits": permits}])
+
+    def remove_pool(self, name: str, actor: str) -> Json:
+        del actor
+        return self._ask("DELETE", path_of("pools", name))
 
     def list_secrets(self) -> Json:
         return self._ask("GET", "/secrets")

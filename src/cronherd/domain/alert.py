@@ -32,6 +32,7 @@ class AlertEvent(StrEnum):
     FAILURE = "failure"
     MISSED = "missed"
     PAUSED = "paused"
+    NO_NODE = "no_node"
     TEST = "test"
     HEARTBEAT = "heartbeat"
 
@@ -227,6 +228,11 @@ def drafts_of_range(alerts: Alerts, facts: Mapping[str, Any]) -> list[Draft]:
 def drafts_of_pause(alerts: Alerts, facts: Mapping[str, Any]) -> list[Draft]:
     """Who is told that a job paused itself; `facts` has run_id."""
     return _mails(alerts, AlertEvent.PAUSED, facts["run_id"], facts) if alerts.warns else []
+
+
+def drafts_of_no_node(alerts: Alerts, facts: Mapping[str, Any]) -> list[Draft]:
+    """Who is told that a run waits, since no node fits its job; `facts` has run_id and text."""
+    return _mails(alerts, AlertEvent.NO_NODE, facts["run_id"], facts) if alerts.warns else []
 
 
 def draft_of_test(channel: ChannelName, target: str, mark: str) -> Draft:

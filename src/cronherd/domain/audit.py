@@ -62,6 +62,29 @@ class Audit:
         return not (self.unexplained or self.twice or self.uncalled or self.miscounted)
 
 
+def by_slot(
+    ran: Sequence[tuple[int, str]], rows: Sequence[tuple[Told, str]]
+) -> tuple[list[int], list[Told]]:
+    """What single nodes made of a slot is one outcome, unless one of them made two.
+
+    Each slot of a run and each row comes with the id of its node, empty for those of the job.
+    """
+    slots = [slot_us for slot_us, node in ran if not node]
+    told = [row for row, node in rows if not node]
+    runs = Counter((slot_us, node) for slot_us, node in ran if node)
+    missed = Counter((row.from_us, node) for row, node in rows if node)
+    for slot_us in {slot_us for slot_us, _ in runs}:
+        twice = any(times > 1 for (at_us, _), times in runs.items() if at_us == slot_us)
+        twice = twice or any(at_us == slot_us and (at_us, n) in missed for at_us, n in runs)
+        slots += [slot_us] * (1 + twice)
+    known = set(slots)
+    for row, node in rows:
+        if node and row.from_us not in known:
+            known.add(row.from_us)
+            told.append(row)
+    return sorted(slots), sorted(told, key=lambda row: row.from_us)
+
+
 def audit(
     versions: Sequence[InForce],
     ran: Sequence[int],

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from cronherd.domain.errors import Invalid
+from cronherd.domain.errors import Invalid, NotFound
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,34}[a-z0-9])?")
 MOST_POOLS = 8
@@ -117,3 +117,17 @@ def read_pool_name(name: str) -> str:
             hint="up to 36 letters, digits and _ . - between them",
         )
     return name.lower()
+
+
+def check_permits(permits: int) -> int:
+    """How many permits a pool has. Raises Invalid."""
+    if not 0 <= permits <= MOST_PERMITS:
+        text = f"a pool has 0 to {MOST_PERMITS} permits"
+        raise Invalid(text, code="bad_pool", hint="0 closes it: nothing that needs it starts")
+    return permits
+
+
+def no_such_pool(name: str) -> NotFound:
+    """The error for a name that no pool has."""
+    hint = "'cronherd pool list' shows them all"
+    return NotFound(f"there is no pool '{name[:60]}'", code="no_such_pool", hint=hint)

@@ -8,6 +8,7 @@ from cronherd.domain.job import Job
 from cronherd.domain.planner import LONGEST_COUNT, Skip
 from cronherd.domain.run import Cause, Outcome, Reason, Run, RunState
 from cronherd.domain.timing.misfit import Cut, is_slot, misfit
+from cronherd.domain.waiting import WaitsFor, waiting_for
 
 # A slot that starts within so long is not called late.
 PROMPT_US = 1_000_000
@@ -49,6 +50,8 @@ class Because(StrEnum):
     JITTER = "jitter"
     HELD = "held"
     PERMIT = "permit"
+    POOL = "pool"
+    ROLLING = "rolling"
     RATE = "rate"
     RETRY = "retry"
     NODE = "node"
@@ -69,6 +72,8 @@ BECAUSE_WORDS = {
     Because.JITTER: "it fires later by the job's jitter",
     Because.HELD: "the job was paused, disabled or edited before its run started",
     Because.PERMIT: "the job runs as often as it may",
+    Because.POOL: "other runs hold the permits of a pool that it needs",
+    Because.ROLLING: "it runs on as many nodes at once as it may",
     Because.RATE: "no more slots of the past may start at a time",
     Because.RETRY: "its run failed, and waits for its next attempt",
     Because.NODE: "no node has taken its run yet",
@@ -81,6 +86,13 @@ BECAUSE_WORDS = {
 }
 
 
+_LACKS = {
+    WaitsFor.PERMIT: Because.PERMIT,
+    WaitsFor.POOL: Because.POOL,
+    WaitsFor.ROLLING: Because.ROLLING,
+    WaitsFor.NODE: Because.NO_NODE,
+    WaitsFor.RATE: Because.RATE,
+}
 _WAITS = {
     RunState.WAITING: Because.PERMIT,
     RunState.DELAYED: Because.RETRY,
@@ -206,11 +218,10 @@ def _of_run(run: Run, *, hold: bool) -> Verdict:
         return Verdict(answer=Answer.RAN)
     if hold:
         return Verdict(answer=Answer.WAITING, reason=Because.HOLD)
-    key = run.wait_key or ""
-    if run.state is RunState.WAITING and key.startswith("@"):
-        return Verdict(answer=Answer.WAITING, reason=Because.NO_NODE, details=(key[1:],))
-    if run.state is RunState.WAITING and key.startswith("~"):
-        return Verdict(answer=Answer.WAITING, reason=Because.RATE)
+    waiting = waiting_for(run)
+    if run.state is RunState.WAITING and waiting is not None:
+        details = (waiting.name,) if waiting.name else ()
+        return Verdict(answer=Answer.WAITING, reason=_LACKS[waiting.kind], details=details)
     return Verdict(answer=Answer.WAITING, reason=_WAITS.get(run.state, Because.NODE))
 
 

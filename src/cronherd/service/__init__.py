@@ -6,6 +6,7 @@ from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
 from cronherd.service.jobs import JobDesk
 from cronherd.service.nodes import NodeDesk
+from cronherd.service.pools import PoolDesk
 from cronherd.service.runs import RunDesk
 from cronherd.service.secrets import SecretDesk
 from cronherd.service.slots import SlotDesk
@@ -15,6 +16,15 @@ __all__ = ["Service", "Waiter"]
 
 
 class Service(
-    AuditDesk, WhyDesk, SlotDesk, JobDesk, RunDesk, NodeDesk, SecretDesk, AlertDesk, FleetDesk
+    AuditDesk,
+    WhyDesk,
+    SlotDesk,
+    JobDesk,
+    RunDesk,
+    NodeDesk,
+    PoolDesk,
+    SecretDesk,
+    AlertDesk,
+    FleetDesk,
 ):
     """What a person may ask of a fleet."""

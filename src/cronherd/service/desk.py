@@ -86,6 +86,12 @@ class Desk:
                 return
             which = replace(which, before=runs[-1].id)
 
+    def _holders(self, key: str) -> list[Json]:
+        """The runs that hold permits of a gate, each with how many."""
+        held = self._catalog.holders(key)
+        views = self._run_views([run for run, _ in held])
+        return [{**view, "permits": n} for view, (_, n) in zip(views, held, strict=True)]
+
     def _run_view(self, run: Run) -> Json:
         return self._run_views([run])[0]
 

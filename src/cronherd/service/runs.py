@@ -5,10 +5,15 @@ from itertools import islice
 from typing import TypeVar
 
 from cronherd.domain.errors import Conflict, Invalid
+from cronherd.domain.ident import SHORT
+from cronherd.domain.job import Job
 from cronherd.domain.param import check_values
+from cronherd.domain.place import place_matches, shown_place
 from cronherd.domain.run import Cause, Outcome, RunState
 from cronherd.domain.telling import read_told
+from cronherd.domain.waiting import waits_for_others
 from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
+from cronherd.store.base import Requested
 from cronherd.store.facts import RunFilter
 from cronherd.views import (
     API_VERSION,
@@ -20,6 +25,7 @@ from cronherd.views import (
     told_view,
 )
 
+DEDUP_LENGTH = 64
 OUTPUT_PIECES = 64  # of at most 256 KiB each
 
 Word = TypeVar("Word", RunState, Outcome)
@@ -36,22 +42,75 @@ class RunDesk(Desk):
         request_id: str | None = None,
         force: bool = False,
         params: Mapping[str, object] | None = None,
+        node: str | None = None,
     ) -> Json:
         """Ask for a run now; the same `request_id` again answers with the same run.
 
-        `params` in the types of the job; texts become what the job wants.
+        `params` in the types of the job; texts become what the job wants. `node`: on this one
+        alone. A job on all nodes gets a run on each: `runs`, and `refused`, why others got none.
         """
         row = self._catalog.find_job(name)
         values = check_values(row.job.params, params or {})
-        run_id = self._new_id()
-        dedup = f"m:{request_id or run_id}"
-        if len(dedup) > 64:
-            raise Invalid("a request id has at most 62 characters", code="bad_request_id")
         cause = Cause.MANUAL if actor.startswith("local") else Cause.API
-        answer = self._store.request_run(row.id, run_id, dedup, cause, force=force, params=values)
+        key = request_id or self._new_id()
+        targets = self._targets(row.job, node)
+        asked: list[Requested] = []
+        refused: list[Conflict] = []
+        for target in targets:
+            dedup = f"m:{key}" if target is None or node else f"m:{key}:{target[0][:SHORT]}"
+            if len(dedup) > DEDUP_LENGTH:
+                raise Invalid("a request id has at most 50 characters", code="bad_request_id")
+            try:
+                asked.append(
+                    self._store.request_run(
+                        row.id,
+                        self._new_id(),
+                        dedup,
+                        cause,
+                        force=force,
+                        params=values,
+                        target=target,
+                    )
+                )
+            except Conflict as error:
+                refused.append(error)
         self._wake()
-        run = self._catalog.find_run(answer.run_id)
-        return {"run": self._run_view(run), "repeated": answer.repeated}
+        if not asked:
+            raise refused[0]
+        runs = [self._run_view(self._catalog.find_run(answer.run_id)) for answer in asked]
+        return {
+            "run": runs[0],
+            "runs": runs,
+            "refused": [str(error) for error in refused],
+            "repeated": all(answer.repeated for answer in asked),
+        }
+
+    def _targets(self, job: Job, node: str | None) -> list[tuple[str, str] | None]:
+        """The nodes that each get a run; None: one run, wherever it may go."""
+        if node is not None:
+            found = self._find_node(node)
+            if not place_matches(job.place, found.place_labels):
+                raise Conflict(
+                    f"'{job.name}' may not run on the node '{found.name}'",
+                    code="wrong_node",
+                    hint=f"it wants {shown_place(job.place)}",
+                )
+            return [(found.id, found.name)]
+        if not job.on_all:
+            return [None]
+        now_us = self._store.now_us()
+        fitting = [
+            (each.id, each.name)
+            for each in self._catalog.nodes()
+            if each.alive(now_us) and place_matches(job.place, each.place_labels)
+        ]
+        if not fitting:
+            raise Conflict(
+                f"no live node fits '{job.name}'",
+                code="no_node",
+                hint=f"it wants {shown_place(job.place) or 'any'}: 'cronherd node list'",
+            )
+        return [*fitting]
 
     def list_runs(
         self,
@@ -83,6 +142,7 @@ class RunDesk(Desk):
         told = read_told(self._catalog.told(run.id, run.attempt))
         return {
             **self._run_view(run),
+            "holders": self._holders(run.wait_key or "") if waits_for_others(run) else [],
             **told_view(told),
             "attempts": [attempt_view(attempt) for attempt in attempts],
         }

@@ -161,6 +161,11 @@ class WhyDesk(Desk):
                 return self._run_view(self._catalog.find_run(verdict.row.ref))
             except NotFound:
                 return None
+        if verdict.reason in {Because.POOL, Because.ROLLING}:
+            waiting = RunFilter(job_id=row.id, state=RunState.WAITING, limit=1)
+            keys = [run.wait_key for run in self._catalog.runs(waiting) if run.wait_key]
+            holders = [view for key in keys for view in self._holders(key)]
+            return holders[0] if holders else None
         if verdict.reason == Because.PERMIT:
             running = RunFilter(job_id=row.id, state=RunState.RUNNING, limit=1)
             runs = self._catalog.runs(running)

@@ -11,11 +11,12 @@ from cronherd.domain.alert import (
     Alerts,
     Draft,
     drafts_of_end,
+    drafts_of_no_node,
     drafts_of_pause,
     drafts_of_range,
     drafts_of_start,
 )
-from cronherd.domain.ident import from_stored
+from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.job import Job
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Outcome
@@ -138,6 +139,19 @@ def announce_pause(
     if job.alerts is not None:
         facts = {**_about(job, job_id), "run_id": from_stored(run_id), "text": text}
         outbox.add(connection, drafts_of_pause(job.alerts, facts), now_us)
+
+
+def announce_no_node(
+    connection: Connection, waiting: Iterable[tuple[str, Job, str, str]], now_us: int
+) -> None:
+    """(job id, job, run id, text): runs that wait since no live node fits."""
+    drafts: list[Draft] = []
+    for job_id, job, run_id, text in waiting:
+        if job.alerts is not None:
+            facts = {**_about(job, to_stored(job_id)), "run_id": run_id, "text": text}
+            drafts += drafts_of_no_node(job.alerts, facts)
+    if drafts:
+        outbox.add(connection, drafts, now_us)
 
 
 def _asks_output(job: Job | None) -> bool:

@@ -13,7 +13,7 @@ from cronherd.domain.node import Node
 from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
-from cronherd.store.facts import Backfilled, JobRow, JobWrite, LedgerRow, RunFilter
+from cronherd.store.facts import Backfilled, JobRow, JobWrite, LedgerRow, PoolRow, RunFilter
 from cronherd.store.postbox import Post
 
 
@@ -203,6 +203,26 @@ class Catalog(Protocol):
 
     def secret_users(self, name: str) -> list[str]:
         """The names of the jobs whose definition asks for it, deleted ones left out."""
+        ...
+
+    def pools(self) -> list[PoolRow]:
+        """By name, with what is held and who waits, in numbers."""
+        ...
+
+    def holders(self, key: str) -> list[tuple[Run, int]]:
+        """The runs that hold permits of this gate, each with how many."""
+        ...
+
+    def pool_users(self, name: str) -> list[str]:
+        """The names of the jobs that ask for it, deleted ones left out."""
+        ...
+
+    def set_pool(self, name: str, capacity: int, actor: str) -> None:
+        """Make it, or change how many permits it has; whoever holds some keeps them."""
+        ...
+
+    def remove_pool(self, name: str, actor: str) -> None:
+        """Forget it. Raises NotFound; Conflict while a job asks for it or a live run does."""
         ...
 
     def posts(self, states: Sequence[PostState], limit: int) -> list[Post]:

@@ -14,10 +14,10 @@ from cronherd.store.events import add_skips
 # The fence as the last claim of it had shown it.
 TO_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
-started_us, ended_us, attempt, fence, token, node_id, error_text, dropped, params)
+started_us, ended_us, attempt, fence, token, node_id, error_text, dropped, params, forced)
 SELECT id, short, job_id, dedup, slot_us, cause, version, ?, created_us, NULL, ?,
-attempt, fence + CASE WHEN epoch < 65535 THEN epoch ELSE 65535 END, NULL, NULL, ?, 0, params
-FROM run WHERE id IN ?
+attempt, fence + CASE WHEN epoch < 65535 THEN epoch ELSE 65535 END, NULL, target_id, ?, 0,
+params, forced FROM run WHERE id IN ?
 """
 DROP = "DELETE FROM run WHERE id IN ?"
 CANCEL = "UPDATE run SET cancel = TRUE WHERE id IN ?"

@@ -58,4 +58,5 @@ def history_row(ending: Ending, row: Row) -> tuple[object, ...]:
         plain(seen.error_text, ERROR_LENGTH),
         seen.dropped,
         row[16],
+        row[18],
     )

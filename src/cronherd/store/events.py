@@ -38,8 +38,9 @@ INSERT INTO ledger (job_id, from_us, to_us, "count", reason, ref, at_us, node_id
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 LEDGER = """
-SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us
-FROM ledger l JOIN job j ON j.id = l.job_id {} ORDER BY l.at_us DESC, l.from_us DESC LIMIT ?
+SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us, n.name
+FROM ledger l JOIN job j ON j.id = l.job_id LEFT JOIN node n ON n.id = l.node_id {}
+ORDER BY l.at_us DESC, l.from_us DESC LIMIT ?
 """
 META = 'SELECT "key", value FROM meta'
 
@@ -127,7 +128,7 @@ def last_of(connection: Connection, subject: str, kinds: Sequence[EventKind]) ->
 
 def ledger_row(row: Row) -> LedgerRow:
     """A row as LEDGER selects it."""
-    job_id, name, from_us, to_us, count, reason, ref, at_us = row
+    job_id, name, from_us, to_us, count, reason, ref, at_us, node = row
     return LedgerRow(
         job_id=from_stored(job_id),
         job_name=name,
@@ -137,6 +138,7 @@ def ledger_row(row: Row) -> LedgerRow:
         reason=Reason(reason),
         ref=ref,
         at_us=at_us,
+        node=node,
     )
 
 

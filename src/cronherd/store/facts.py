@@ -72,6 +72,8 @@ class LedgerRow:
     reason: Reason
     ref: str | None
     at_us: int | None = field(default=None, compare=False)
+    node: str | None = None
+    """The node that a run of a job on all nodes is missing from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

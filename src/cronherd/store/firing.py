@@ -9,12 +9,12 @@ from cronherd.domain.errors import Conflict
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, short_of, to_stored
 from cronherd.domain.job import Job
-from cronherd.domain.place import node_place, parse_place
+from cronherd.domain.place import node_place, parse_place, shown_place
 from cronherd.domain.planner import Due, Fire, Plan
 from cronherd.domain.pool import is_pool_key, spell_uses
 from cronherd.domain.run import RunState
 from cronherd.store import permits
-from cronherd.store.announcing import announce_skips
+from cronherd.store.announcing import announce_no_node, announce_skips
 from cronherd.store.base import Claim, FireBatch, Offer
 from cronherd.store.database import Connection, Database, Values, fetch, many, one
 from cronherd.store.definitions import JobCache
@@ -63,6 +63,7 @@ class SqlFireBatch:
         self._events = events
         self._pace = pace
         self.lined_up: Sequence[str] = ()
+        self._homeless: list[tuple[str, Job, str]] = []
         now_us = db.dialect.now_us(connection)
         held = fetch(connection, HELD)
         rows = [] if held else db.dialect.due(connection, bound.low_us(), now_us, limit)
@@ -128,6 +129,7 @@ class SqlFireBatch:
         add_skips(self._connection, skips, self.now_us)
         skipped = [(job_id, self.jobs[from_stored(job_id)], skip) for job_id, skip in skips]
         announce_skips(self._connection, skipped, self.now_us)
+        self._tell_of_homeless(self._homeless)
         answers = [fire.admission for plan in plans for fire in plan.fires]
         make_room(self._connection, answers, self.now_us)
         for plan in plans:
@@ -137,6 +139,16 @@ class SqlFireBatch:
             self._db.dialect.notify(self._connection)
         self.lined_up = sorted({str(a.wait_key) for a in answers if is_pool_key(a.wait_key)})
         return claims
+
+    def _tell_of_homeless(self, homeless: Sequence[tuple[str, Job, str]]) -> None:
+        """Of jobs that no live node fits: the first run that waits for one, once."""
+        waiting = [
+            (job_id, job, run_id, f"no live node has {shown_place(job.place)}")
+            for job_id, job, run_id in homeless
+        ]
+        for _, job, _, text in waiting:
+            self._events.add(self._connection, EventKind.NO_NODE, job.name, "scheduler", text)
+        announce_no_node(self._connection, waiting, self.now_us)
 
     def _advance(self, plans: Sequence[Plan]) -> None:
         rows: list[Values] = []
@@ -151,6 +163,12 @@ class SqlFireBatch:
             )
         if self._db.dialect.advance(self._connection, rows) != len(rows):
             raise Conflict("a due row was fired by somebody else", code="fired_twice")
+
+    def _begins_to_wait(self, plan: Plan, fire: Fire) -> bool:
+        """Whether this is the first run of its job that waits for a node that fits."""
+        parked = (fire.admission.wait_key or "").startswith("@") and fire.target is None
+        now = sum((each.admission.wait_key or "").startswith("@") for each in plan.fires)
+        return parked and self.gate(plan.due.job_id).parked <= now
 
     def _room(self, offer: Offer | None) -> Offer | None:
         """At most a fair share of the batch; nothing when a run is ready: that one was first."""
@@ -177,6 +195,8 @@ class SqlFireBatch:
                 )
                 row = run_row(run_id, plan.due, job, fire, self.now_us, taken, turn)
                 rows.append(row)
+                if turn == 0 and self._begins_to_wait(plan, fire):
+                    self._homeless.append((plan.due.job_id, job, run_id))
                 if fire.admission.permit is not None:
                     key = own_key(job, plan.due.job_id, fire.target)
                     held.append((key, fire.admission.permit, row[0]))

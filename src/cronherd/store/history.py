@@ -29,14 +29,15 @@ ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
 SELECT r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us, r.started_us, NULL,
 r.attempt, r.fence + CASE WHEN r.epoch < 65535 THEN r.epoch ELSE 65535 END, n.name, NULL, NULL, '',
-r.wait_key, r.cancel, 0, n.lease_us, r.progress, r.params
-FROM run r JOIN job j ON j.id = r.job_id LEFT JOIN node n ON n.id = r.node_id WHERE {}
+r.wait_key, r.cancel, 0, n.lease_us, r.progress, r.params, r.forced, t.name, r.pools
+FROM run r JOIN job j ON j.id = r.job_id LEFT JOIN node n ON n.id = r.node_id
+LEFT JOIN node t ON t.id = r.target_id WHERE {}
 ORDER BY r.id DESC LIMIT ?
 """
 PAST = """
 SELECT h.id, h.job_id, j.name, h.cause, 'finished', h.outcome, h.slot_us, h.created_us,
 h.started_us, h.ended_us, h.attempt, h.fence, n.name, h.exit_code, h."signal", h.error_text,
-NULL, FALSE, h.dropped, NULL, NULL, h.params
+NULL, FALSE, h.dropped, NULL, NULL, h.params, h.forced, NULL, NULL
 FROM run_history h JOIN job j ON j.id = h.job_id LEFT JOIN node n ON n.id = h.node_id WHERE {}
 ORDER BY h.id DESC LIMIT ?
 """
@@ -276,6 +277,9 @@ def read_run(row: Row, now_us: int) -> Run:
         suspected=row[19] is not None and row[19] < now_us and state is RunState.RUNNING,
         progress=read_stored(row[20]) if state is RunState.RUNNING else None,
         params=json.loads(row[21]) if row[21] else {},
+        forced=bool(row[22]),
+        target=row[23],
+        pools=row[24],
     )
 
 

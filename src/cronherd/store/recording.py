@@ -25,7 +25,7 @@ from cronherd.store.jobs import restamp
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
-fence, node_id, excl_key, cancel, params, pools FROM run /*by primary*/ WHERE id IN ?
+fence, node_id, excl_key, cancel, params, pools, forced FROM run /*by primary*/ WHERE id IN ?
 ORDER BY id /*lock*/
 """
 PAST = "SELECT run_id, token FROM attempt WHERE run_id IN ?"
@@ -50,7 +50,7 @@ leaked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /*unles
 ADD_HISTORY = """
 INSERT INTO run_history (id, short, job_id, dedup, slot_us, cause, version, outcome, created_us,
 started_us, ended_us, attempt, fence, token, node_id, exit_code, "signal", error_text, dropped,
-params) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+params, forced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 RETRY = """
 UPDATE run SET state = 'delayed', ready_us = now_us() + ?, attempt = attempt + 1, token = NULL,

@@ -22,7 +22,7 @@ from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import NodeRows
 from cronherd.store.outbox import OutboxRows
 from cronherd.store.pacing import UNPACED, Pace
-from cronherd.store.pools import PoolRows
+from cronherd.store.poolrows import PoolRows
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.recording import RecordRows
@@ -98,6 +98,7 @@ class SqlStore:
 
     def _take_pools(self, pools: PoolRows) -> None:
         self.pools, self.holders = pools.pools, pools.holders
+        self.pool_users = pools.pool_users
         self.set_pool, self.remove_pool = again(pools.set_pool), again(pools.remove_pool)
 
     def request_run(

@@ -3,14 +3,16 @@
 
 A plain start goes straight to posix_spawn. Another user, limits and niceness need the launcher,
 a script that becomes the command (see launcher.py): 10 ms more, and only for who asks for them.
+So does a command that is not to outlive the tool that started it.
 """
 
 import errno
 import os
 import resource
 import sys
+from collections.abc import Mapping, Sequence
 from marshal import dumps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cronherd.supervisor import allow
 from cronherd.supervisor.files import Files, remove
@@ -24,6 +26,7 @@ from cronherd.supervisor.spawn import (
     in_memory,
     refusal,
     spawn,
+    spawn_beside,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ RESOURCES = {
 CPU_GRACE_S = 1
 """From XCPU, by which a command dies unless it cares, to KILL."""
 _TOLD_BYTES = 4096
+_DIED = "died"
+"""In place of a stage: it said nothing more."""
 
 Limit = tuple[str, int, int, int]
 """name, number of the resource, soft, hard."""
@@ -114,14 +119,43 @@ class Launching:
 
     def refusal(self, order: "Order") -> SpawnError | None:
         """Why nothing was executed; None when it was. Only once it is decided."""
+        if (said := self.refused()) is None:
+            return None
+        error = _refusal(order, *said)
+        return SpawnError(error.code, hide(error.text, order.masks))
+
+    def refused(self) -> tuple[str, int, str] | None:
+        """As `refusal`, in the launcher's own words: the stage, an errno or 0, a text."""
         before, refused, why = self._said.partition(b"refused ")
         if refused:
             stage, number, text = why.decode("utf-8", "surrogateescape").split(" ", 2)
-            error = _refusal(order, stage, int(number), text)
-            return SpawnError(error.code, hide(error.text, order.masks))
-        if b"exec\n" in before:
-            return None
-        return SpawnError("spawn_failed", "its launcher died before the command was executed")
+            return stage, int(number), text
+        return None if b"exec\n" in before else (_DIED, 0, "")
+
+
+def spawn_bound(argv: list[str], env: Mapping[str, str], ends: Sequence[int]) -> Spawned:
+    """As `spawn_beside`, of a command that the kernel kills when this process dies.
+
+    Waits until it is executed. Raises SpawnError: then nothing was, and nothing is left.
+    """
+    plan = in_memory("plan", _plan(argv, env, "", holder=os.getpid()))
+    status, status_end = os.pipe2(os.O_CLOEXEC)
+    kept = (plan, status_end)
+    try:
+        spawned = spawn_beside(_launcher(*kept), env, ends, kept=kept)
+    except SpawnError as error:
+        os.close(status)
+        raise _unlaunched(error) from None
+    finally:
+        os.close(plan)
+        os.close(status_end)
+    launching = Launching(status)
+    launching.is_decided()  # its pipe waits
+    if (said := launching.refused()) is None:
+        return spawned
+    os.waitpid(spawned.pid, 0)
+    os.close(spawned.pidfd)
+    raise _refused(argv, *said)
 
 
 def _begin(order: "Order", room: Room, means: Means) -> Spawned:
@@ -150,11 +184,11 @@ def _spawn(order: "Order", room: Room, files: list[str]) -> Spawned:
 
 
 def _launch(order: "Order", room: Room, files: list[str]) -> Spawned:
-    plan = in_memory("plan", _plan(order, files))
+    plan = in_memory("plan", _plan_of(order, files))
     status, status_end = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(status, False)
     first = 4 if order.task else 3
-    argv = [sys.executable, "-I", "-S", "-X", "utf8", _SCRIPT, str(first), str(first + 1)]
+    argv = _launcher(first, first + 1)
     marks = {name: order.env[name] for name in _MARKS if name in order.env}
     try:
         spawned = spawn(
@@ -162,7 +196,7 @@ def _launch(order: "Order", room: Room, files: list[str]) -> Spawned:
         )
     except SpawnError as error:
         os.close(status)
-        raise SpawnError("spawn_failed", f"cannot start its launcher: {error.text}") from None
+        raise _unlaunched(error) from None
     finally:
         os.close(plan)
         os.close(status_end)
@@ -170,19 +204,37 @@ def _launch(order: "Order", room: Room, files: list[str]) -> Spawned:
     return spawned
 
 
-def _plan(order: "Order", files: list[str]) -> bytes:
+def _launcher(plan: int, status: int) -> list[str]:
+    """Its command, told the numbers of its two descriptors."""
+    return [sys.executable, "-I", "-S", "-X", "utf8", _SCRIPT, str(plan), str(status)]
+
+
+def _unlaunched(error: SpawnError) -> SpawnError:
+    return SpawnError("spawn_failed", f"cannot start its launcher: {error.text}")
+
+
+def _plan_of(order: "Order", files: list[str]) -> bytes:
     """What the launcher is to do. Raises SpawnError for what cannot be a command."""
     if not order.argv or not order.argv[0]:
         raise SpawnError("not_found", "the command is empty")
     if not order.cwd.startswith("/"):
         raise SpawnError("cwd_missing", f"the working directory {order.cwd!r} is not absolute")
     first, last = _limits(order.limits)
+    return _plan(
+        order.argv, order.env, order.cwd,
+        nice=order.nice, user=order.user, group=order.group,
+        files=files if order.user or order.group else [],
+        limits=first, last_limits=last,
+    )  # fmt: skip
+
+
+def _plan(argv: list[str], env: Mapping[str, str], cwd: str, **more: Any) -> bytes:
+    """The launcher's plan; `cwd` "" is where it is born."""
     return dumps(
         {
-            "argv": order.argv, "env": order.env, "cwd": order.cwd, "nice": order.nice,
-            "path": order.env.get("PATH", DEFAULT_PATH), "user": order.user, "group": order.group,
-            "files": files if order.user or order.group else [],
-            "limits": first, "last_limits": last,
+            "argv": argv, "env": dict(env), "cwd": cwd, "path": env.get("PATH", DEFAULT_PATH),
+            "nice": 0, "holder": 0, "user": "", "group": "", "files": [],
+            "limits": [], "last_limits": [], **more,
         }
     )  # fmt: skip
 
@@ -204,13 +256,22 @@ def _limits(wanted: dict[str, int]) -> tuple[list[Limit], list[Limit]]:
     return first, last
 
 
-def _refusal(order: "Order", stage: str, number: int, text: str) -> SpawnError:
-    """The launcher's word as a code and a sentence."""
+def _refused(argv: list[str], stage: str, number: int, text: str) -> SpawnError:
+    """The launcher's word as a code and a sentence, where the plan was a command only."""
     reason = os.strerror(number) if number else text
     if stage == "exec":
-        return refusal(OSError(number, reason) if number else ValueError(text), order.argv)
+        return refusal(OSError(number, reason) if number else ValueError(text), argv)
     if stage == "path":
         return SpawnError("not_found" if number == errno.ENOENT else "not_executable", text)
+    if stage == _DIED:
+        text = "its launcher died before the command was executed"
+    return SpawnError("spawn_failed", text)
+
+
+def _refusal(order: "Order", stage: str, number: int, text: str) -> SpawnError:
+    if stage in ("exec", "path", _DIED):
+        return _refused(order.argv, stage, number, text)
+    reason = os.strerror(number) if number else text
     if stage == "cwd":
         return SpawnError("cwd_missing", f"cannot enter {order.cwd!r}: {reason}")
     who = f"{order.user}:{order.group}" if order.group else order.user

@@ -1,11 +1,12 @@
 # ruff: noqa: PTH101, PTH116, PTH120 -- pathlib would cost 10 ms, as much as all the rest
 """The launcher: it becomes a command that asks for what posix_spawn cannot give.
 
-Another user or group, limits, niceness. A script of its own, which imports as little as it can,
-run for those starts only; all of it at once, because another user may not read our Python. It is
-born as the command is to be, in a session and group of its own, with the command's descriptors:
-what becomes of it is what becomes of the command. It has two more, whose numbers are its
-arguments: its plan, a file in memory (see `launch`), and a pipe on which it says how far it came:
+Another user or group, limits, niceness, a holder to die with. A script of its own, which imports
+as little as it can, run for those starts only; all of it at once, because another user may not
+read our Python. It is born as the command is to be, in a session and group of its own, with the
+command's descriptors: what becomes of it is what becomes of the command. It has two more, whose
+numbers are its arguments: its plan, a file in memory (see `launch`), and a pipe on which it says
+how far it came:
 
     ids UID GID GROUP ...           whom it runs as from here on
     exec                            written right before execve: from here on, who knows
@@ -18,8 +19,8 @@ import grp
 import os
 import pwd
 import sys
-from _signal import SIG_DFL, signal  # type: ignore[import-not-found] # `signal` costs 7 ms
-from errno import EACCES, ENOENT, ENOEXEC
+from _signal import SIG_DFL, SIGKILL, signal  # type: ignore[import-not-found] # `signal` costs 7 ms
+from errno import EACCES, ENOENT, ENOEXEC, EPERM, ESRCH
 from marshal import loads
 from resource import RLIM_INFINITY, getrlimit, setrlimit
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 RESET = (2, 13, 25)
 """INT, PIPE and XFSZ: Python handles or ignores them, and what is ignored survives execve."""
+DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG, which is kept over execve."""
 REFUSED = 125
 """Nobody judges by it: what counts is on the pipe."""
 FILE_TYPE, REGULAR = 0o170000, 0o100000
@@ -92,6 +95,16 @@ def become(user: str, group: str, files: "list[str]", status: int) -> None:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
+def die_with(holder: int) -> None:
+    """Let the kernel kill what this becomes when its parent dies. Raises OSError."""
+    from ctypes import CDLL  # noqa: PLC0415 - 3 ms, for who asks for it
+
+    if CDLL(None).prctl(DEATH_SIGNAL, SIGKILL, 0, 0, 0):
+        raise OSError(EPERM, "the kernel does not let it")
+    if os.getppid() != holder:
+        raise OSError(ESRCH, "it died before")
+
+
 def execute(path: str, argv: "list[str]", env: "Mapping[str, str]") -> None:
     """Become the command; a script without #! is the shell's, as execvp has it."""
     try:
@@ -108,12 +121,16 @@ def follow(plan: "Mapping[str, Any]", status: int) -> None:
     try:
         if plan["nice"]:
             os.nice(plan["nice"])
+        stage = "holder"
+        if plan["holder"]:
+            die_with(plan["holder"])
         stage = "limits"
         limit(plan["limits"])
         stage = "user"
         become(plan["user"], plan["group"], plan["files"], status)
         stage = "cwd"
-        os.chdir(plan["cwd"])
+        if plan["cwd"]:
+            os.chdir(plan["cwd"])
         stage = "path"
         name = plan["argv"][0]
         path = name if "/" in name else look_up(name, plan["path"])

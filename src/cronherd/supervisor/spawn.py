@@ -168,14 +168,17 @@ def spawn(
     return Spawned(pid, _pidfd(pid, ours), ours)
 
 
-def spawn_beside(argv: list[str], env: Mapping[str, str], ends: Sequence[int]) -> Spawned:
+def spawn_beside(
+    argv: list[str], env: Mapping[str, str], ends: Sequence[int], *, kept: Sequence[int] = ()
+) -> Spawned:
     """Execute `argv` where we are, with `ends` as its 0, 1 and 2. Raises SpawnError.
 
     For the tools of one host, whose commands read and write what the tool itself was given.
+    `kept` are open in it under the numbers that they have here.
     """
     try:
         path = find(argv, env)
-        pid = _execute(path, argv, env, ends, list(_PYTHONS))
+        pid = _execute(path, argv, env, ends, list(_PYTHONS), kept)
     except (OSError, ValueError, TypeError) as error:
         raise refusal(error, argv) from None
     return Spawned(pid, _pidfd(pid, []), (-1, -1))
@@ -187,8 +190,10 @@ def _execute(
     env: Mapping[str, str],
     ends: Sequence[int],
     ignored: list[signal.Signals],
+    kept: Sequence[int] = (),
 ) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends)]
+    actions += [(os.POSIX_SPAWN_DUP2, end, end) for end in kept]  # closed by exec no more
     try:
         return os.posix_spawn(
             path, argv, env,

@@ -1,34 +1,26 @@
 """A command runs while a lock is held: it is renewed meanwhile, and given back behind it."""
 
-import ctypes
-import os
 import signal
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Sequence
 
 from cronherd.domain.errors import Unavailable
 from cronherd.locks.base import Clock, Held
+from cronherd.supervisor.spawn import SpawnError
+from cronherd.tools.command import FAILED, GRACE_US, code_of_refusal
+from cronherd.tools.crew import Crew, Rung
 
-NOT_FOUND = 127
-NOT_EXECUTABLE = 126
-LOST = 125
-
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-_FROM_KERNEL = 0x80  # si_code: a key at the terminal, which the command gets by itself
-_PASSED_ON = (
+LOST = FAILED
+"""The exit code when the lock was lost, or nobody knows whose it is."""
+PASSED_ON = (
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGINT,
     signal.SIGQUIT,
     signal.SIGUSR1,
     signal.SIGUSR2,
+    signal.SIGTSTP,
 )
-HEARD = {signal.SIGCHLD, *_PASSED_ON}
-_PATIENCE_US = 10_000_000  # between SIGTERM and SIGKILL, once the lock is lost
-_IDLE_US = 3_600_000_000
-
-Mask = AbstractSet[int]
+"""TSTP, a key at the terminal, too: a holder that is stopped does not renew."""
 
 
 class Keeping:
@@ -43,11 +35,9 @@ class Keeping:
         self._next_us = asked_us + (expiry_us or 0) // 3
 
     @property
-    def left_us(self) -> int:
-        """Until it must be looked after."""
-        if self._expiry_us is None:
-            return _IDLE_US
-        return max(0, self._next_us - self._clock.boot_us())
+    def due_us(self) -> int | None:
+        """The instant of the boot clock at which it must be looked after; None is never."""
+        return None if self._expiry_us is None else self._next_us
 
     def look_after(self) -> bool:
         """Renew when it is time; False when the hold is lost, or may be."""
@@ -67,68 +57,24 @@ class Keeping:
 
 
 def run_held(
-    argv: Sequence[str],
-    environ: Mapping[str, str],
-    keeping: Keeping,
-    clock: Clock,
-    complain: Callable[[str], None],
-    before: Mask,
+    argv: Sequence[str], crew: Crew, keeping: Keeping, complain: Callable[[str], None]
 ) -> int:
-    """Run the command to its end; its exit code, 128 and the signal, 125 when the lock was lost.
+    """Run the command to its end; its exit code, 128 and the signal, LOST when the lock was lost.
 
-    Signals that this process gets are passed on: the caller has blocked HEARD, and `before` is
-    the mask from before that. The command dies when this process is killed: it must not go on
-    without the lock.
+    Signals that this process gets are passed on. The command dies when this process is killed: it
+    must not go on without the lock.
     """
     try:
-        child = _start(argv, environ, before)
-    except FileNotFoundError:
-        complain(f"{argv[0]}: there is no such command")
-        return NOT_FOUND
-    except OSError as error:
-        complain(f"{argv[0]}: {error.strerror}")
-        return NOT_EXECUTABLE
-    return _watch(child, keeping, clock, complain)
-
-
-def _start(argv: Sequence[str], environ: Mapping[str, str], mask: Mask) -> subprocess.Popen[bytes]:
-    libc, parent = ctypes.CDLL(None), os.getpid()
-
-    def prepare() -> None:
-        libc.prctl(_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it could be said
-            os._exit(LOST)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    # What the caller had open is the command's as well; our own descriptors close by themselves.
-    return subprocess.Popen(
-        list(argv),
-        env=dict(environ),
-        close_fds=False,
-        preexec_fn=prepare,  # noqa: PLW1509 - one thread
-    )
-
-
-def _watch(
-    child: subprocess.Popen[bytes],
-    keeping: Keeping,
-    clock: Clock,
-    complain: Callable[[str], None],
-) -> int:
-    kill_us: int | None = None
-    while child.poll() is None:
-        wait_us = keeping.left_us if kill_us is None else max(0, kill_us - clock.boot_us())
-        told = signal.sigtimedwait(HEARD, wait_us / 1_000_000)
-        if told is not None and told.si_signo in _PASSED_ON and told.si_code != _FROM_KERNEL:
-            child.send_signal(told.si_signo)
-        if kill_us is None and not keeping.look_after():
-            complain("the lock was lost, so the command is ended")
-            child.terminate()
-            kill_us = clock.boot_us() + _PATIENCE_US
-        elif kill_us is not None and clock.boot_us() >= kill_us:
-            child.kill()
-            kill_us += _PATIENCE_US
-    if kill_us is not None:
-        return LOST
-    code = child.returncode
-    return code if code >= 0 else 128 - code
+        command = crew.start(argv, bound=True)
+    except SpawnError as error:
+        complain(error.text)
+        return code_of_refusal(error)
+    while not command.done:
+        turn = crew.wait(None if command.killed_by else keeping.due_us)
+        for number in turn.signals:
+            crew.signal(command, number)
+        if turn.ended or command.killed_by or keeping.look_after():
+            continue
+        complain("the lock was lost, so the command is ended")
+        crew.end(command, "lost", [Rung(signal.SIGTERM, GRACE_US)])
+    return LOST if command.killed_by else command.code

@@ -11,7 +11,8 @@ from cronherd.engine.clock import SystemClock
 from cronherd.locks.address import open_lock
 from cronherd.locks.base import Held, Lock
 from cronherd.locks.telling import LogLevel, ToldLock
-from cronherd.tools.held import HEARD, LOST, Keeping, run_held
+from cronherd.tools.crew import Crew
+from cronherd.tools.held import LOST, PASSED_ON, Keeping, run_held
 
 LEVELS = tuple(str(level) for level in LogLevel)
 Complain = Callable[[str], None]
@@ -61,17 +62,25 @@ def run_locked(
             if not wish.quiet:
                 complain(f"{lock.name} is locked by somebody else")
             return wish.code
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        told = {**environ, **_told(held, wish.variable, wish.prefix)}
         keeping = Keeping(held, lock.expiry_us, clock, clock.boot_us())
-        ended = run_held(argv, told, keeping, clock, complain, before)
-        _give_back(held, lock, complain)
+        told = {**environ, **_told(held, wish.variable, wish.prefix)}
+        # Blocked until they are caught: a signal in between would leave the lock behind.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+        with Crew(clock, _heard(), told) as crew:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            ended = run_held(argv, crew, keeping, complain)
+            _give_back(held, lock, complain)
     except Unavailable as error:
         complain(str(error))
         return LOST
     except _Ended as signalled:
         return 128 + signalled.number
     return ended
+
+
+def _heard() -> list[signal.Signals]:
+    """What is passed on; not what the caller ignores, as nohup does: so does the command."""
+    return [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _told(held: Held, variable: str, prefix: str) -> dict[str, str]:

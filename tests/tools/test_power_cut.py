@@ -8,7 +8,6 @@ the journal of the copy is replayed, as a mount does, and its file must be whole
 
 import mmap
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -155,12 +154,10 @@ def disk(tmp_path: Path) -> Iterator[Make]:
         each.close()
 
 
-def cuts(disk: Disk, count: int, *, at_once: bool = False) -> Iterator[Cut]:
-    """At random moments of a loop that publishes."""
+def cuts(disk: Disk, count: int) -> Iterator[Cut]:
+    """At any moments of a loop that publishes: it goes on while we look at a copy."""
     disk.ask("loop")
     for _ in range(count):
-        if not at_once:
-            time.sleep(random.uniform(0, 0.02))
         yield disk.cut()
     disk.ask("")
 

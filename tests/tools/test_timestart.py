@@ -4,12 +4,16 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from tests.tools.conftest import Run, Tool, lives, until
+from tests.tools.conftest import Run, Tool, environment, lives, until
+
+S = 1_000_000
 
 EVENT = re.compile(r"T\d\d:(\d\d):([\d.]+)Z (\w+)")
 
@@ -30,14 +34,51 @@ def hang(seconds: int = 25) -> list[str]:
     return ["--", "sleep", str(seconds)]
 
 
-def test_true_starts_at_most_once_in_the_shortest_time(run: Run, tmp_path: Path):
-    """D3.1, D3.2: the lower bound is kept even when the program ends at once."""
-    tool = starter(run, "1", "3", "0.1", "0.5", "--", "true")
-    until(lambda: len(events(tmp_path, "started")) >= 8)
+@pytest.mark.parametrize(("scale", "times"), [(1, 4), (0.1, 9)])
+def test_true_starts_at_most_once_in_the_shortest_time(
+    run: Run, tmp_path: Path, scale: float, times: int
+):
+    """D3.1, D3.2: `1 3 1 5 true`: the lower bound is kept even when the program ends at once."""
+    tool = starter(run, "1", "3", str(scale), str(5 * scale), "true")
+    until(lambda: len(events(tmp_path, "started")) >= times)
     tool.send(signal.SIGHUP)
     assert tool.end()[0] == 0
     found = events(tmp_path, "started")
-    assert all(later - earlier > 0.098 for earlier, later in pairwise(found))
+    assert all(later - earlier > scale - 0.002 for earlier, later in pairwise(found))
+
+
+@pytest.mark.parametrize("words", [("0", "4", "0.6", "0.6"), ("0", "4", "0.1", "0.6")])
+def test_each_ten_minutes_or_so_spreads(tmp_path: Path, words: tuple[str, ...]):
+    """D3.1: `0 4 600 600` in a thousandth of its time: each wait is the one that was drawn."""
+    seed = next(n for n in range(99) if Random(n).randint(0, 600_000) > 550_000)
+    script = (
+        "import runpy; from random import Random; from cronherd.tools import timestart;"
+        f" timestart.draw = Random({seed}).randint;"
+        " runpy.run_module('cronherd', run_name='__main__')"
+    )
+    began = datetime.now(UTC)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "timestart", "--log", "events", *words, "true"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+    )
+    try:
+        until(lambda: len(events(tmp_path, "started")) >= 5)
+    finally:
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
+    drawn = Random(seed)
+    first = drawn.randint(0, 600_000) / S
+    found = events(tmp_path, "started")
+    assert (found[0] - began.minute * 60 - began.second - began.microsecond / S) % 3600 > first
+    shortest, longest = (round(float(word) * S) for word in words[2:])
+    waits = [drawn.randint(shortest, longest) / S for _ in found[1:]]
+    late = [
+        later - earlier - wait
+        for (earlier, later), wait in zip(pairwise(found), waits, strict=True)
+    ]
+    assert min(late) > -0.002
+    assert sorted(late)[len(late) // 2] < 0.1
 
 
 def test_what_hangs_stops_nothing_below_the_limit(run: Run, tmp_path: Path):
@@ -57,6 +98,35 @@ def test_what_hangs_stops_nothing_below_the_limit(run: Run, tmp_path: Path):
     assert code == 0
     assert not any(map(lives, pids))
     assert "3 running of 1 to 3" in err
+
+
+def test_one_that_hangs_does_not_stop_the_others(run: Run, tmp_path: Path):
+    """D3.1: the first one hangs for ever, and below MAX the pace goes on."""
+    script = "mkdir first 2>/dev/null && exec sleep 25; exit 0"
+    tool = starter(run, "1", "2", "0.05", "0.1", "sh", "-c", script)
+    until(lambda: len(events(tmp_path, "ended")) >= 6)
+    pids = re.findall(r"started pid=(\d+)", (tmp_path / "events").read_text())
+    assert lives(int(pids[0]))
+    tool.send(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        tool.process.wait(0.3)
+    tool.send(signal.SIGUSR1)  # starts nothing any more
+    tool.send(signal.SIGTERM)
+    assert tool.end()[0] == 0
+    assert not lives(int(pids[0]))
+    assert not events(tmp_path, "forced")
+
+
+def test_a_program_that_vanished_waits_for_the_longest_time(run: Run, tmp_path: Path):
+    """D3.1: as a failure does, and it is said."""
+    (tmp_path / "once").write_text('#!/bin/sh\nrm -- "$0"\n')
+    (tmp_path / "once").chmod(0o755)
+    tool = starter(run, "1", "2", "0.01", "0.3", "./once")
+    until(lambda: len(events(tmp_path, "refused")) >= 3)
+    tool.send(signal.SIGTERM)
+    assert "once" in tool.end()[2]
+    found = events(tmp_path, "refused")
+    assert all(later - earlier > 0.298 for earlier, later in pairwise(found))
 
 
 def test_usr2_suspends_and_resumes(run: Run, tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 from cronherd.supervisor.base import Start
 from cronherd.supervisor.child import Child
 from cronherd.supervisor.copy import Copy, say
-from cronherd.supervisor.launch import Launching
+from cronherd.supervisor.launching import Launching
 from cronherd.supervisor.order import Order, message_of
 from cronherd.supervisor.spawn import Spawned
 from tests.supervisor.host import Host, text_of

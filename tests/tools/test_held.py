@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cronherd.supervisor.launch import spawn_bound
+from cronherd.supervisor.launching import spawn_bound
 from cronherd.supervisor.spawn import SpawnError
 from tests.servers.handles import PrivateServer
 from tests.tools.conftest import Run, lives, until

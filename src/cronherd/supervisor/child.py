@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cronherd.supervisor.capture import TASK, Capture
 from cronherd.supervisor.copy import Copy
 from cronherd.supervisor.files import remove
+from cronherd.supervisor.launch import refusal_of
 from cronherd.supervisor.mask import Sieve, masks_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Child:
         """Why it never became the command, if it did not. Only of one that was reaped."""
         if self.launching is None or self._order is None:
             return None
-        return self.launching.refusal(self._order)
+        return refusal_of(self.launching, self._order)
 
     def pipes(self) -> list[tuple[int, int]]:
         """(stream, descriptor) of those that are open."""

@@ -97,9 +97,11 @@ def become(user: str, group: str, files: "list[str]", status: int) -> None:
 
 def die_with(holder: int) -> None:
     """Let the kernel kill what this becomes when its parent dies. Raises OSError."""
-    from ctypes import CDLL  # noqa: PLC0415 - 3 ms, for who asks for it
+    # `ctypes`, which is made of these, costs 4 ms, and `cronherd lock` starts each command so.
+    from _ctypes import call_function, dlopen, dlsym  # noqa: PLC0415 - for who asks for it
 
-    if CDLL(None).prctl(DEATH_SIGNAL, SIGKILL, 0, 0, 0):
+    prctl = dlsym(dlopen(None, 0), "prctl")  # type: ignore[arg-type] # None is this program
+    if call_function(prctl, (DEATH_SIGNAL, SIGKILL, 0, 0, 0)):
         raise OSError(EPERM, "the kernel does not let it")
     if os.getppid() != holder:
         raise OSError(ESRCH, "it died before")

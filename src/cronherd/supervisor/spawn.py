@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cronherd.supervisor.launcher import look_up
 
 if TYPE_CHECKING:
-    from cronherd.supervisor.launch import Launching
+    from cronherd.supervisor.launching import Launching
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 """Where a bare name is looked up when the environment given has no PATH."""

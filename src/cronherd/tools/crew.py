@@ -202,7 +202,7 @@ class Crew:
 
 
 def _bound_spawn() -> "Callable[[list[str], Mapping[str, str], Sequence[int]], Spawned]":
-    from cronherd.supervisor.launch import spawn_bound  # noqa: PLC0415 - 3 ms of a start
+    from cronherd.supervisor.launching import spawn_bound  # noqa: PLC0415 - 3 ms of a start
 
     return spawn_bound
 

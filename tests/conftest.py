@@ -19,7 +19,7 @@ TIERS = ("commit", "full")
 # Back ends in the order they are named. A fixture that needs one says so with `needing_server`, and
 # the last line counts it.
 BACK_ENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
-BACK_ENDS |= {"redis": "Redis", "memcached": "Memcached"}
+BACK_ENDS |= {"redis": "Redis", "redis_tls": "Redis with TLS", "memcached": "Memcached"}
 
 _EXERCISED = pytest.StashKey[Counter[str]]()
 _MISSED = pytest.StashKey[set[str]]()

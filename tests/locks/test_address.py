@@ -1,10 +1,10 @@
 """How people write where a lock is."""
 
-import sys
+from dataclasses import asdict
 
 import pytest
 
-from cronherd.domain.errors import Invalid, Unavailable
+from cronherd.domain.errors import Invalid
 from cronherd.engine.clock import FakeClock
 from cronherd.locks.address import open_lock
 from cronherd.locks.file import FileLock
@@ -30,6 +30,11 @@ BAD = [
     "redis://host/0/x/y",
     "redis://host/x?y=1",
     "redis://host/x#y",
+    "redis://host/x?ssl_ca=/etc/ca.pem",
+    "rediss://host/x?ssl_ca",
+    "rediss://host/x?ssl_ca=",
+    "rediss://host/x?verify=no",
+    "memcached://host/x?ssl_ca=/etc/ca.pem",
     "redis://host/a%20b",
     "redis://host/a%0ab",
     "redis://host:port/x",
@@ -60,24 +65,29 @@ def test_a_url_says_server_database_and_password():
     def settings(where: str, **environ: str) -> dict[str, object]:
         lock = open_lock(where, FakeClock(), environ)
         assert isinstance(lock, RedisLock)
-        found = lock._client.connection_pool.connection_kwargs
-        return {name: found.get(name) for name in ("host", "port", "db", "username", "password")}
+        return {"db": lock._number, **asdict(lock._server)}
 
     assert settings("redis://host:99/3/x") == {
         "host": "host",
         "port": 99,
         "db": 3,
-        "username": None,
-        "password": None,
+        "tls": False,
+        "ca": "",
+        "cert": "",
+        "key": "",
+        "username": "",
+        "password": "",
     }
+    assert settings("redis://host/x")["port"] == 6379
+    assert settings("redis://me:p%40%2F%3As@host/x")["password"] == "p@/:s"
+    by_tls = settings("rediss://host/x?ssl_ca=/etc/a%20b.pem&ssl_cert=c&ssl_key=k")
+    assert [by_tls[name] for name in ("tls", "ca", "cert", "key")] == [
+        True,
+        "/etc/a b.pem",
+        "c",
+        "k",
+    ]
     assert settings("redis://me:a@host/x", REDISCLI_AUTH="b")["password"] == "a"
     assert settings("redis://host/x", REDISCLI_AUTH="p@/:s")["password"] == "p@/:s"
     named = settings("redis://me@host/x", REDISCLI_AUTH="b")
     assert (named["username"], named["password"]) == ("me", "b")
-
-
-@pytest.mark.parametrize("kind", ["redis", "memcached"])
-def test_a_missing_library_is_named(kind: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, f"cronherd.locks.{kind}", None)
-    with pytest.raises(Unavailable, match=rf"cronherd\[{kind}\]"):
-        open_lock(f"{kind}://host/x", FakeClock(), {})

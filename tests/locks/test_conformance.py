@@ -9,6 +9,7 @@ import pytest
 
 from cronherd.domain.errors import Invalid, Unavailable
 from cronherd.locks.base import SHORTEST_EXPIRY_US, Lock
+from cronherd.locks.redis import _ACQUIRE, RedisLock
 from tests.locks.conftest import Holder
 from tests.servers.engines import wait_for
 from tests.servers.handles import PrivateServer
@@ -118,13 +119,10 @@ def test_a_fence_grows_also_over_an_emptied_server(
 def test_a_fence_grows_when_the_clock_of_the_server_does_not(
     address: Callable[[str], str], opened: Open
 ):
-    import redis  # noqa: PLC0415 - not where there is no server
-
-    where = address("redis")
-    lock = opened(where)
-    url, _, key = where.rpartition("/")
+    lock = opened(address("redis"))
+    assert isinstance(lock, RedisLock)
     ahead = 4_000_000_000_000_000
-    redis.Redis.from_url(url).set(f"cronherd:lock:{{{key}}}:fence", ahead)
+    lock.ask("return redis.call('SET', KEYS[3], ARGV[1])", ahead)
     held = lock.acquire()
     assert held is not None
     assert held.fence == ahead + 1
@@ -232,8 +230,6 @@ def test_a_server_that_is_not_there_is_said(opened: Open, scheme: str):
 
 def test_a_lost_answer_is_asked_for_again(address: Callable[[str], str], opened: Open):
     """The same token is told the same, so an attempt can be repeated."""
-    from cronherd.locks.redis import _ACQUIRE, RedisLock  # noqa: PLC0415 - as above
-
     lock = opened(address("redis"))
     assert isinstance(lock, RedisLock)
     first = lock.ask(_ACQUIRE, "token", 60_000, 0, "me")

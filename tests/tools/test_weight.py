@@ -1,4 +1,4 @@
-"""D3.1, D3.5, D3.6: the toolbox needs no database and no configuration, and reads no such code."""
+"""D3.1, D3.4 to D3.6: no database, no configuration, and no code that would be for them is read."""
 
 import subprocess
 import sys
@@ -11,12 +11,16 @@ from tests.tools.conftest import environment
 HEAVY = (
     "cronherd.store", "cronherd.config", "cronherd.definition", "cronherd.wiring",
     "cronherd.service", "sqlalchemy", "pydantic", "yaml", "fastapi", "random", "subprocess",
+    "ssl", "ctypes", "logging", "redis", "pymemcache",
 )  # fmt: skip
 TOOLS = {
     "timestart": ["timestart", "1", "1", "0.1", "0.1", "no-such-program"],
     "timeout": ["timeout", "5", "true"],
     "publish": ["publish", "page"],
     "publish a command": ["publish", "page", "--if-success", "echo"],
+    "lock a file": ["lock", "file", "true"],
+    "lock in Redis": ["lock", "redis://127.0.0.1:1/x", "true"],
+    "lock in Memcached": ["lock", "memcached://127.0.0.1:1/x", "true"],
 }
 
 

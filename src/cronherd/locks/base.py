@@ -6,7 +6,6 @@ seen can refuse an older one.
 """
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ def await_turn(attempt: Callable[[], T | None], clock: Clock, wait_us: int | Non
 
 def owner_name() -> str:
     """The name of this process, for people who look who holds a lock."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{os.uname().nodename}:{os.getpid()}"
 
 
 def check_expiry(expiry_us: int, most_us: int) -> None:

@@ -6,23 +6,18 @@ fence, since a counter would be dropped as well.
 """
 
 import json
-import secrets
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from pymemcache.client.base import Client
-from pymemcache.exceptions import MemcacheError
+import os
+from typing import Any
 
 from cronherd.domain.errors import Invalid, Unavailable
 from cronherd.locks.base import EXPIRY_US, Clock, Holder, await_turn, check_expiry, owner_name
+from cronherd.locks.link import Link, Links, Refused, Server
 
-ANSWER_S = 5.0
 LONGEST_EXPIRY_US = 29 * 86_400_000_000
 """From 30 days on Memcached takes the number for an instant."""
 
 _AT_ONCE = -1
-_TRIES = 2  # a connection may be one that a restart of the server has ended
-T = TypeVar("T")
+_ANSWERS = {b"STORED", b"NOT_STORED", b"EXISTS", b"NOT_FOUND", b"VALUE", b"END"}
 
 
 class MemcachedHeld:
@@ -45,20 +40,14 @@ class MemcachedLock:
     """Of a lock `x` the server has one entry, `cronherd:lock:x`."""
 
     def __init__(
-        self, host: str, port: int, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US
+        self, server: Server, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US
     ) -> None:
         check_expiry(expiry_us, LONGEST_EXPIRY_US)
         self.name = key
         self.expiry_us = expiry_us
         self._clock = clock
         self._key = f"cronherd:lock:{key}"
-        self._client = Client(
-            (host, port),
-            connect_timeout=ANSWER_S,
-            timeout=ANSWER_S,
-            no_delay=True,
-            default_noreply=False,
-        )
+        self._links = Links(server, key, _greet)
 
     def acquire(self, *, wait_us: int | None = 0, shared: bool = False) -> MemcachedHeld | None:
         if shared:
@@ -67,14 +56,14 @@ class MemcachedLock:
                 code="no_shared_lock",
                 hint="use a file or Redis",
             )
-        token = secrets.token_hex(16)
+        token = os.urandom(16).hex()
 
         def attempt() -> MemcachedHeld | None:
             value = json.dumps(
                 {"token": token, "who": owner_name(), "since_us": self._clock.now_us()}
             ).encode()
             expiry = _seconds(self.expiry_us)
-            if self._ask(lambda: self._client.add(self._key, value, expire=expiry)):
+            if self._put("add", value, expiry):
                 return MemcachedHeld(self, token)
             # The first answer may have been lost: then it is ours already.
             ours = self._read()[0].get("token") == token
@@ -95,7 +84,7 @@ class MemcachedLock:
         return Holder(who=told["who"], held_us=held_us)
 
     def close(self) -> None:
-        self._client.close()
+        self._links.close()
 
     def replace(self, token: str, value: bytes | None, expire_s: int) -> bool:
         """Put `value` where our hold is, None for the same again; False where it is not ours."""
@@ -103,29 +92,50 @@ class MemcachedLock:
         if told.get("token") != token:
             return False
         new = json.dumps(told).encode() if value is None else value
-        return bool(self._ask(lambda: self._client.cas(self._key, new, unique, expire=expire_s)))
+        return self._put("cas", new, expire_s, unique)
 
-    def _read(self) -> tuple[dict[str, Any], bytes]:
-        value, unique = self._ask(lambda: self._client.gets(self._key))
-        return (json.loads(value) if value else {}), unique or b"0"
+    def _put(self, verb: str, value: bytes, expire_s: int, *unique: int) -> bool:
+        words = (self._key, 0, expire_s, len(value), *unique)
+        asked = f"{verb} {' '.join(map(str, words))}\r\n".encode() + value + b"\r\n"
 
-    def _ask(self, question: Callable[[], T]) -> T:
-        fault: Exception | None = None
-        for _ in range(_TRIES):
-            try:
-                return question()
-            except (OSError, MemcacheError) as error:
-                fault = error
-                self._client.close()
-        raise Unavailable(
-            f"the server of lock '{self.name}' cannot be asked: {fault}", code="lock_unavailable"
-        )
+        def put(link: Link) -> bool:
+            link.send(asked)
+            return _line(link) == b"STORED"
+
+        return self._links.ask(put)
+
+    def _read(self) -> tuple[dict[str, Any], int]:
+        """What is stored, and the number of its last change."""
+
+        def get(link: Link) -> tuple[dict[str, Any], int]:
+            link.send(f"gets {self._key}\r\n".encode())
+            line = _line(link)
+            if line == b"END":
+                return {}, 0
+            _, _, _, size, unique = line.split()
+            value = link.block(int(size))
+            link.line()
+            return json.loads(value), int(unique)
+
+        return self._links.ask(get)
 
     def _undo(self, token: str) -> None:
         try:
             self.replace(token, b"{}", _AT_ONCE)
         except Unavailable:
             return  # it expires
+
+
+def _greet(_link: Link) -> None:
+    """Memcached asks for no name."""
+
+
+def _line(link: Link) -> bytes:
+    """The first line of an answer that is none of its errors."""
+    line = link.line()
+    if line.partition(b" ")[0] not in _ANSWERS:
+        raise Refused(line.decode("utf-8", "replace"))
+    return line
 
 
 def _seconds(micros: int) -> int:

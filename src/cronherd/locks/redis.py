@@ -5,17 +5,13 @@ Of a lock `x` the server has `cronherd:lock:{x}`, who holds it alone, with its e
 server's clock is the only one that counts.
 """
 
-import secrets
+import os
 from typing import Any
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from cronherd.domain.errors import Unavailable
 from cronherd.locks.base import EXPIRY_US, Clock, Holder, await_turn, check_expiry, owner_name
+from cronherd.locks.link import Link, Links, Refused, Server
 
-ANSWER_S = 5.0
 LONGEST_EXPIRY_US = 365 * 86_400_000_000
 
 _NOW = """
@@ -95,27 +91,23 @@ class RedisHeld:
 
 
 class RedisLock:
-    """`url` is redis:// or rediss:// with host, port, password and number of the database."""
+    """In the database of this number, on a server."""
 
-    def __init__(self, url: str, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US) -> None:
+    def __init__(
+        self, server: Server, number: int, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US
+    ) -> None:
         check_expiry(expiry_us, LONGEST_EXPIRY_US)
         self.name = key
         self.expiry_us = expiry_us
         self._clock = clock
         top = f"cronherd:lock:{{{key}}}"
         self._keys = [top, f"{top}:readers", f"{top}:fence"]
-        # Asked twice, because a connection may be one that a restart of the server has ended. A
-        # script that ran already says the same again: acquiring knows its own token.
-        self._client = redis.Redis.from_url(
-            url,
-            socket_timeout=ANSWER_S,
-            socket_connect_timeout=ANSWER_S,
-            decode_responses=True,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._server = server
+        self._number = number
+        self._links = Links(server, key, self._greet)
 
     def acquire(self, *, wait_us: int | None = 0, shared: bool = False) -> RedisHeld | None:
-        token, expiry, who = secrets.token_hex(16), _milliseconds(self.expiry_us), owner_name()
+        token, expiry, who = os.urandom(16).hex(), _milliseconds(self.expiry_us), owner_name()
 
         def attempt() -> RedisHeld | None:
             fence = self.ask(_ACQUIRE, token, expiry, int(shared), who)
@@ -132,17 +124,22 @@ class RedisLock:
         return Holder(who=found[0], held_us=int(found[1])) if found else None
 
     def close(self) -> None:
-        self._client.close()
+        self._links.close()
 
     def ask(self, script: str, *words: str | int) -> Any:
-        """The answer of a script. Raises Unavailable."""
-        try:
-            return self._client.register_script(script)(keys=self._keys, args=words)
-        except redis.RedisError as error:
-            raise Unavailable(
-                f"the server of lock '{self.name}' cannot be asked: {error}",
-                code="lock_unavailable",
-            ) from None
+        """The answer of a script: str, int, None, or a list of them. Raises Unavailable.
+
+        A script that ran already says the same again: acquiring knows its own token.
+        """
+        asked = ("EVAL", script, len(self._keys), *self._keys, *words)
+        return self._links.ask(lambda link: say(link, *asked))
+
+    def _greet(self, link: Link) -> None:
+        who = self._server
+        if who.password:
+            say(link, "AUTH", *([who.username] if who.username else []), who.password)
+        if self._number:
+            say(link, "SELECT", self._number)
 
     def _undo(self, token: str) -> None:
         """The answer may have been lost on its way, or we were ended before it was read."""
@@ -150,6 +147,31 @@ class RedisLock:
             self.ask(_RELEASE, token, 0)
         except Unavailable:
             return  # it expires
+
+
+def say(link: Link, *words: str | int) -> Any:
+    """A command of Redis, and its answer. Raises OSError, ValueError, Refused."""
+    parts = [str(word).encode() for word in words]
+    told = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+    link.send(b"*%d\r\n%s" % (len(parts), told))
+    return _answer(link)
+
+
+def _answer(link: Link) -> Any:
+    line = link.line()
+    kind, rest = line[:1], line[1:]
+    if kind == b"+":
+        return rest.decode()
+    if kind == b"-":
+        raise Refused(rest.decode("utf-8", "replace"))
+    if kind not in {b":", b"$", b"*"}:
+        raise Refused("it is no Redis")
+    number = int(rest)
+    if kind == b":":
+        return number
+    if kind == b"$":
+        return None if number < 0 else link.block(number).decode()
+    return None if number < 0 else [_answer(link) for _ in range(number)]
 
 
 def _milliseconds(micros: int) -> int:

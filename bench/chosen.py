@@ -26,6 +26,7 @@ from bench import (
     peers,
     planning,
     steady,
+    tools,
 )
 from bench.report import BenchError, Report
 from bench.servers import DatabaseServer, work_folder
@@ -41,6 +42,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "steady": steady.run,
     "output": flood.run,
     "cli": cli.run,
+    "tools": tools.run,
     "idle": idle.run,
     "peers": peers.run,
     "million": million.run,
@@ -50,7 +52,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
 }
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
-USUAL = ["burst", "lateness", "own_cpu", "steady", "output", "cli", "idle"]
+USUAL = ["burst", "lateness", "own_cpu", "steady", "output", "cli", "tools", "idle"]
 JOBS = {"million": 1_000_000, "nodes": 50_000, "cancel": 40, "next": 1_000_000}
 
 
@@ -70,7 +72,7 @@ def options(argv: list[str]) -> argparse.Namespace:
         type=int,
         help="how many: burst 1000, nodes 50000, million and next 1000000, cancel 40",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of a burst")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of a burst, of tools")
     parser.add_argument("--seconds", type=int, default=20, help="how long benchmarks look")
     parser.add_argument("--capacity", type=int, default=64, help="runs at once")
     parser.add_argument("--command", default="", help="only this command of a burst")

@@ -50,6 +50,20 @@ def test_a_cancel_is_measured_by_the_death_of_its_process(tmp_path: Path):
     assert 0 <= row["p50"] <= row["max"]
 
 
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("redis-server", "memcached", "openssl"))), reason="no lock servers"
+)
+def test_each_tool_is_measured_around_a_command(tmp_path: Path):
+    done = bench(tmp_path, "tools", "--rounds", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "tools-sqlite.json").read_text())
+    (rows,) = document["tables"].values()
+    assert {row["command"].split()[0].strip(",") for row in rows} >= {
+        "lock", "timeout", "publish", "timestart",
+    }  # fmt: skip
+    assert all(0 < row["min"] <= row["p50"] <= row["max"] for row in rows)
+
+
 def test_next_slots_are_asked_for_and_written_down(tmp_path: Path):
     done = bench(tmp_path, "next", "--jobs", "3000")
     assert done.returncode == 0, done.stdout + done.stderr

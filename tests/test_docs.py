@@ -397,6 +397,31 @@ def test_a_command_that_cannot_be_given_is_noticed(line: str):
     assert refused_command(named, whole=False)
 
 
+TOOLS = {
+    "lock": "docs/locks.md",
+    "publish": "docs/toolbox.md",
+    "timeout": "docs/toolbox.md",
+    "timestart": "docs/toolbox.md",
+}
+
+
+def help_examples(name: str) -> list[list[str]]:
+    """Arguments of each `cronherd …` on a line of its own in what --help says."""
+    told = root.get_command(click.Context(root), name)
+    assert told is not None
+    lines = [line for line in (told.help or "").splitlines() if re.match(r"[^`]*cronherd ", line)]
+    return block_commands("\n```sh\n" + "\n".join(lines) + "\n```\n")
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_shows_examples_in_its_help_and_on_its_page(name: str):
+    shown = [words for words in help_examples(name) if words[0] == name]
+    assert len(shown) >= 3
+    assert not [said for words in shown if (said := refused_command(words))]
+    page = block_commands((ROOT / TOOLS[name]).read_text("utf-8"))
+    assert not [words for words in shown if words not in page]
+
+
 def test_a_command_in_a_block_has_all_it_needs():
     assert refused_command(["next"])
     assert not refused_command(["next"], whole=False)

@@ -12,7 +12,7 @@ from bench.stage import Bench
 from tests.servers.engines import ServerBroken, ServerMissing
 from tests.servers.handles import Place, private_server
 
-EACH = 8
+EACH = 5
 """Starts of each in a round."""
 GOAL_MS = 80.0
 TOOL = (sys.executable, "-m", "cronherd")

@@ -40,6 +40,16 @@ class EventKind(StrEnum):
     POOL_SET = "pool_set"
     POOL_REMOVED = "pool_removed"
     NO_NODE = "no_node"
+    ACCOUNT_ADDED = "account_added"
+    ACCOUNT_CHANGED = "account_changed"
+    ACCOUNT_REMOVED = "account_removed"
+    PASSWORD_SET = "password_set"  # noqa: S105
+    LINK_MADE = "link_made"
+    LOGGED_IN = "logged_in"
+    LOGIN_REFUSED = "login_refused"
+    SESSIONS_ENDED = "sessions_ended"
+    TOKEN_CREATED = "token_created"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
 
 
 EVENT_WORDS = {
@@ -76,6 +86,16 @@ EVENT_WORDS = {
     EventKind.POOL_SET: "a pool was made, or somebody changed how many permits it has",
     EventKind.POOL_REMOVED: "somebody removed a pool",
     EventKind.NO_NODE: "runs of a job wait since no node that takes runs fits it",
+    EventKind.ACCOUNT_ADDED: "somebody made an account",
+    EventKind.ACCOUNT_CHANGED: "somebody gave an account another role, enabled or disabled it",
+    EventKind.ACCOUNT_REMOVED: "somebody removed an account",
+    EventKind.PASSWORD_SET: "an account got a password; its sessions ended",
+    EventKind.LINK_MADE: "somebody made a login link",
+    EventKind.LOGGED_IN: "somebody logged in",
+    EventKind.LOGIN_REFUSED: "logins failed so often that the next ones have to wait",
+    EventKind.SESSIONS_ENDED: "somebody ended the sessions of an account",
+    EventKind.TOKEN_CREATED: "somebody made a token",
+    EventKind.TOKEN_REVOKED: "somebody revoked a token",
 }
 
 

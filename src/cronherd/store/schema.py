@@ -18,9 +18,10 @@ from sqlalchemy import (
     text,
 )
 
-from cronherd.store import columns
+from cronherd.store import columns, peopletables
 
 metadata = MetaData()
+peopletables.add_tables(metadata)
 
 job = Table(
     "job",
@@ -285,44 +286,6 @@ event = Table(
     Column("actor", columns.name(), nullable=False),
     Column("text", columns.name(1000), nullable=False),
     Index("event_at", "at_us"),
-    **columns.COLD,
-)
-
-account = Table(
-    "account",
-    metadata,
-    Column("id", columns.ident(), primary_key=True),
-    Column("key", columns.name(), nullable=False, unique=True),
-    Column("name", columns.name(), nullable=False),
-    Column("role", columns.key(16), nullable=False),
-    Column("password_hash", columns.key(255)),
-    Column("created_us", BigInteger, nullable=False),
-    Column("disabled_us", BigInteger),
-    **columns.COLD,
-)
-
-token = Table(
-    "token",
-    metadata,
-    Column("id", columns.ident(), primary_key=True),
-    Column("account_id", columns.ident(), nullable=False),
-    Column("name", columns.name(), nullable=False),
-    Column("scope", columns.key(64), nullable=False),
-    Column("hash", columns.digest(), nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("expires_us", BigInteger),
-    Index("token_account", "account_id"),
-    **columns.COLD,
-)
-
-session = Table(
-    "session",
-    metadata,
-    Column("hash", columns.digest(), primary_key=True),
-    Column("account_id", columns.ident(), nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("expires_us", BigInteger, nullable=False),
-    Index("session_expires", "expires_us"),
     **columns.COLD,
 )
 

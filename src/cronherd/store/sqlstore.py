@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from cronherd.domain.run import Cause
-from cronherd.store.account import AccountRows
+from cronherd.store.account import AccountRows as PastRows
+from cronherd.store.accounts import AccountRows
 from cronherd.store.backfill import BackfillRows
 from cronherd.store.base import FireBatch, Requested
 from cronherd.store.booting import BootRows
@@ -27,6 +28,7 @@ from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.recording import RecordRows
 from cronherd.store.secrets import SecretRows
+from cronherd.store.sessions import FailureRows, SessionRows, TokenRows
 from cronherd.store.slots import SlotRows
 from cronherd.store.takeover import TakeoverRows
 
@@ -45,10 +47,10 @@ class SqlStore:
         records = RecordRows(db, cache, events, CorrectionRows(db, events))
         takeovers = TakeoverRows(db, events, records)
         moves, pruning = PromotionRows(db, cache, events, pace), PruningRows(db, cache)
-        self.account = AccountRows(db).account
+        self.account = PastRows(db).account
         self.boot_jobs = BootRows(db, cache).boot_jobs
         self.backfill = again(BackfillRows(db, cache, events, pace).backfill)
-        history, secrets, slots = HistoryRows(db, cache), SecretRows(db, events), SlotRows(db)
+        history, slots = HistoryRows(db, cache), SlotRows(db)
         self.now_us = db.now_us
         self.look, self.upcoming, self.claim = claims.look, claims.upcoming, again(claims.claim)
         self.claimed_by, self.held_by = claims.claimed_by, claims.held_by
@@ -70,19 +72,24 @@ class SqlStore:
         self.find_run, self.runs = history.find_run, history.runs
         self.attempts, self.output = history.attempts, history.output
         self.told = history.told
-        self.secrets, self.sealed = secrets.secrets, secrets.sealed
-        self.set_secret = again(secrets.set_secret)
-        self.remove_secret = again(secrets.remove_secret)
-        self.reseal_secrets = again(secrets.reseal_secrets)
-        self.secret_users = secrets.secret_users
+        self._take_secrets(SecretRows(db, events))
         self._take_outbox(OutboxRows(db, events))
         self._take_pools(PoolRows(db, events))
         self._take_nodes(NodeRows(db, events))
+        self._take_people(AccountRows(db, events))
+        self._take_sessions(SessionRows(db, events), TokenRows(db, events), FailureRows(db, events))
         self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
         self.last_pause, self.event_before = events.last_pause, slots.event_before
         self.slot_runs, self.slot_ledger = slots.slot_runs, slots.slot_ledger
         self.last_slot, self.ended_last = slots.last_slot, slots.ended_last
+
+    def _take_secrets(self, secrets: SecretRows) -> None:
+        self.secrets, self.sealed = secrets.secrets, secrets.sealed
+        self.set_secret = again(secrets.set_secret)
+        self.remove_secret = again(secrets.remove_secret)
+        self.reseal_secrets = again(secrets.reseal_secrets)
+        self.secret_users = secrets.secret_users
 
     def _take_outbox(self, posts: OutboxRows) -> None:
         self.claim_posts, self.settle_posts = again(posts.claim_posts), again(posts.settle_posts)
@@ -109,6 +116,26 @@ class SqlStore:
         if answer.lined_up is not None:
             self.promote([answer.lined_up])
         return answer
+
+    def _take_people(self, people: AccountRows) -> None:
+        self.accounts, self.find_account = people.accounts, people.find_account
+        self.has_admin, self.password_of = people.has_admin, people.password_of
+        self.add_account = again(people.add_account)
+        self.change_account = again(people.change_account)
+        self.remove_account = again(people.remove_account)
+        self.set_password, self.change_hash = again(people.set_password), again(people.change_hash)
+        self.add_link = again(people.add_link)
+        self.link, self.use_link = people.link, again(people.use_link)
+
+    def _take_sessions(
+        self, sessions: SessionRows, tokens: TokenRows, failures: FailureRows
+    ) -> None:
+        self.open_session, self.session = again(sessions.open_session), again(sessions.session)
+        self.sessions, self.end_session = sessions.sessions, again(sessions.end_session)
+        self.end_sessions = again(sessions.end_sessions)
+        self.add_token, self.revoke_token = again(tokens.add_token), again(tokens.revoke_token)
+        self.tokens, self.token = tokens.tokens, again(tokens.token)
+        self.begin_login, self.end_login = again(failures.begin_login), again(failures.end_login)
 
     def fire(self, limit: int) -> AbstractContextManager[FireBatch]:
         return fire(self.db, self._cache, self._events, self._bound, self._pace, limit)

@@ -522,8 +522,8 @@ def test_each_source_file_stands_in_the_picture_of_the_house():
 
 MACHINE = re.compile(
     r"/work\b|/root\b|/home/(?!you\b)\w+"
-    r"|\b(?!127\.0\.0\.1|10\.0\.0\.0/8)\d{1,3}(?:\.\d{1,3}){3}\b"
-    r"|https?://(?!json-schema\.org/|www\.w3\.org/|[a-z-]+\.example\.com/)|\bvm\b"
+    r"|\b(?!127\.0\.0\.1|0\.0\.0\.0|10\.0\.0\.0/8)\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|https?://(?!json-schema\.org/|www\.w3\.org/|[a-z-]+\.example\.com\b|127\.0\.0\.1:2766)|\bvm\b"
 )
 
 

@@ -6,8 +6,8 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cronherd import __version__
@@ -15,26 +15,34 @@ from cronherd.cli.host import Finding, Place
 from cronherd.config.load import Config
 from cronherd.databases import Databases, check_server
 from cronherd.definition.jobs import build_jobs
-from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Unavailable
-from cronherd.domain.ident import make_id
 from cronherd.domain.instant import zone_rules
 from cronherd.domain.node import Node
 from cronherd.domain.policy import capacity_of
 from cronherd.engine.accounts import own_account
 from cronherd.engine.agent import HASTE_S, Agent
-from cronherd.engine.clock import SystemClock
 from cronherd.engine.parts import Parts
 from cronherd.places import agent_pid, claim_state, home_of, node_id, open_lock, owns
 from cronherd.posting import mailroom_of
-from cronherd.sealing import FILE_NAME as SECRET_KEY
-from cronherd.sealing import Vault, reveal_with
+from cronherd.sealing import reveal_with
 from cronherd.service import Service
+from cronherd.serving import (
+    CLOCK,
+    FOLLOW_PAUSE_S,
+    new_id,
+    pace_of,
+    pausing,
+    say,
+    service_of,
+    start_log,
+    vault_of,
+)
+from cronherd.serving import open_fleet as open_fleet  # noqa: PLC0414 - for Host
+from cronherd.serving import web as web  # noqa: PLC0414 - for Host
 from cronherd.signals import RELOAD, Signals
 from cronherd.store.beats import SqlBeats
 from cronherd.store.database import Database
 from cronherd.store.migrate import check_schema, upgrade_schema
-from cronherd.store.pacing import Pace
 from cronherd.store.sqlstore import SqlStore
 from cronherd.supervisor.allow import user_refusal as user_refusal  # noqa: PLC0414 - for Host
 from cronherd.supervisor.base import Supervisor, SupervisorGone, SupervisorRefused
@@ -43,10 +51,7 @@ from cronherd.supervisor.client import launch
 log = logging.getLogger("cronherd")
 
 
-CLOCK = SystemClock()
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# A follower of output looks this often; the output itself comes once a second.
-FOLLOW_PAUSE_S = 0.2
 TICK_PAUSE_S = 0.05
 DATABASE_PAUSE_S = 1.0
 # After a second signal: grace of the runs, then their end is recorded.
@@ -55,11 +60,9 @@ CANCEL_WAIT_S = 15.0
 
 def up(config: Config, place: Place, *, apply: bool) -> int:
     """Agent, service socket and embedded database, until a signal."""
-    from cronherd.api.app import build_app  # noqa: PLC0415 - FastAPI loads where a page is
-    from cronherd.api.base import always  # noqa: PLC0415
-    from cronherd.api.server import ApiServer  # noqa: PLC0415
+    from cronherd.pagehouse import open_house  # noqa: PLC0415 - FastAPI loads where a page is
 
-    _log(config)
+    start_log(config)
     if apply:  # before anything is made: a fault here has a place in a file
         build_jobs(config.jobs, timezone=config.timezone, defaults=config.defaults)
     signals = Signals()
@@ -68,22 +71,32 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
         _open(config, place) as (db, beats),
         ExitStack() as stack,
     ):
-        _say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
-        store = SqlStore(db, new_id, _pace(config))
+        say(upgrade_schema(db, timezone=config.timezone, incarnation=new_id()))
+        store = SqlStore(db, new_id, pace_of(config))
         agent = _agent(config, place, store, beats, lock, signals)
         closing = threading.Event()
         # People who look at long lists do not hold up what fires.
         shown = stack.enter_context(Databases(config, place, CLOCK).open_beside(db))
-        vault = _vault(config, place, makes=True)
-        service = _service(config, SqlStore(shown, new_id, _pace(config)), agent, closing, vault)
+        vault = vault_of(config, place, makes=True)
+        store = SqlStore(shown, new_id, pace_of(config))
+        house = open_house(config, store, new_id, say)
+        service = service_of(
+            config,
+            store,
+            vault,
+            wake=agent.wake,
+            pause=pausing(closing),
+            address=house.address,
+        )
         if apply:
             _apply(config, service)
-        server = ApiServer(build_app(service, who=always(LOCAL)), place.socket)
+        server = house.server(service, place.socket)
         server.start()
         try:
             agent.start()
-            _say(f"node {config.node.name} is up, state in {place.state}")
-            _say(f"look with: cronherd --state {place.state} status")
+            say(f"node {config.node.name} is up, state in {place.state}")
+            say(f"look with: cronherd --state {place.state} status")
+            house.tell(service)
             _run(agent, config, signals)
         finally:
             closing.set()
@@ -92,20 +105,16 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
     return _end(signals)
 
 
-def _pace(config: Config) -> Pace:
-    return Pace(fleet=config.catchup_rate, node=config.node.catchup_rate)
-
-
 def agent(config: Config, place: Place) -> int:
     """The agent alone: it neither creates a schema nor applies jobs."""
-    _log(config)
+    start_log(config)
     signals = Signals()
     with _state(place) as lock, ExitStack() as stack:
         db, beats = _wait_for_database(stack, config, place, signals)
         check_schema(db)
-        engine = _agent(config, place, SqlStore(db, new_id, _pace(config)), beats, lock, signals)
+        engine = _agent(config, place, SqlStore(db, new_id, pace_of(config)), beats, lock, signals)
         engine.start()
-        _say(f"agent of node {config.node.name} is up")
+        say(f"agent of node {config.node.name} is up")
         _run(engine, config, signals)
     return _end(signals)
 
@@ -129,10 +138,10 @@ def _wait_for_database(
 
 def tick(config: Config, place: Place) -> int:
     """Run what is due, wait for it, end."""
-    _log(config)
+    start_log(config)
     with _state(place) as lock, _open(config, place) as (db, beats):
         check_schema(db)
-        store = SqlStore(db, new_id, _pace(config))
+        store = SqlStore(db, new_id, pace_of(config))
         signals = Signals()
         engine = _agent(config, place, store, beats, lock, signals)
         began_us = store.now_us()
@@ -153,37 +162,11 @@ def upgrade(config: Config, place: Place) -> str:
         return upgrade_schema(db, timezone=config.timezone, incarnation=new_id())
 
 
-@contextmanager
-def open_fleet(config: Config, place: Place) -> Iterator[Service]:
-    """The database itself, for a command while no agent runs here."""
-    databases = Databases(config, place, CLOCK)
-    if not databases.is_server and not databases.path.exists():
-        raise Unavailable(
-            f"no cronherd runs with {place.state}, and {databases.path} does not exist",
-            code="no_answer",
-            hint="start it with 'cronherd up'",
-        )
-    with databases.open() as db:
-        check_schema(db)
-        store = SqlStore(db, new_id, _pace(config))
-        # A file that nobody runs with does not grow: whoever follows has seen it all.
-        never, waits = threading.Event(), databases.is_server
-        pause = lambda: waits and not CLOCK.wait(never, FOLLOW_PAUSE_S)  # noqa: E731 - for one line
-        # A key that is made here is for the agent here; with a server there may be none.
-        vault = _vault(config, place, makes=not databases.is_server)
-        yield _service_of(config, store, vault, wake=lambda: None, pause=pause)
-
-
 def findings(config: Config, place: Place) -> list[Finding]:
     """What doctor looks at: places, database, zone data."""
     from cronherd.doctor import look_around  # noqa: PLC0415 - only for doctor
 
     return look_around(config, place, Databases(config, place, CLOCK))
-
-
-def new_id() -> str:
-    """A new id, time first, in its shown form."""
-    return make_id(CLOCK.now_us(), os.urandom(10))
 
 
 @contextmanager
@@ -234,7 +217,7 @@ def _agent(
         beats.give_up(after_s)
 
     chance = random.SystemRandom().random
-    reveal = reveal_with(_vault(config, place), store.sealed)
+    reveal = reveal_with(vault_of(config, place), store.sealed)
     return Agent(
         Parts(
             store=store,
@@ -265,45 +248,6 @@ def _launch(place: Place) -> Supervisor:
         raise Unavailable(str(error), code="no_supervisor") from error
 
 
-def _vault(config: Config, place: Place, *, makes: bool = False) -> Vault:
-    """What seals and opens secrets; a key file that was named is never made."""
-    named = config.secret_key_file
-    return Vault(path=named or place.state / SECRET_KEY, makes=makes and named is None)
-
-
-def _service(
-    config: Config, store: SqlStore, engine: Agent, closing: threading.Event, vault: Vault
-) -> Service:
-    return _service_of(
-        config,
-        store,
-        vault,
-        wake=engine.wake,
-        pause=lambda: not CLOCK.wait(closing, FOLLOW_PAUSE_S),
-    )
-
-
-def _service_of(
-    config: Config,
-    store: SqlStore,
-    vault: Vault,
-    *,
-    wake: Callable[[], None],
-    pause: Callable[[], bool],
-) -> Service:
-    timezone = store.meta().get("timezone", config.timezone)
-    return Service(
-        store,
-        store,
-        new_id=new_id,
-        wake=wake,
-        pause=pause,
-        timezone=timezone,
-        defaults=config.defaults,
-        seals=vault,
-    )
-
-
 def _apply(config: Config, service: Service) -> None:
     """The jobs of the configuration become the jobs of this database."""
     if not config.jobs:
@@ -311,7 +255,7 @@ def _apply(config: Config, service: Service) -> None:
     source = f"config:{config.sources[0]}" if config.sources else "config"
     answer = service.apply_jobs([raw.raw for raw in config.jobs], source, "local", dry_run=False)
     changes = [change["change"] for change in answer["changes"]]
-    _say(f"jobs: {changes.count('create')} created, {changes.count('update')} updated")
+    say(f"jobs: {changes.count('create')} created, {changes.count('update')} updated")
 
 
 def _tune_interpreter() -> None:
@@ -339,24 +283,24 @@ def _stop(engine: Agent, config: Config, signals: Signals) -> None:
     done = engine.drain(0)
     if not done and signals.leaves:
         engine.leave()
-        _say("stopped; what runs goes on, and the next agent here takes it over")
+        say("stopped; what runs goes on, and the next agent here takes it over")
         return
     if not done:
         runs = engine.count()
-        _say(f"waiting for {runs} run{'s' * (runs != 1)} to end; once more to cancel")
+        say(f"waiting for {runs} run{'s' * (runs != 1)} to end; once more to cancel")
     while not done and CLOCK.boot_us() < until_us and signals.count < 2:
         done = engine.drain(FOLLOW_PAUSE_S)
     if not done:
-        _say("cancelling what still runs")
+        say("cancelling what still runs")
         engine.cancel_all(CANCEL_WAIT_S)
     engine.stop()
-    _say("stopped")
+    say("stopped")
 
 
 def _end(signals: Signals) -> int:
     """After everything was closed: this process is over, or begins again as its program is now."""
     if signals.comes_back:
-        _say("starting again")
+        say("starting again")
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
     return 0
 
@@ -379,18 +323,3 @@ def reload_agent(place: Place) -> int:
             hint="ask as the user who runs it",
         ) from error
     return pid
-
-
-def _log(config: Config) -> None:
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format="cronherd: %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.raiseExceptions = False  # a log that cannot be written stops nothing
-
-
-def _say(text: str) -> None:
-    """To the terminal or log, if there still is one: a full disk there stops nothing here."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"cronherd: {text}\n")
-        sys.stderr.flush()

@@ -6,6 +6,7 @@ from typing import Any
 
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
 from cronherd.domain.instant import format_instant
+from tests.people import PeopleStandIn
 
 Json = dict[str, Any]
 
@@ -14,10 +15,11 @@ def page(items: list[Json]) -> Json:
     return {"api_version": "v1", "items": items, "next": None}
 
 
-class StandIn:
+class StandIn(PeopleStandIn):
     """`heard` holds each call that changes something; `fault` is raised by `health`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: dict[str, Json] = {}
         self.runs: dict[str, Json] = {}
         self.nodes: dict[str, Json] = {"db-1": {"name": "db-1", "alive": True}}

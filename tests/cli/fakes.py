@@ -11,6 +11,7 @@ from cronherd.config.load import Config
 from cronherd.definition.jobs import read_job
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.instant import SECOND_US, format_instant
+from tests.people import PeopleStandIn
 
 Json = dict[str, Any]
 NOW_US = 1_795_255_200 * SECOND_US  # 2026-11-21T10:00:00Z
@@ -75,10 +76,11 @@ def make_piece(seq: int, raw: bytes, stream: str = "stdout", dropped: int = 0) -
     }
 
 
-class FakeFleet:
+class FakeFleet(PeopleStandIn):
     """Jobs by key; runs, attempts and output are what a test puts there."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: dict[str, Json] = {}
         self.ended: list[Json] = []
         self.attempts: list[Json] = []
@@ -539,6 +541,10 @@ class FakeHost:
     def reload_agent(self, place: Place) -> int:
         self.calls.append("reload")
         return 4711
+
+    def web(self, config: Config, place: Place) -> int:
+        self.calls.append(f"web {' '.join(config.web.listen)}")
+        return 0
 
     def tick(self, config: Config, place: Place) -> int:
         return 0

@@ -8,14 +8,29 @@ from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
 from cronherd import __version__
-from cronherd.api import alerts, audit, fleet, jobs, nodes, pools, runs, secrets, slots
+from cronherd.api import (
+    accounts,
+    alerts,
+    audit,
+    entry,
+    fleet,
+    jobs,
+    me,
+    nodes,
+    pools,
+    runs,
+    secrets,
+    slots,
+)
 from cronherd.api.base import PREFIX, PROBLEMS, Answer, Who, all_routes, declared, needs, refuse_nul
+from cronherd.api.entrypage import EntryPages, PlainPages
 from cronherd.api.problem import ANSWERS, Methods
 from cronherd.api.stream import Seats
 from cronherd.client import Fleet
 from cronherd.domain.access import Role
+from cronherd.service.entrance import Entrance
 
-_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, alerts, fleet)
+_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, alerts, accounts, me, fleet)
 
 # Newer FastAPI sends traces wherever the environment says; what leaves a host is our decision.
 _SILENT = {
@@ -27,8 +42,14 @@ _SILENT = {
 }
 
 
-def build_app(service: Fleet, *, who: Who) -> FastAPI:
-    """The API over a service; `who` tells who makes a request."""
+def build_app(
+    service: Fleet,
+    *,
+    who: Who,
+    entrance: Entrance | None = None,
+    entry_pages: EntryPages | None = None,
+) -> FastAPI:
+    """The API over a service; `who` tells who makes a request, `entrance` lets people in."""
     app = FastAPI(
         title="cronherd",
         version=__version__,
@@ -43,10 +64,13 @@ def build_app(service: Fleet, *, who: Who) -> FastAPI:
     )
     app.state.fleet = service
     app.state.who = who
+    app.state.entrance = entrance
+    app.state.entry_pages = entry_pages or PlainPages()
     app.state.seats = Seats()
     app.state.methods = [pair for noun in _NOUNS for pair in _methods(noun.routes)]
     for noun in _NOUNS:
         app.include_router(noun.routes, prefix=PREFIX)
+    app.include_router(entry.routes)
     _serve_description(app)
     _refuse_undeclared(app)
     return app

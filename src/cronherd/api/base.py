@@ -95,12 +95,15 @@ def always(caller: Caller) -> Who:
 class Needs:
     """The least role of a route; None: it is open to everybody, who have no caller then.
 
-    `job` and `run` name the parameters of the path that say which job is meant: only such routes
-    answer to who is limited to some jobs.
+    `job` and `run` name the parameters of the path that say which job is meant, `own` is about
+    oneself: only such routes answer to who is limited to some jobs.
     """
 
-    def __init__(self, role: Role | None, *, job: str = "", run: str = "") -> None:
+    def __init__(
+        self, role: Role | None, *, job: str = "", run: str = "", own: bool = False
+    ) -> None:
         self.role = role
+        self._own = own
         self._job = job
         self._run = run
 
@@ -114,7 +117,7 @@ class Needs:
                 f"this needs the role {self.role}, and {caller.actor} has the role {caller.role}",
                 hint="ask an admin of this fleet",
             )
-        if caller.jobs is not None:
+        if caller.jobs is not None and not self._own:
             await self._limit(request, caller)
         request.state.caller = caller
 
@@ -140,9 +143,9 @@ class Needs:
         raise hidden
 
 
-def needs(role: Role, *, job: str = "", run: str = "") -> Any:
+def needs(role: Role, *, job: str = "", run: str = "", own: bool = False) -> Any:
     """For `dependencies=[…]` of a route: who asks must have at least this role."""
-    return Depends(Needs(role, job=job, run=run))
+    return Depends(Needs(role, job=job, run=run, own=own))
 
 
 def open_to_all() -> Any:
@@ -169,6 +172,13 @@ def declared(route: BaseRoute) -> list[Role | None]:
 
 
 # ------------------------------------------------------------------ answers
+
+
+def takes(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """For `openapi_extra`: a body of these members."""
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    content = {"application/json": {"schema": {**schema, "required": list(required)}}}
+    return {"requestBody": {"required": bool(required), "content": content}}
 
 
 def job_answer(job: dict[str, Any], status: int = HTTPStatus.OK) -> Answer:

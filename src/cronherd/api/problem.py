@@ -5,11 +5,12 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from cronherd.domain.errors import (
     Conflict,
@@ -30,11 +31,14 @@ _BY_CODE = {
     "version_conflict": HTTPStatus.PRECONDITION_FAILED,
     "not_json": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "bad_json": HTTPStatus.BAD_REQUEST,
+    "bad_host": HTTPStatus.MISDIRECTED_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "login_needed": HTTPStatus.UNAUTHORIZED,
     "bad_login": HTTPStatus.UNAUTHORIZED,
     "bad_token": HTTPStatus.UNAUTHORIZED,
     "too_many_attempts": HTTPStatus.TOO_MANY_REQUESTS,
+    "bad_link": HTTPStatus.NOT_FOUND,
+    "bad_password": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 _BY_KIND = (
     (Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -52,14 +56,13 @@ class Problem(Response):
 
     def __init__(self, error: CronherdError, headers: Mapping[str, str] | None = None) -> None:
         status = status_of(error)
-        super().__init__(
-            dump(problem_of(error)), status, {**_told(status, error), **(headers or {})}
-        )
+        super().__init__(dump(problem_of(error)), status, {**headers_of(error), **(headers or {})})
 
 
-def _told(status: int, error: CronherdError) -> dict[str, str]:
+def headers_of(error: CronherdError) -> dict[str, str]:
     """What HTTP wants to be said beside a refusal."""
-    told = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    unknown = status_of(error) == HTTPStatus.UNAUTHORIZED
+    told = {"WWW-Authenticate": "Bearer"} if unknown else {}
     if isinstance(error, Refused) and error.wait_s:
         told["Retry-After"] = str(error.wait_s)
     return told
@@ -103,8 +106,17 @@ def _shape(status: int, error: CronherdError) -> dict[str, Any]:
 
 
 async def _cronherd_error(request: Request, error: CronherdError) -> Response:
-    del request
+    if error.code == "login_needed" and _is_page(request):
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = urlencode({"next": target}) if request.method == "GET" else ""
+        return RedirectResponse(f"/login?{query}", HTTPStatus.SEE_OTHER)
     return Problem(error)
+
+
+def _is_page(request: Request) -> bool:
+    """Whether somebody looks at it in a browser."""
+    asks = "text/html" in request.headers.get("accept", "")
+    return asks and not request.url.path.startswith("/api/")
 
 
 async def _bad_parameters(request: Request, error: RequestValidationError) -> Response:

@@ -1,10 +1,10 @@
 """/jobs/{name}/…: slots to come, slots of the past, and why one ran or did not."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, Limit, TheFleet, needs
+from cronherd.api.base import Actor, Answer, Limit, TheFleet, needs, takes
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
@@ -13,15 +13,8 @@ from cronherd.domain.instant import parse_instant
 routes = APIRouter(tags=["jobs"])
 
 
-def _takes(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """A body of these members."""
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    content = {"application/json": {"schema": {**schema, "required": list(required)}}}
-    return {"requestBody": {"required": bool(required), "content": content}}
-
-
-_TAKES_COUNT = _takes({"count": {"type": "integer", "minimum": 1, "default": 1}})
-_TAKES_RANGE = _takes(
+_TAKES_COUNT = takes({"count": {"type": "integer", "minimum": 1, "default": 1}})
+_TAKES_RANGE = takes(
     {
         "from": {"type": "string"},
         "to": {"type": "string"},

@@ -46,6 +46,10 @@ class Host(Protocol):
         """Have the agent of this place start again; its pid. Raises Unavailable."""
         ...
 
+    def web(self, config: "Config", place: Place) -> int:
+        """Serve pages and API alone until signalled; the exit code."""
+        ...
+
     def tick(self, config: "Config", place: Place) -> int:
         """Run what is due, wait for it; the exit code."""
         ...

@@ -21,6 +21,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 ROOMS = {
     "up": ("serve", "Run everything on this host: agent, API and supervisor."),
     "agent": ("serve", "Run the agent of this host."),
+    "web": ("serve", "Serve pages and API alone, on any host of a fleet."),
     "tick": ("serve", "Run what is due, wait for it, and end."),
     "status": ("status", "The fleet at a glance, or one job."),
     "job": (
@@ -38,6 +39,10 @@ ROOMS = {
     "node": ("node", "The hosts of the fleet: list, drain, resume, remove."),
     "pool": ("pool", "Permits that jobs share: list, show, set, remove."),
     "secret": ("secret", "Secrets of jobs: list, set, remove, reseal."),
+    "user": ("user", "People who may log in: list, add, invite, role, password, disable."),
+    "token": ("token", "Tokens of programs: list, create, revoke."),
+    "login": ("login", "Log in at a fleet elsewhere, or print a login link."),
+    "logout": ("login", "Log out at a fleet elsewhere."),
     "alerts": ("alerts", "Mail, webhooks and pings: list, test, retry."),
     "maintenance": ("maintenance", "Hold the whole fleet, and let it go on: on, off."),
     "apply": ("apply", "Make the fleet's jobs what files say."),

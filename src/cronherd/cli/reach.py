@@ -7,7 +7,7 @@ used.
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def reach_fleet(session: Session) -> Iterator["Fleet"]:
 
 def running_fleet(session: Session) -> "Fleet | None":
     """A fleet that is served already: at the URL that was given, or by this host's socket."""
-    url = session.settings.url or session.environ.get("CRONHERD_URL")
+    url = url_of(session)
     if not url and not answers(session.place.socket):
         return None
     from cronherd.client import Client  # noqa: PLC0415 - http.client: only when it is used
@@ -50,8 +50,34 @@ def running_fleet(session: Session) -> "Fleet | None":
     if session.settings.database is not None:
         talk(f"cronherd: {_passed_over(session.settings.database, by_url=bool(url))}")
     if url:
-        return Client.over_url(url, session.environ.get("CRONHERD_TOKEN") or None)
+        return Client.over_url(url, _token(session, url))
     return Client.over_socket(session.place.socket)
+
+
+def url_of(session: Session) -> str | None:
+    """The fleet elsewhere that is meant, if one is."""
+    return session.settings.url or session.environ.get("CRONHERD_URL") or None
+
+
+def _token(session: Session, url: str) -> str | None:
+    """What the environment says, else what `cronherd login` keeps."""
+    token = session.environ.get("CRONHERD_TOKEN")
+    if not token:
+        from cronherd.cli.keptkeys import file_of, token_for  # noqa: PLC0415 - only over a URL
+
+        with suppress(Unavailable):  # no home, so nothing is kept
+            token = token_for(file_of(session.environ, session.home), url)
+    if token and in_the_clear(url):
+        talk(f"cronherd: the token travels to {url} in the clear; https:// would hide it")
+    return token or None
+
+
+def in_the_clear(url: str) -> bool:
+    """Whether others on the way could read what is sent there."""
+    from cronherd.client.line import address_of  # noqa: PLC0415 - only over a URL
+
+    scheme, host, _, _ = address_of(url)
+    return scheme == "http" and host not in {"localhost", "127.0.0.1", "::1"}
 
 
 def _passed_over(database: str, *, by_url: bool) -> str:

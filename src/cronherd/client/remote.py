@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from cronherd.client.fleet import Json
 from cronherd.client.line import SocketConnection, address_of
 from cronherd.client.messages import document_of, dumped, error_of, path_of, query_of
+from cronherd.client.people import PeopleClient
 from cronherd.domain.errors import Invalid, Unavailable
 from cronherd.domain.instant import format_instant
 
@@ -19,7 +21,7 @@ _PREFIX = "/api/v1"
 _START = "start it with 'cronherd up'"
 
 
-class Client:
+class Client(PeopleClient):
     """A fleet elsewhere. The server knows who asks, so `actor` is not sent.
 
     One connection per request: usable by many threads, and none is stale. Nothing is sent twice.
@@ -41,12 +43,12 @@ class Client:
         self._timeout_s = timeout_s
 
     @classmethod
-    def over_socket(cls, path: Path, timeout_s: float = TIMEOUT_S) -> "Client":
+    def over_socket(cls, path: Path, timeout_s: float = TIMEOUT_S) -> Self:
         """By the Unix socket of a cronherd on this host."""
         return cls(partial(SocketConnection, path), str(path), timeout_s=timeout_s)
 
     @classmethod
-    def over_url(cls, url: str, token: str | None, timeout_s: float = TIMEOUT_S) -> "Client":
+    def over_url(cls, url: str, token: str | None, timeout_s: float = TIMEOUT_S) -> Self:
         """By `http://` or `https://`, whose certificate is verified. Raises Invalid."""
         scheme, host, port, base = address_of(url)
         secure = scheme == "https"

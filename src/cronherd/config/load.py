@@ -12,6 +12,7 @@ from pathlib import Path
 from cronherd.config.alerts import Alerting, build_alerting, check_alerts
 from cronherd.config.layers import Layers, add_environment, add_file, add_flags, find_sources
 from cronherd.config.settings import SECTIONS, Settings, drop_unsaid, mask, read_node_name
+from cronherd.config.web import Web, build_web, check_web
 from cronherd.definition.faults import Faulty, bounded, check, dotted
 from cronherd.definition.faults import Path as KeyPath
 from cronherd.definition.jobs import RawJob, split_jobs
@@ -54,6 +55,7 @@ class Config:
     database_password_file: Path | None = None
     secret_key_file: Path | None = None
     alerts: Alerting = field(default_factory=Alerting)
+    web: Web = field(default_factory=Web)
     catchup_rate: Rate | None = None
     drain_timeout_us: int = DRAIN_TIMEOUT_US
     ledger_age_us: int = LEDGER_AGE_US
@@ -75,6 +77,7 @@ class Config:
             "node.capacity": self.node.capacity,
             "node.catchup_rate": self.node.catchup_rate and self.node.catchup_rate.text,
             **self.alerts.describe(),
+            **self.web.describe(),
             "catchup_rate": self.catchup_rate and self.catchup_rate.text,
             "drain_timeout": format_duration(self.drain_timeout_us),
             "ledger_age": format_duration(self.ledger_age_us),
@@ -127,7 +130,7 @@ def _freeze(layers: Layers, sources: tuple[Path, ...], environ: Mapping[str, str
             spot = layers.place(fault.path)
             setting = dotted(fault.path)
             errors.append(fault.invalid(f"{spot}: {setting}" if spot else setting))
-    for slip in check_alerts(settings.alerts or {}):
+    for slip in [*check_alerts(settings.alerts or {}), *check_web(settings.web or {})]:
         spot = layers.place(tuple(slip.where.split(".")))
         where = f"{spot}: {slip.where}" if spot else slip.where
         errors.append(Invalid(slip.text, code=slip.code, hint=slip.hint, where=where))
@@ -156,6 +159,7 @@ def _config(
         ),
         timezone=settings.timezone or _host_zone(),
         alerts=build_alerting(settings.alerts or {}, os.uname().nodename),
+        web=build_web(settings.web or {}),
         catchup_rate=_rate(settings.catchup_rate),
         drain_timeout_us=parse_duration(settings.drain_timeout),
         ledger_age_us=parse_duration(settings.ledger_age),

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from cronherd.config.alerts import AlertSettings
+from cronherd.config.web import WebSettings
 from cronherd.definition.faults import (
     LABELS,
     ZONE,
@@ -176,6 +177,9 @@ class Settings(Shape):
     alerts: Annotated[dict[str, Any] | None, nested(AlertSettings)] = Field(
         default=None, description="What the node sends mail, webhooks and pings with."
     )
+    web: Annotated[dict[str, Any] | None, nested(WebSettings)] = Field(
+        default=None, description="Where and how the pages are served."
+    )
     catchup_rate: Annotated[str | None, _RATE] = Field(
         default=None,
         description="How many caught-up and backfilled runs the whole fleet begins, such as "
@@ -200,7 +204,11 @@ class Settings(Shape):
     )
 
 
-SECTIONS: Mapping[str, type[Shape]] = {"node": NodeSettings, "alerts": AlertSettings}
+SECTIONS: Mapping[str, type[Shape]] = {
+    "node": NodeSettings,
+    "alerts": AlertSettings,
+    "web": WebSettings,
+}
 """Settings that are mappings of settings."""
 
 

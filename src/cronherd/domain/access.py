@@ -43,7 +43,8 @@ class Caller:
     """Who makes a request: `actor` is the name that events keep.
 
     `jobs` None: every job; else patterns of names, and nothing but those jobs and their runs may
-    be asked for. `csrf` is what each change of a session has to bring along.
+    be asked for. `account` and `token` are names. `csrf` is what each change of a session has to
+    bring along.
     """
 
     actor: str
@@ -51,6 +52,7 @@ class Caller:
     way: Way
     account: str | None = None
     session: str | None = None
+    token: str | None = None
     csrf: str = ""
     jobs: tuple[str, ...] | None = None
 

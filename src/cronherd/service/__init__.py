@@ -1,5 +1,6 @@
 """One function per thing a person wants, by noun; answers are the documents of views.py."""
 
+from cronherd.service.accounts import AccountDesk
 from cronherd.service.alerts import AlertDesk
 from cronherd.service.audit import AuditDesk
 from cronherd.service.desk import Waiter
@@ -25,6 +26,7 @@ class Service(
     PoolDesk,
     SecretDesk,
     AlertDesk,
+    AccountDesk,
     FleetDesk,
 ):
     """What a person may ask of a fleet."""

@@ -40,11 +40,41 @@ class Seals(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """Makes and compares what opens a door; nobody below ever sees more than a hash."""
+
+    def hash(self, password: str) -> str: ...
+    def fits(self, hashed: str | None, password: str) -> bool:
+        """None takes as long and fits nothing."""
+        ...
+
+    def is_stale(self, hashed: str) -> bool:
+        """Whether it should be hashed anew."""
+        ...
+
+    def new(self) -> str:
+        """A key nobody can guess."""
+        ...
+
+    def digest(self, key: str) -> bytes:
+        """What is kept of a key."""
+        ...
+
+    def csrf(self, key: str) -> str:
+        """What the pages of a session send along."""
+        ...
+
+    def same(self, one: str, other: str) -> bool:
+        """In constant time."""
+        ...
+
+
 class Desk:
     """The contracts below, and what only a process can do.
 
     `wake` tells the engine of this process, if there is one, that there is something to do;
-    `new_id` makes ids; `pause` waits between two looks at a growing output.
+    `new_id` makes ids; `pause` waits between two looks at a growing output; `address` is where
+    people find the pages, as the beginning of a link.
     """
 
     def __init__(
@@ -58,6 +88,8 @@ class Desk:
         timezone: str,
         defaults: Mapping[str, object] | None = None,
         seals: Seals | None = None,
+        keys: Keys | None = None,
+        address: str = "",
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -67,6 +99,8 @@ class Desk:
         self._timezone = timezone
         self._defaults = defaults or {}
         self._seals = seals
+        self._keys = keys
+        self._address = address
 
     def _run_views(self, runs: Sequence[Run]) -> list[Json]:
         """The runs as documents; nodes are looked at only when one of them is silent."""

@@ -21,7 +21,10 @@ def add_tables(metadata: MetaData) -> None:
         Column("seen_us", BigInteger),
         **columns.COLD,
     )
+    _add_keys(metadata)
 
+
+def _add_keys(metadata: MetaData) -> None:
     # Of sessions, tokens and links only hashes are kept: whoever reads this table can use none.
     Table(
         "session",

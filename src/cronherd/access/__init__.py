@@ -1,0 +1,1 @@
+"""What opens a door: hashes of passwords, random keys and their digests."""

@@ -1,0 +1,135 @@
+"""The service of this process: over an agent, or over the database alone; with pages or without."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from cronherd.access.keys import Keys
+from cronherd.cli.host import Place
+from cronherd.config.load import Config
+from cronherd.config.web import DEFAULT_LISTEN
+from cronherd.databases import Databases
+from cronherd.domain.errors import Unavailable
+from cronherd.domain.ident import make_id
+from cronherd.engine.clock import SystemClock
+from cronherd.sealing import FILE_NAME as SECRET_KEY
+from cronherd.sealing import Vault
+from cronherd.service import Service, Waiter
+from cronherd.signals import Signals
+from cronherd.store.migrate import check_schema
+from cronherd.store.pacing import Pace
+from cronherd.store.sqlstore import SqlStore
+
+CLOCK = SystemClock()
+# A follower of output looks this often; the output itself comes once a second.
+FOLLOW_PAUSE_S = 0.2
+
+
+def new_id() -> str:
+    """A new id, time first, in its shown form."""
+    return make_id(CLOCK.now_us(), os.urandom(10))
+
+
+def pace_of(config: Config) -> Pace:
+    return Pace(fleet=config.catchup_rate, node=config.node.catchup_rate)
+
+
+def vault_of(config: Config, place: Place, *, makes: bool = False) -> Vault:
+    """What seals and opens secrets; a key file that was named is never made."""
+    named = config.secret_key_file
+    return Vault(path=named or place.state / SECRET_KEY, makes=makes and named is None)
+
+
+def pausing(closing: threading.Event) -> Waiter:
+    """What whoever follows something does between two looks."""
+    return lambda: not CLOCK.wait(closing, FOLLOW_PAUSE_S)
+
+
+def service_of(
+    config: Config,
+    store: SqlStore,
+    vault: Vault,
+    *,
+    wake: Callable[[], None],
+    pause: Waiter,
+    address: str = "",
+) -> Service:
+    """`address` is where the pages are served; elsewhere, when they are not served here."""
+    return Service(
+        store,
+        store,
+        new_id=new_id,
+        wake=wake,
+        pause=pause,
+        timezone=store.meta().get("timezone", config.timezone),
+        defaults=config.defaults,
+        seals=vault,
+        keys=Keys(),
+        address=address or config.web.url or f"http://{DEFAULT_LISTEN[0]}",
+    )
+
+
+@contextmanager
+def _open_store(config: Config, place: Place) -> Iterator[tuple[SqlStore, Vault, bool]]:
+    """The database itself, and whether others work on it at the same time."""
+    databases = Databases(config, place, CLOCK)
+    if not databases.is_server and not databases.path.exists():
+        raise Unavailable(
+            f"no cronherd runs with {place.state}, and {databases.path} does not exist",
+            code="no_answer",
+            hint="start it with 'cronherd up'",
+        )
+    with databases.open() as db:
+        check_schema(db)
+        # A key that is made here is for the agent here; with a server there may be none.
+        vault = vault_of(config, place, makes=not databases.is_server)
+        yield SqlStore(db, new_id, pace_of(config)), vault, databases.is_server
+
+
+@contextmanager
+def open_fleet(config: Config, place: Place) -> Iterator[Service]:
+    """The database itself, for a command while no agent runs here."""
+    with _open_store(config, place) as (store, vault, shared):
+        # A file that nobody runs with does not grow: whoever follows has seen it all.
+        wait = pausing(threading.Event())
+        yield service_of(config, store, vault, wake=lambda: None, pause=lambda: shared and wait())
+
+
+def web(config: Config, place: Place) -> int:
+    """Pages and API alone, on any host that reaches the database, until a signal."""
+    from cronherd.pagehouse import open_house  # noqa: PLC0415 - FastAPI loads where a page is
+
+    start_log(config)
+    closing, signals = threading.Event(), Signals()
+    with _open_store(config, place) as (store, vault, _):
+        house = open_house(config, store, new_id, say)
+        pause, address = pausing(closing), house.address
+        service = service_of(config, store, vault, wake=lambda: None, pause=pause, address=address)
+        server = house.server(service, None)
+        server.start()
+        try:
+            house.tell(service)
+            signals.wait()
+        finally:
+            closing.set()
+            server.stop()
+    say("stopped")
+    return 0
+
+
+def start_log(config: Config) -> None:
+    logging.basicConfig(
+        level=config.log_level.upper(), stream=sys.stderr, format="cronherd: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a log that cannot be written stops nothing
+
+
+def say(text: str) -> None:
+    """To the terminal or log, if there still is one: a full disk there stops nothing here."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"cronherd: {text}\n")
+        sys.stderr.flush()

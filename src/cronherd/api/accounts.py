@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from cronherd.api.base import Actor, Answer, TheFleet, needs, takes
-from cronherd.api.body import Mapping, member, only
+from cronherd.api.body import Mapping, member, only, required
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 
@@ -46,7 +46,7 @@ def list_accounts(fleet: TheFleet) -> Answer:
 )
 def add_account(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
     only(body, "name", "role", "password")
-    name, role = _required(body, "name"), _required(body, "role")
+    name, role = required(body, "name"), required(body, "role")
     password = None if body.get("password") is None else member(body, "password", str, "")
     made = fleet.add_account(name, role, actor, password=password)
     return Answer(made, HTTPStatus.CREATED)
@@ -71,7 +71,7 @@ def remove_account(fleet: TheFleet, actor: Actor, name: str) -> Answer:
 )
 def set_role(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
     only(body, "role")
-    return Answer(fleet.set_role(name, _required(body, "role"), actor))
+    return Answer(fleet.set_role(name, required(body, "role"), actor))
 
 
 @routes.post(
@@ -103,7 +103,7 @@ def disable_account(fleet: TheFleet, actor: Actor, name: str) -> Answer:
 )
 def set_password(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
     only(body, "password")
-    return Answer(fleet.set_password(name, _required(body, "password"), actor))
+    return Answer(fleet.set_password(name, required(body, "password"), actor))
 
 
 @routes.get(
@@ -170,7 +170,7 @@ def list_tokens(fleet: TheFleet) -> Answer:
 )
 def create_token(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
     only(body, "name", "role", "expires", "jobs")
-    name, role = _required(body, "name"), _required(body, "role")
+    name, role = required(body, "name"), required(body, "role")
     jobs: list[Any] = member(body, "jobs", list, [])
     if not all(isinstance(one, str) for one in jobs):
         raise Invalid("must be a list of texts", where="jobs")
@@ -186,9 +186,3 @@ def create_token(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
 )
 def revoke_token(fleet: TheFleet, actor: Actor, name: str) -> Answer:
     return Answer(fleet.revoke_token(name, actor))
-
-
-def _required(body: dict[str, Any], key: str) -> str:
-    if key not in body:
-        raise Invalid("is required", code="missing", where=key)
-    return member(body, key, str, "")

@@ -148,6 +148,13 @@ def only(document: dict[str, Any], *known: str) -> None:
             raise Invalid("is not known here", code="unknown_key", hint=hint, where=_short(key))
 
 
+def required(document: dict[str, Any], key: str) -> str:
+    """A text that has to be there. Raises Invalid."""
+    if key not in document:
+        raise Invalid("is required", code="missing", where=key)
+    return member(document, key, str, "")
+
+
 def member(document: dict[str, Any], key: str, kind: type[Kind], default: Kind) -> Kind:
     """A member of one kind, the default when it is absent."""
     value = document.get(key, default)

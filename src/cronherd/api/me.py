@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from cronherd.api.access import Origin, TheEntrance, session_key
 from cronherd.api.base import Answer, TheCaller, needs, open_to_all, takes
-from cronherd.api.body import Mapping, member, only
+from cronherd.api.body import Mapping, member, only, required
 from cronherd.api.line import KEY, LOCAL
 from cronherd.domain.access import Role
 from cronherd.views import API_VERSION, token_view
@@ -44,7 +44,7 @@ def change_password(
     request: Request, caller: TheCaller, entrance: TheEntrance, origin: Origin, body: Mapping
 ) -> Answer:
     only(body, "old", "new")
-    old, new = member(body, "old", str, ""), member(body, "new", str, "")
+    old, new = required(body, "old"), required(body, "new")
     key = session_key(request) if caller.session else None
     entrance.change_password(caller, old, new, origin, key=key)
     return Answer({"api_version": API_VERSION, "account": caller.account})
@@ -62,7 +62,7 @@ def change_password(
 )
 def login(entrance: TheEntrance, origin: Origin, body: Mapping) -> Answer:
     only(body, "name", "password", "label")
-    name, password = member(body, "name", str, ""), member(body, "password", str, "")
+    name, password = required(body, "name"), required(body, "password")
     label = member(body, "label", str, name)
     token, key = entrance.login_token(name, password, label, origin)
     made = {"api_version": API_VERSION, **token_view(token), "token": key}

@@ -271,7 +271,10 @@ def test_it_keeps_the_spelling_of_numbers_in_the_environment():
         (
             "run_on",
             "a b",
-            "run_on: 'a b' is no condition on a label (write zone=eu, zone!=eu, zone in (eu, us), gpu or !gpu, joined by commas)",
+            (
+                "run_on: 'a b' is no condition on a label (write zone=eu, zone!=eu, "
+                "zone in (eu, us), gpu or !gpu, joined by commas)"
+            ),
         ),
         ("env", {"1A": "x"}, "env.1A: is not a variable's name (letters, digits and _)"),
         (

@@ -1,19 +1,24 @@
 """Which database a configuration means, and opening it. Drivers load only when they are meant."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from cronherd.cli.host import Place
 from cronherd.config.load import Config
-from cronherd.domain.errors import Unavailable
+from cronherd.domain.errors import Conflict, Unavailable
 from cronherd.store.beats import SqlBeats
 from cronherd.store.database import Database, Dialect
 from cronherd.store.events import EventRows
 from cronherd.store.nodes import NodeRows
+
+# How long a command may have the SQLite file before an agent says that it is in use.
+NEIGHBOUR_US = 2_000_000
+NEIGHBOUR_PAUSE_S = 0.05
 
 
 class Clock(Protocol):
@@ -52,6 +57,22 @@ class Databases:
             yield db
         finally:
             db.close()
+
+    @contextmanager
+    def open_patiently(self) -> Iterator[Database]:
+        """For an agent: a command that looks into the file while none runs has it for a moment."""
+        with ExitStack() as stack:
+            yield self._patiently(lambda: stack.enter_context(self.open()))
+
+    def _patiently(self, opened: Callable[[], Database]) -> Database:
+        until_us, pause = self.clock.boot_us() + NEIGHBOUR_US, threading.Event()
+        while True:
+            try:
+                return opened()
+            except Conflict:
+                if self.clock.boot_us() >= until_us:
+                    raise
+            pause.wait(NEIGHBOUR_PAUSE_S)
 
     @contextmanager
     def open_beside(self, db: Database) -> Iterator[Database]:

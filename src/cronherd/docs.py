@@ -79,7 +79,7 @@ def _parts(words: Mapping[str, Any]) -> dict[str, str]:
         "job": _property_table(job),
         **{
             name: _property_table(_mapping_form(job["properties"][name]))
-            for name in ("retries", "retention", "limits", "webhook", "ping")
+            for name in ("retries", "retention", "limits", "webhook", "ping", "lock")
         },
         "params": _property_table(
             _mapping_form(job["properties"]["params"]["additionalProperties"])

@@ -19,6 +19,7 @@ from cronherd.domain.secret import Secret
 from cronherd.domain.telling import Progress, Told
 from cronherd.domain.waiting import waiting_for
 from cronherd.store.facts import JobRow, LedgerRow, PoolRow
+from cronherd.store.lockbook import LockHold
 from cronherd.store.postbox import Post
 
 API_VERSION = "v1"
@@ -228,6 +229,20 @@ def secret_view(secret: Secret) -> Json:
         "name": secret.name,
         "set_at": format_instant(secret.at_us),
         "set_by": secret.by,
+    }
+
+
+def lock_view(hold: LockHold, now_us: int) -> Json:
+    """One hold of a lock of the fleet; a shared one has no fence."""
+    return {
+        "name": hold.name,
+        "holder": hold.holder,
+        "mode": "shared" if hold.shared else "exclusive",
+        "since_at": format_instant(hold.since_us),
+        "until_at": format_instant(hold.until_us),
+        "held_s": max(0, now_us - hold.since_us) / 1_000_000,
+        "left_s": max(0, hold.until_us - now_us) / 1_000_000,
+        "fence": hold.fence or None,
     }
 
 

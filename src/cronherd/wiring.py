@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cronherd import __version__
@@ -22,6 +23,7 @@ from cronherd.domain.policy import capacity_of
 from cronherd.engine.accounts import own_account
 from cronherd.engine.agent import HASTE_S, Agent
 from cronherd.engine.parts import Parts
+from cronherd.lockrun import way_of
 from cronherd.places import agent_pid, claim_state, home_of, node_id, open_lock, owns
 from cronherd.posting import mailroom_of
 from cronherd.sealing import reveal_with
@@ -185,7 +187,7 @@ def _state(place: Place) -> Iterator[int]:
 def _open(config: Config, place: Place) -> Iterator[tuple[Database, SqlBeats]]:
     """The database of an agent, and the connection for its lease."""
     databases = Databases(config, place, CLOCK)
-    with databases.open() as db:
+    with databases.open_patiently() as db:
         for warning in check_server(db):
             log.warning("%s", warning)
         with databases.open_beats(db, new_id) as beats:
@@ -225,7 +227,7 @@ def _agent(
             clock=CLOCK,
             launch=lambda: _launch(place),
             node=node,
-            account=own_account(),
+            account=replace(own_account(), way=way_of(config, place)),
             ledger_age_us=config.ledger_age_us,
             new_id=new_id,
             chance=chance,

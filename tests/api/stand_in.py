@@ -27,6 +27,7 @@ class StandIn(PeopleStandIn):
         self.pieces: dict[str, list[Json]] = {}
         self.pools: dict[str, int] = {}
         self.secrets: dict[str, str] = {}
+        self.locks: dict[str, str] = {}
         self.heard: list[tuple[object, ...]] = []
         self.fault: Exception | None = None
         self.news = Semaphore(0)
@@ -335,6 +336,31 @@ class StandIn(PeopleStandIn):
     def reseal_secrets(self, actor: str) -> Json:
         self.heard.append(("reseal_secrets", actor))
         return {"api_version": "v1", "resealed": len(self.secrets), "closed": []}
+
+    def list_locks(self) -> Json:
+        return page([{"name": name} for name in sorted(self.locks)])
+
+    def acquire_lock(
+        self, name: str, token: str, holder: str, *, shared: bool, expires: str | float
+    ) -> Json:
+        self.heard.append(("acquire_lock", name, token, holder, shared, expires))
+        held = self.locks.setdefault(name, token) == token
+        return {"api_version": "v1", "held": held, "lock": {"fence": 7}, "holders": []}
+
+    def renew_lock(self, name: str, token: str, *, expires: str | float) -> Json:
+        self.heard.append(("renew_lock", name, token, expires))
+        return {"api_version": "v1", "held": self.locks.get(name) == token}
+
+    def release_lock(self, name: str, token: str, *, gap: str | float = 0) -> Json:
+        self.heard.append(("release_lock", name, token, gap))
+        return {"api_version": "v1", "released": self.locks.pop(name, None) == token}
+
+    def clear_lock(self, name: str, actor: str) -> Json:
+        if name not in self.locks:
+            raise NotFound(f"nobody holds the lock '{name}'", code="no_such_lock")
+        self.heard.append(("clear_lock", name, actor))
+        del self.locks[name]
+        return {"api_version": "v1", "cleared": name, "holders": []}
 
     def set_hold(self, actor: str, *, hold: bool) -> Json:
         self.heard.append(("set_hold", actor, hold))

@@ -329,6 +329,39 @@ def test_it_holds_the_fleet_and_lets_it_go_on(client: Client, service: StandIn):
     assert service.heard == [("set_hold", "local", True), ("set_hold", "local", False)]
 
 
+# ------------------------------------------------------------------ locks
+
+
+def test_it_takes_renews_and_gives_back_a_lock(client: Client, service: StandIn):
+    token = "0123456789abcdef"
+    taken = client.acquire_lock("a:b", token, "web:1", shared=True, expires="2h")
+    assert (taken["held"], taken["lock"]) == (True, {"fence": 7})
+    assert client.list_locks()["items"] == [{"name": "a:b"}]
+    assert client.renew_lock("a:b", token, expires=90)["held"]
+    assert client.release_lock("a:b", token, gap=1.5)["released"]
+    assert service.heard == [
+        ("acquire_lock", "a:b", token, "web:1", True, "2h"),
+        ("renew_lock", "a:b", token, 90),
+        ("release_lock", "a:b", token, 1.5),
+    ]
+
+
+def test_it_clears_a_lock(client: Client, service: StandIn):
+    service.locks["report"] = "token"
+    assert client.clear_lock("report", "me")["cleared"] == "report"
+    assert service.heard == [("clear_lock", "report", "local")]
+    with pytest.raises(NotFound, match="nobody holds"):
+        client.clear_lock("report", "me")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"shared": 1}', b'{"expires": true}', b'{"expires": []}', b'{"token": 1}', b'{"name": "x"}'],
+)
+def test_it_refuses_a_lock_that_is_asked_for_wrongly(send: Send, body: bytes):
+    assert send("POST", "/locks/report/acquire", body).status == 422
+
+
 # ------------------------------------------------------------------ the whole
 
 
@@ -346,7 +379,7 @@ def test_it_tells_about_the_fleet(client: Client):
 def test_it_describes_every_route(send: Send):
     described = send("GET", "/openapi.json").document
     operations = [one for path in described["paths"].values() for one in path.values()]
-    assert len(operations) == len({one["operationId"] for one in operations}) == 61
+    assert len(operations) == len({one["operationId"] for one in operations}) == 66
     for one in operations:
         assert one["summary"]
         assert one["tags"]

@@ -94,6 +94,7 @@ class FakeFleet(PeopleStandIn):
         self.hold: Json | None = None
         self.pools: list[Json] = []
         self.secrets: dict[str, str] = {}
+        self.locks: list[Json] = []
         self.alerts: list[Json] = []
         self.secret_users: list[str] = []
         self.key_made: str | None = None
@@ -471,6 +472,29 @@ class FakeFleet(PeopleStandIn):
 
     def reseal_secrets(self, actor: str) -> Json:
         return {"api_version": "v1", "resealed": len(self.secrets), "closed": self.closed}
+
+    def list_locks(self) -> Json:
+        return {"api_version": "v1", "items": self.locks, "next": None}
+
+    def acquire_lock(
+        self, name: str, token: str, holder: str, *, shared: bool, expires: str | float
+    ) -> Json:
+        held = not any(lock["name"] == name for lock in self.locks)
+        return {"api_version": "v1", "held": held, "lock": {"fence": 7}, "holders": []}
+
+    def renew_lock(self, name: str, token: str, *, expires: str | float) -> Json:
+        return {"api_version": "v1", "held": True}
+
+    def release_lock(self, name: str, token: str, *, gap: str | float = 0) -> Json:
+        self.calls.append(f"release {name}")
+        return {"api_version": "v1", "released": True}
+
+    def clear_lock(self, name: str, actor: str) -> Json:
+        taken = [lock for lock in self.locks if lock["name"] == name]
+        if not taken:
+            raise NotFound(f"nobody holds the lock '{name}'", code="no_such_lock")
+        self.locks = [lock for lock in self.locks if lock not in taken]
+        return {"api_version": "v1", "cleared": name, "holders": taken}
 
     def set_hold(self, actor: str, *, hold: bool) -> Json:
         self.hold = {"since": "2026-11-21T09:59:00Z", "by": "ann"} if hold else None

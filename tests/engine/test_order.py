@@ -1,9 +1,12 @@
 """What a supervisor is told to start for a claim."""
 
+import json
 import os
 import pwd
 import signal
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -245,3 +248,74 @@ def test_what_no_longer_fits_the_job_is_not_started(given: dict[str, Value], sen
         _order({"params": {"copies": {"type": "integer"}}}, params=given)
     assert str(caught.value).startswith(sentence)
     assert caught.value.code in {"unknown_param", "bad_param"}
+
+
+# ------------------------------------------------------------------ locks
+
+WAY = "how the fleet is reached, with a password"
+
+
+def _locked(account: Account = ME, **spec: object) -> Start:
+    job = build_job({"name": "job", "command": ["true", "x"], **spec})
+    claim = Claim(
+        run_id="r" * 32,
+        job_id="j" * 32,
+        job=job,
+        version=1,
+        attempt=2,
+        token="t",
+        fence=7,
+        cause=Cause.SCHEDULE,
+        slot_us=SLOT_US,
+    )
+    return start_of(claim, "alpha", replace(account, way=WAY), 1_000)
+
+
+def test_the_holder_of_a_lock_stands_before_the_command() -> None:
+    order = _locked(lock={"url": "redis://host/x", "wait": "10m", "shared": True})
+    assert order.lock
+    assert order.argv[:3] == (sys.executable, "-I", "-c")
+    assert order.argv[-3:] == ("3", "true", "x")
+    assert json.loads(order.env["CRONHERD_LOCK"]) == {
+        "where": "redis://host/x",
+        "wait_us": 600_000_000,
+        "expiry_us": 3_600_000_000,
+        "shared": True,
+        "away": "wait",
+        "log": "none",
+    }
+    assert order.files == {}
+
+
+def test_nothing_shows_the_way_to_the_fleet() -> None:
+    account = replace(ME, way=WAY)
+    assert WAY not in repr(account)
+    assert WAY not in repr(_locked(lock="report"))
+
+
+def test_a_job_without_a_lock_is_as_it_was() -> None:
+    order = _locked()
+    assert (order.lock, order.argv, order.files) == (False, ("true", "x"), {})
+    assert "CRONHERD_LOCK" not in order.env
+
+
+def test_a_job_cannot_say_another_order_to_the_holder() -> None:
+    order = _locked(lock="report", env={"CRONHERD_LOCK": "{}"})
+    assert json.loads(order.env["CRONHERD_LOCK"])["where"] == "report"
+
+
+def test_the_way_to_the_fleet_is_a_file_of_runs_that_need_it() -> None:
+    assert _locked(lock="report").files == {"CRONHERD_LOCK_FLEET": WAY}
+    assert _locked(lock="/run/lock/x").files == {}
+
+
+def test_another_user_is_not_given_the_way_to_the_fleet() -> None:
+    user = pwd.getpwnam("nobody").pw_name
+    with pytest.raises(Invalid, match=r"is for the agent's own user") as refused:
+        _locked(ROOT, lock="report", user=user)
+    assert refused.value.code == "lock_not_for_user"
+    assert _locked(ROOT, lock="redis://host/x", user=user).lock
+
+
+def test_the_pipe_of_a_task_comes_before_the_one_of_its_lock() -> None:
+    assert "4" in _locked(task="shop.reports:nightly", lock="report").argv[:6]

@@ -6,16 +6,27 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
 import pytest
 
-from cronherd.engine.clock import SystemClock
-from cronherd.locks.address import open_lock
+from cronherd.api.app import build_app
+from cronherd.api.base import always
+from cronherd.api.server import ApiServer
+from cronherd.domain.access import LOCAL
+from cronherd.domain.ident import make_id
+from cronherd.engine.clock import FakeClock, SystemClock
 from cronherd.locks.base import Lock
+from cronherd.service import Service
+from cronherd.store.sqlstore import SqlStore
 from tests.conftest import Record, needing_server
+from tests.locks.holder import open_at
 from tests.servers.handles import ROOT, Servers
+from tests.store.backends import BACKENDS, Backend
 
-KINDS = ("file", "redis", "memcached")
+FLEETS = ("sqlite", "postgresql", "mariadb")
+KINDS = ("file", "redis", "memcached", *FLEETS)
 Open = Callable[..., Lock]
 
 
@@ -49,13 +60,76 @@ class Holder:
         self.process.communicate()
 
 
+class Served:
+    """The real service over a database of one kind, at a socket; `stop` and `start` it at will."""
+
+    def __init__(self, backend: Backend, store: SqlStore, socket: Path) -> None:
+        self._backend = backend
+        self._store = store
+        self._service = Service(
+            store,
+            store,
+            new_id=lambda: make_id(SystemClock().now_us(), secrets.token_bytes(10)),
+            wake=lambda: None,
+            pause=lambda: False,
+            timezone="UTC",
+        )
+        self.socket = socket
+        self.start()
+
+    def start(self) -> None:
+        self._server = ApiServer(build_app(self._service, who=always(LOCAL)), self.socket)
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def close(self) -> None:
+        self.stop()
+        self._backend.close(self._store)
+        self._backend.end()
+
+
+Serve = Callable[[str], Served]
+
+
 @pytest.fixture
-def address(servers: Servers, tmp_path: Path, record_property: Record) -> Callable[[str], str]:
+def serve(
+    servers: Servers, tmp_path: Path, folder: Path, record_property: Record
+) -> Iterator[Serve]:
+    """serve("postgresql"): a fleet on such a database."""
+    with ExitStack() as living:
+
+        def make(kind: str) -> Served:
+            backend = BACKENDS[kind](tmp_path, servers)
+            with needing_server(kind, record_property):
+                backend.start()
+            store = backend.open(tmp_path, cast("FakeClock", SystemClock()))
+            served = Served(backend, store, folder / f"{secrets.token_hex(4)}.sock")
+            living.callback(served.close)
+            return served
+
+        yield make
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: that of a socket has at most 107 bytes."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def address(
+    servers: Servers, tmp_path: Path, serve: Serve, record_property: Record
+) -> Callable[[str], str]:
     """address("redis"): where a lock is that no other test has."""
 
     def make(kind: str) -> str:
         if kind == "file":
             return str(tmp_path / "lock")
+        if kind in FLEETS:
+            return f"fleet:{serve(kind).socket}!{secrets.token_hex(8)}"
         with needing_server(kind, record_property):
             return f"{servers.url(kind)}/{secrets.token_hex(8)}"
 
@@ -91,7 +165,7 @@ def opened() -> Iterator[Open]:
     with ExitStack() as living:
 
         def start(where: str, expiry_s: float = 60) -> Lock:
-            lock = open_lock(where, SystemClock(), {}, expiry_us=round(expiry_s * 1_000_000))
+            lock = open_at(where, expiry_s)
             living.callback(lock.close)
             return lock
 

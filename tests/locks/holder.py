@@ -2,15 +2,33 @@
 
     python -m tests.locks.holder WHERE EXPIRY_S
 
+WHERE is as people write it, or `fleet:SOCKET!NAME` for a fleet that is served at a socket.
 `acquire`, `wait`, `share`, `renew`, `release`, or `gap SECONDS`; each is answered with one line.
 """
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
+from cronherd.client import Client
 from cronherd.domain.errors import Unavailable
 from cronherd.engine.clock import SystemClock
 from cronherd.locks.address import open_lock
 from cronherd.locks.base import Held, Lock
+from cronherd.locks.fleet import Book, Json
+
+
+def open_at(where: str, expiry_s: float) -> Lock:
+    expiry_us = round(expiry_s * 1_000_000)
+    socket, mark, name = where.removeprefix("fleet:").rpartition("!")
+    if not mark:
+        return open_lock(where, SystemClock(), {}, expiry_us=expiry_us)
+    client = Client.over_socket(Path(socket))
+
+    def ask(question: Callable[[Book], Json]) -> Json:
+        return question(client)
+
+    return open_lock(name, SystemClock(), {}, expiry_us=expiry_us, fleet=ask)
 
 
 def obey(words: list[str], lock: Lock, held: Held | None) -> tuple[str, Held | None]:
@@ -34,7 +52,7 @@ def obey(words: list[str], lock: Lock, held: Held | None) -> tuple[str, Held | N
 
 
 def main(where: str, expiry_s: str) -> None:
-    lock = open_lock(where, SystemClock(), {}, expiry_us=round(float(expiry_s) * 1_000_000))
+    lock = open_at(where, float(expiry_s))
     held: Held | None = None
     for line in sys.stdin:
         try:

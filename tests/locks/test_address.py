@@ -4,15 +4,16 @@ from dataclasses import asdict
 
 import pytest
 
-from cronherd.domain.errors import Invalid
+from cronherd.domain.errors import Invalid, Unavailable
 from cronherd.engine.clock import FakeClock
 from cronherd.locks.address import open_lock
 from cronherd.locks.file import FileLock
+from cronherd.locks.fleet import FleetLock
 from cronherd.locks.memcached import MemcachedLock
 from cronherd.locks.redis import RedisLock
 
 GOOD = [
-    ("lock", FileLock, "lock"),
+    ("./lock", FileLock, "./lock"),
     ("/run/lock/a b", FileLock, "/run/lock/a b"),
     ("redis://host/x", RedisLock, "x"),
     ("redis://host/7", RedisLock, "7"),
@@ -51,6 +52,19 @@ BAD = [
 def test_a_lock_is_found_by_its_address(where: str, kind: type, name: str):
     lock = open_lock(where, FakeClock(), {})
     assert (type(lock), lock.name) == (kind, name)
+
+
+def test_a_word_without_a_slash_is_a_lock_of_the_fleet():
+    lock = open_lock("nightly-1", FakeClock(), {}, fleet=lambda _: {})
+    assert (type(lock), lock.name) == (FleetLock, "nightly-1")
+    with pytest.raises(Unavailable, match=r"there is no fleet.*\./nightly-1"):
+        open_lock("nightly-1", FakeClock(), {})
+
+
+@pytest.mark.parametrize("where", ["a b", "", "é", 121 * "x", "a\nb"])
+def test_a_word_that_is_no_name_is_refused(where: str):
+    with pytest.raises(Invalid, match="cannot be the name of a lock"):
+        open_lock(where, FakeClock(), {}, fleet=lambda _: {})
 
 
 @pytest.mark.parametrize("where", BAD)

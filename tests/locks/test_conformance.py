@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from cronherd.domain.errors import Invalid, Unavailable
-from cronherd.locks.base import SHORTEST_EXPIRY_US, Lock
+from cronherd.domain.errors import Invalid, NotFound, Unavailable
+from cronherd.domain.lock import SHORTEST_EXPIRY_US
+from cronherd.locks.base import Lock
 from cronherd.locks.redis import _ACQUIRE, RedisLock
-from tests.locks.conftest import Holder
+from tests.locks.conftest import FLEETS, Holder, Serve
 from tests.servers.engines import wait_for
 from tests.servers.handles import PrivateServer
 
 Hold = Callable[..., Holder]
 Open = Callable[..., Lock]
-SERVED = ("redis", "memcached")
+CACHES = ("redis", "memcached")
+SERVED = (*CACHES, *FLEETS)
+SHARED = ("file", "redis", *FLEETS)
+FENCED = ("redis", *FLEETS)
 PATIENCE_US = 20_000_000
 
 
@@ -78,7 +82,7 @@ def test_a_stopped_holder_of_a_file_keeps_it(hold: Hold, address: Callable[[str]
     assert stopped.do("renew") == "True"
 
 
-@pytest.mark.parametrize("kind", SERVED)
+@pytest.mark.parametrize("kind", CACHES)
 def test_a_server_that_was_emptied_is_noticed(
     kind: str, own_server: Callable[[str], PrivateServer], hold: Hold
 ):
@@ -128,7 +132,7 @@ def test_a_fence_grows_when_the_clock_of_the_server_does_not(
     assert held.fence == ahead + 1
 
 
-@pytest.mark.parametrize("kind", ["file", "redis"])
+@pytest.mark.parametrize("kind", SHARED)
 def test_many_may_share_it_and_keep_out_who_wants_it_alone(kind: str, where: str, hold: Hold):
     first, second, alone = hold(where), hold(where), hold(where)
     assert first.do("share").startswith("held")
@@ -142,10 +146,10 @@ def test_many_may_share_it_and_keep_out_who_wants_it_alone(kind: str, where: str
     assert first.do("share") == "refused"
 
 
+@pytest.mark.parametrize("kind", FENCED)
 def test_one_who_shares_it_and_vanishes_keeps_nobody_out_for_long(
-    address: Callable[[str], str], hold: Hold, opened: Open
+    kind: str, where: str, hold: Hold, opened: Open
 ):
-    where = address("redis")
     vanishing, staying = hold(where, 1), opened(where)
     assert vanishing.do("share").startswith("held")
     shared = staying.acquire(shared=True)
@@ -256,6 +260,78 @@ def test_an_attempt_that_was_interrupted_leaves_nothing(
     assert lock.acquire() is not None
 
 
+@pytest.mark.parametrize("kind", FENCED)
+def test_each_hold_has_a_larger_fence(kind: str, where: str, hold: Hold):
+    fences = []
+    for _ in range(3):
+        holder = hold(where)
+        fences.append(int(holder.do("acquire").removeprefix("held ")))
+        assert holder.do("release") == "True"
+    assert fences == sorted(set(fences))
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_its_holders_are_listed(kind: str, where: str, hold: Hold, opened: Open):
+    lock, holder = opened(where), hold(where)
+    assert lock.holds() == []
+    fence = holder.do("acquire").removeprefix("held ")
+    (seen,) = lock.holds()
+    assert (seen.who or "").endswith(f":{holder.process.pid}")
+    assert (str(seen.fence), seen.shared) == (fence, False)
+    assert seen.held_us is not None
+    assert 0 <= seen.held_us < PATIENCE_US
+    assert seen.left_us is None or 0 < seen.left_us <= 60_000_000
+    assert holder.do("gap 60") == "True"
+    assert lock.holds() == []
+
+
+@pytest.mark.parametrize("kind", FENCED)
+def test_those_who_share_it_are_counted(kind: str, where: str, hold: Hold, opened: Open):
+    for _ in range(2):
+        assert hold(where).do("share").startswith("held")
+    seen = opened(where).holds()
+    assert [(each.shared, each.fence) for each in seen] == [(True, None)] * 2
+    assert all(0 < (each.left_us or 0) <= 60_000_000 for each in seen)
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_a_lock_that_is_stuck_is_cleared_d2_7(kind: str, where: str, hold: Hold, opened: Open):
+    lock, holder, other = opened(where), hold(where), hold(where)
+    with pytest.raises(NotFound, match="nobody holds"):
+        lock.clear("ann")
+    assert holder.do("acquire").startswith("held")
+    assert [(each.who or "").endswith(f":{holder.process.pid}") for each in lock.clear("ann")] == [
+        True
+    ]
+    assert other.do("acquire").startswith("held")
+    assert holder.do("renew") == "False"
+    assert holder.do("release") == "False"
+    assert hold(where).do("acquire") == "refused"
+
+
+def test_a_file_says_that_only_its_holder_frees_it(address: Callable[[str], str], opened: Open):
+    lock = opened(address("file"))
+    with pytest.raises(Invalid, match="does not tell"):
+        lock.holds()
+    with pytest.raises(Invalid, match="free when its holder ends"):
+        lock.clear("ann")
+
+
+@pytest.mark.parametrize("kind", FLEETS)
+def test_a_hold_outlives_the_agent_that_was_asked(kind: str, serve: Serve, hold: Hold):
+    served = serve(kind)
+    where = f"fleet:{served.socket}!report"
+    holder, other = hold(where), hold(where)
+    assert holder.do("acquire").startswith("held")
+    served.stop()
+    assert other.do("acquire") == "lock_unavailable"
+    assert holder.do("renew") == "lock_unavailable"
+    served.start()
+    assert other.do("acquire") == "refused"
+    assert holder.do("renew") == "True"
+    assert holder.do("release") == "True"
+
+
 @pytest.mark.parametrize("kind", SERVED)
 def test_who_holds_it_is_told(kind: str, where: str, hold: Hold, opened: Open):
     lock, holder = opened(where), hold(where)
@@ -269,7 +345,7 @@ def test_who_holds_it_is_told(kind: str, where: str, hold: Hold, opened: Open):
     assert lock.holder() is None
 
 
-@pytest.mark.parametrize("kind", SERVED)
+@pytest.mark.parametrize("kind", CACHES)
 @pytest.mark.parametrize("expiry_us", [SHORTEST_EXPIRY_US - 1, 366 * 86_400_000_000])
 def test_an_expiry_that_would_be_none_is_refused(kind: str, expiry_us: int, opened: Open):
     with pytest.raises(Invalid, match="must expire"):

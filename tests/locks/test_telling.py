@@ -2,8 +2,9 @@
 
 import pytest
 
-from cronherd.locks.base import Held, Holder
-from cronherd.locks.telling import ABANDONED_US, LogLevel, ToldLock
+from cronherd.domain.lock import LogLevel
+from cronherd.locks.base import Held, Hold, Holder
+from cronherd.locks.telling import ABANDONED_US, ToldLock
 
 
 class FakeHeld:
@@ -33,6 +34,12 @@ class FakeLock:
 
     def holder(self) -> Holder | None:
         return None if self.held_us is None else Holder(who="web1:42", held_us=self.held_us)
+
+    def holds(self) -> list[Hold]:
+        return []
+
+    def clear(self, actor: str) -> list[Hold]:
+        return []
 
     def close(self) -> None: ...
 

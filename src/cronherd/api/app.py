@@ -15,6 +15,7 @@ from cronherd.api import (
     entry,
     fleet,
     jobs,
+    locks,
     me,
     nodes,
     pools,
@@ -30,7 +31,7 @@ from cronherd.client import Fleet
 from cronherd.domain.access import Role
 from cronherd.service.entrance import Entrance
 
-_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, alerts, accounts, me, fleet)
+_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, locks, alerts, accounts, me, fleet)
 
 # Newer FastAPI sends traces wherever the environment says; what leaves a host is our decision.
 _SILENT = {

@@ -1,15 +1,23 @@
 """`cronherd lock`: run a command while a lock is held."""
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cronherd.cli.grammar import Command
+from cronherd.cli.reach import reach_fleet
 from cronherd.cli.session import Session
 from cronherd.cli.tool import BEHIND, complain_of
 from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Invalid
 from cronherd.tools.lock import LEVELS, Wish, run_locked
+
+if TYPE_CHECKING:
+    from cronherd.client import Fleet
+
+Json = dict[str, Any]
 
 
 class Duration(click.ParamType[int]):
@@ -28,8 +36,12 @@ class Duration(click.ParamType[int]):
 
 
 @click.command("lock", cls=Command, context_settings=BEHIND)
-@click.argument("words", metavar="FILE COMMAND...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--url", metavar="URL", help="A lock on a server, in place of FILE.")
+@click.argument("words", metavar="NAME COMMAND...", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--url",
+    metavar="URL",
+    help="A lock on a server, in place of NAME; by HTTP, the fleet of NAME.",
+)
 @click.option("-s", "--shared", is_flag=True, help="Others may share it.")
 @click.option("-n", "--no-wait", is_flag=True, help="Do not wait for the lock.")
 @click.option(
@@ -60,7 +72,7 @@ class Duration(click.ParamType[int]):
     type=Duration(),
     default="1h",
     metavar="DURATION",
-    help="On a server: when the lock of a holder that vanished is free; 1h.",
+    help="Not of a file: when the lock of a holder that vanished is free; 1h.",
 )
 @click.option(
     "--log",
@@ -88,21 +100,25 @@ def lock_command(
 ) -> int:
     """Run a command while a lock is held.
 
-    The lock is a file, which is made when it is missing, or has a name on a server: redis://,
-    rediss:// or memcached://host:port/name. Without -n and -w it waits for as long as it takes.
-    The lock is free when the command has ended, and when this program is killed; the command is
-    killed with it.
+    A NAME is one lock for the whole fleet, in its database. With a slash it is a file, which is
+    made when it is missing; and it may be on a server: redis://, rediss:// or
+    memcached://host:port/name. Without -n and -w it waits for as long as it takes. The lock is free
+    when the command has ended; when this program is killed, the command is killed with it, and a
+    lock that is no file is free when it expires.
 
     The exit code is the command's; 128 and its number for a signal; 127 when there is no such
     command, 126 when it may not be executed; 1, or -m, when others have the lock; 125 when a
-    server cannot be asked, or the lock was lost while the command ran.
+    server or the fleet cannot be asked, or the lock was lost while the command ran.
 
     \b
+    cronherd lock report make-report
     cronherd lock /run/lock/report make-report
     cronherd lock -n /run/lock/sync rsync -a /srv/ backup:/srv/
     cronherd lock -w 30s --shared /var/cache/news cat /var/cache/news
     cronherd lock --url redis://cache.example.org/report make-report
     """  # noqa: D301 - click reads \b as "keep these lines"
+    if url is not None and url.partition(":")[0].lower() in {"http", "https"}:
+        session.settings.url, url = url, None
     where, argv = _split(words, url)
     if no_wait and wait_us is not None:
         raise click.UsageError("-n and -w contradict each other")
@@ -119,18 +135,34 @@ def lock_command(
         level=level,
         quiet=quiet,
     )
-    return run_locked(wish, argv, session.environ, complain_of)
+    try:
+        return run_locked(wish, argv, session.environ, complain_of, _asking(session))
+    except Invalid as error:  # 1 would say that others have it
+        raise click.UsageError(f"{error.text}\n{error.hint}") from None
+
+
+def _asking(session: Session) -> Callable[[Callable[["Fleet"], Json]], Json]:
+    """The fleet, reached anew for each question: it may be asked for hours."""
+    asked = 0
+
+    def ask(question: Callable[["Fleet"], Json]) -> Json:
+        nonlocal asked
+        asked += 1
+        with reach_fleet(session, quiet=asked > 1) as fleet:
+            return question(fleet)
+
+    return ask
 
 
 def _split(words: tuple[str, ...], url: str | None) -> tuple[str, list[str]]:
-    """The lock and the command, of `FILE [--] COMMAND…`, or of `COMMAND…` behind --url."""
+    """The lock and the command, of `NAME [--] COMMAND…`, or of `COMMAND…` behind --url."""
     rest = list(words)
     if url is None:
         if not rest:
-            raise click.UsageError("say which lock\nwrite cronherd lock FILE COMMAND...")
+            raise click.UsageError("say which lock\nwrite cronherd lock NAME COMMAND...")
         url = rest.pop(0)
     if rest[:1] == ["--"]:
         rest.pop(0)
     if not rest or not url:
-        raise click.UsageError("say which command\nwrite cronherd lock FILE COMMAND...")
+        raise click.UsageError("say which command\nwrite cronherd lock NAME COMMAND...")
     return url, rest

@@ -51,6 +51,7 @@ ROOMS = {
     "export": ("exporting", "Give jobs back as a crontab or as YAML."),
     "crontab": ("crontab_file", "Show a user's jobs as a crontab, or test one."),
     "lock": ("lock", "Run a command while a lock is held."),
+    "locks": ("locks", "Who holds which lock: list, clear."),
     "timestart": ("timestart", "Start a command again and again, at most so many at once."),
     "timeout": ("timeout", "Run a command under a time limit."),
     "publish": ("publish", "Replace a file whole or not at all."),

@@ -22,9 +22,12 @@ KNOCK_S = 2.0  # a local socket that takes longer to accept belongs to something
 
 
 @contextmanager
-def reach_fleet(session: Session) -> Iterator["Fleet"]:
-    """The fleet this command is about. Raises Unavailable or Conflict."""
-    running = running_fleet(session)
+def reach_fleet(session: Session, *, quiet: bool = False) -> Iterator["Fleet"]:
+    """The fleet this command is about. Raises Unavailable or Conflict.
+
+    `quiet`: what is passed over was said before.
+    """
+    running = running_fleet(session, quiet=quiet)
     if running is not None:
         yield running
         return
@@ -33,21 +36,21 @@ def reach_fleet(session: Session) -> Iterator["Fleet"]:
             opened = session.host.open_fleet(session.config, session.place)
             fleet = stack.enter_context(opened)
         except Conflict:  # an agent has the file: it is the one to ask
-            by_socket = running_fleet(session)
+            by_socket = running_fleet(session, quiet=quiet)
             if by_socket is None:
                 raise
             fleet = by_socket
         yield fleet
 
 
-def running_fleet(session: Session) -> "Fleet | None":
+def running_fleet(session: Session, *, quiet: bool = False) -> "Fleet | None":
     """A fleet that is served already: at the URL that was given, or by this host's socket."""
     url = url_of(session)
     if not url and not answers(session.place.socket):
         return None
     from cronherd.client import Client  # noqa: PLC0415 - http.client: only when it is used
 
-    if session.settings.database is not None:
+    if session.settings.database is not None and not quiet:
         talk(f"cronherd: {_passed_over(session.settings.database, by_url=bool(url))}")
     if url:
         return Client.over_url(url, _token(session, url))

@@ -273,6 +273,27 @@ class Client(PeopleClient):
         del actor
         return self._ask("POST", "/secrets/reseal")
 
+    def list_locks(self) -> Json:
+        return self._ask("GET", "/locks")
+
+    def acquire_lock(
+        self, name: str, token: str, holder: str, *, shared: bool, expires: str | float
+    ) -> Json:
+        body = {"token": token, "holder": holder, "shared": shared, "expires": expires}
+        return self._ask("POST", path_of("locks", name, "acquire"), body=[body])
+
+    def renew_lock(self, name: str, token: str, *, expires: str | float) -> Json:
+        body = {"token": token, "expires": expires}
+        return self._ask("POST", path_of("locks", name, "renew"), body=[body])
+
+    def release_lock(self, name: str, token: str, *, gap: str | float = 0) -> Json:
+        body = {"token": token, "gap": gap}
+        return self._ask("POST", path_of("locks", name, "release"), body=[body])
+
+    def clear_lock(self, name: str, actor: str) -> Json:
+        del actor
+        return self._ask("DELETE", path_of("locks", name))
+
     def set_hold(self, actor: str, *, hold: bool) -> Json:
         del actor
         return self._ask("POST", f"/maintenance/{'on' if hold else 'off'}")

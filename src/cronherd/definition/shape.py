@@ -45,6 +45,7 @@ from cronherd.definition.faults import (
     text,
     whole,
 )
+from cronherd.definition.locks import LOCK
 from cronherd.definition.params import PARAMS_SCHEMA, read_params
 from cronherd.definition.retries import RETRIES, RetentionDefinition
 from cronherd.definition.sharing import PLACE, POOLS
@@ -358,6 +359,12 @@ class JobDefinition(Shape):
     output_file_size: Annotated[int, _FILE_SIZE] = Field(
         default=OUTPUT_FILE_SIZE,
         description="At this size output_file is moved to .1 and begun again; 0: never.",
+    )
+
+    lock: Annotated[Any, LOCK] = Field(
+        default=None,
+        description="A lock that the command runs under: a name of the fleet, a file, a URL, or a "
+        "mapping with one of them and more.",
     )
 
     @field_validator("schedule", mode="plain")

@@ -23,7 +23,7 @@ _ORDER = {role: rank for rank, role in enumerate(Role)}
 MAY = {
     Role.VIEWER: "look at everything but accounts, tokens and the names of secrets",
     Role.OPERATOR: "run, cancel, pause, resume, skip and backfill, enable and disable jobs, and "
-    "send alerts again",
+    "send alerts again, take and clear locks",
     Role.EDITOR: "create, edit, apply and delete jobs, and see which secrets there are",
     Role.ADMIN: "manage accounts, tokens, secrets, nodes and the hold of the fleet",
 }

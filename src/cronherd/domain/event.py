@@ -50,6 +50,7 @@ class EventKind(StrEnum):
     SESSIONS_ENDED = "sessions_ended"
     TOKEN_CREATED = "token_created"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    LOCK_CLEARED = "lock_cleared"
 
 
 EVENT_WORDS = {
@@ -96,6 +97,7 @@ EVENT_WORDS = {
     EventKind.SESSIONS_ENDED: "somebody ended the sessions of an account",
     EventKind.TOKEN_CREATED: "somebody made a token",
     EventKind.TOKEN_REVOKED: "somebody revoked a token",
+    EventKind.LOCK_CLEARED: "somebody took a lock from who held it",
 }
 
 

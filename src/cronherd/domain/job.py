@@ -11,6 +11,7 @@ from cronherd.domain.alert import Alerts, read_alerts
 from cronherd.domain.drawn import drawn
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
+from cronherd.domain.lock import LockUse
 from cronherd.domain.param import Param, ParamAs, SecretUse
 from cronherd.domain.place import place_text
 from cronherd.domain.policy import (
@@ -98,6 +99,7 @@ class Job:
     jitter_us: int = 0
     max_runs: int | None = None
     alerts: Alerts | None = None
+    lock: LockUse | None = None
 
     @property
     def key(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from cronherd.domain.job import SUCCESS_CODES, Job
+from cronherd.domain.lock import LOST as LOCK_LOST
 from cronherd.domain.policy import Delivery
 from cronherd.domain.run import Exit, Outcome
 
@@ -57,6 +58,8 @@ def outcome_of(ending: Exit, success: Container[int] = SUCCESS_CODES) -> Outcome
     """How an attempt ended, in one word."""
     if ending.killed_by:
         return _KILLED[ending.killed_by]
+    if ending.error == LOCK_LOST:
+        return Outcome.FAILED
     if ending.error:
         return Outcome.NOT_STARTED
     return Outcome.SUCCEEDED if ending.exit_code in success else Outcome.FAILED

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cronherd.domain.duration import parse_duration
+from cronherd.domain.lock import read_lock
 from cronherd.domain.param import SecretUse, build_params, secret_variable
 from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Retention, Retry, Spread
 from cronherd.domain.pool import PoolUse, pool_key
@@ -164,6 +165,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "rolling": _count,
     "pools": _pools,
     "min_gap": _duration,
+    "lock": read_lock,
 }
 FIELDS = {
     "on_time": "on_time_us",

@@ -3,7 +3,7 @@
 import grp
 import os
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cronherd.domain.errors import Invalid
 from cronherd.domain.job import Job
@@ -11,12 +11,16 @@ from cronherd.domain.job import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account of this host; `group` is its own one, `root` whether it may become others."""
+    """An account of this host; `group` is its own one, `root` whether it may become others.
+
+    `way`: how its own runs reach the fleet, for their locks; may hold a password.
+    """
 
     user: str
     home: str
     group: str = ""
     root: bool = False
+    way: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from cronherd.domain.param import ParamAs, Value, all_values, check_values, valu
 from cronherd.domain.policy import CLAIM_TO_EXEC_US
 from cronherd.engine.accounts import Account, Identity, identity_of
 from cronherd.engine.envfiles import read_env_files
+from cronherd.engine.lockorder import lock_argv, lock_environment, lock_files
 from cronherd.engine.secrets import Opened, given_to
 from cronherd.engine.taskorder import task_argv, task_environment
 from cronherd.store.base import Claim
@@ -18,7 +19,11 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def start_of(
-    claim: Claim, node: str, account: Account, boot_us: int, opened: Opened = MappingProxyType({})
+    claim: Claim,
+    node: str,
+    account: Account,
+    boot_us: int,
+    opened: Opened = MappingProxyType({}),
 ) -> Start:
     """The order for one claim. Raises Invalid when this host must not or cannot run it.
 
@@ -32,11 +37,12 @@ def start_of(
     values = all_values(job.params, check_values(job.params, claim.params))
     environment = _environment(claim, node, identity, values)
     argv = job.argv if job.task is None else task_argv(job, environment)
+    argv = (*argv, *_arguments(job, values))
     return Start(
         run_id=claim.run_id,
         attempt=claim.attempt,
         token=claim.token,
-        argv=(*argv, *_arguments(job, values)),
+        argv=argv if job.lock is None else lock_argv(job, argv),
         cwd=_directory(job.cwd, environment["HOME"]),
         env={**environment, **given.env},  # behind all that is looked up in it: none shows there
         stdin=(job.stdin or "").encode(),
@@ -54,8 +60,9 @@ def start_of(
         copy="" if job.output_file is None else _directory(job.output_file, identity.home),
         copy_bytes=0 if job.output_file is None else job.output_file_bytes,
         masks=given.masks,
-        files=given.files,
+        files={**given.files, **lock_files(job.lock, identity, account)},
         task=job.task is not None,
+        lock=job.lock is not None,
     )
 
 
@@ -73,6 +80,7 @@ def _environment(
         "CRONHERD_CAUSE": claim.cause.value,
         "CRONHERD_FENCE": str(claim.fence),
         **task_environment(job),
+        **lock_environment(job.lock),
     }
     return {
         "PATH": DEFAULT_PATH,

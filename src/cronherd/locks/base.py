@@ -11,11 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from cronherd.domain.errors import Invalid
-
-EXPIRY_US = 3_600_000_000
-"""How long a lock that nobody renews is held, unless somebody says otherwise: an hour."""
-SHORTEST_EXPIRY_US = 1_000_000
+from cronherd.domain.errors import NotFound
 
 _FIRST_LOOK_S = 0.01
 _LOOK_S = 0.2
@@ -39,6 +35,20 @@ class Holder:
 
     who: str
     held_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One hold, for people; None is what this kind of lock does not know.
+
+    `left_us`: until it expires unless it is renewed.
+    """
+
+    who: str | None
+    shared: bool
+    held_us: int | None
+    left_us: int | None
+    fence: int | None
 
 
 class Held(Protocol):
@@ -92,13 +102,26 @@ class Lock(Protocol):
         """Who holds it alone; None when nobody does, or when this kind cannot tell."""
         ...
 
+    def holds(self) -> list[Hold]:
+        """All who hold it now. Raises Unavailable; Invalid where this kind cannot tell."""
+        ...
+
+    def clear(self, actor: str) -> list[Hold]:
+        """Take it from whoever holds it: their next renewal fails. Those it was taken from.
+
+        Raises NotFound when nobody holds it; Invalid where only its holder can give it back.
+        """
+        ...
+
     def close(self) -> None:
         """Forget the connection; what is held stays held until it is released or expires."""
         ...
 
 
-def await_turn(attempt: Callable[[], T | None], clock: Clock, wait_us: int | None) -> T | None:
-    """Ask until something comes back, for at most `wait_us`; at least once."""
+def await_turn(
+    attempt: Callable[[], T | None], clock: Clock, wait_us: int | None, most_s: float = _LOOK_S
+) -> T | None:
+    """Ask until something comes back, for at most `wait_us`, every `most_s`; at least once."""
     never, pause_s = threading.Event(), _FIRST_LOOK_S
     end = None if wait_us is None else clock.boot_us() + wait_us
     while True:
@@ -109,7 +132,7 @@ def await_turn(attempt: Callable[[], T | None], clock: Clock, wait_us: int | Non
         if left_s <= 0:
             return None
         clock.wait(never, min(left_s, pause_s))
-        pause_s = min(2 * pause_s, _LOOK_S)
+        pause_s = min(2 * pause_s, most_s)
 
 
 def owner_name() -> str:
@@ -117,12 +140,10 @@ def owner_name() -> str:
     return f"{os.uname().nodename}:{os.getpid()}"
 
 
-def check_expiry(expiry_us: int, most_us: int) -> None:
-    """Raise Invalid for an expiry that would be none."""
-    if not SHORTEST_EXPIRY_US <= expiry_us <= most_us:
-        days = most_us // 86_400_000_000
-        raise Invalid(
-            f"a lock must expire after a second to {days} days",
-            code="bad_expiry",
-            hint="what lasts longer is renewed while it lives",
-        )
+def nobody_holds(name: str) -> NotFound:
+    """What clearing says of a lock that is free."""
+    return NotFound(
+        f"nobody holds the lock '{name}'",
+        code="no_such_lock",
+        hint="'cronherd locks list' shows who holds what",
+    )

@@ -6,7 +6,7 @@ import os
 import stat
 
 from cronherd.domain.errors import Invalid, Unavailable
-from cronherd.locks.base import Clock, Holder, await_turn
+from cronherd.locks.base import Clock, Hold, Holder, await_turn
 
 _GONE_AT_ONCE = 100  # times that somebody may replace the file while we lock it
 
@@ -61,16 +61,31 @@ class FileLock:
     def holder(self) -> Holder | None:
         return None
 
+    def holds(self) -> list[Hold]:
+        raise Invalid(
+            "a lock on a file does not tell who holds it",
+            code="no_lock_list",
+            hint=f"fuser {self.name}",
+        )
+
+    def clear(self, actor: str) -> list[Hold]:
+        del actor
+        raise Invalid(
+            "a lock on a file is free when its holder ends, and not before",
+            code="no_lock_clear",
+            hint=f"look for it with: fuser {self.name}",
+        )
+
     def close(self) -> None:
         """There is no connection."""
 
     def _locked(self, how: int, *, shared: bool) -> FileHeld | None:
         try:
             for _ in range(_GONE_AT_ONCE):
-                held = FileHeld(self._open(), shared=shared)
-                fcntl.flock(held._descriptor, how)  # noqa: SLF001 - the two are one
-                if self._is_still(held._descriptor):  # noqa: SLF001
-                    return held
+                descriptor = self._taken(how)
+                if self._is_still(descriptor):
+                    return FileHeld(descriptor, shared=shared)
+                os.close(descriptor)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -82,6 +97,16 @@ class FileLock:
             code="lock_unavailable",
             hint="whoever replaces it must not",
         )
+
+    def _taken(self, how: int) -> int:
+        """A descriptor with the lock. None is left to a destructor, where a signal gets lost."""
+        descriptor = self._open()
+        try:
+            fcntl.flock(descriptor, how)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def _open(self) -> int:
         flags = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a pipe must not make us wait

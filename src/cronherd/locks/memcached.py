@@ -10,14 +10,12 @@ import os
 from typing import Any
 
 from cronherd.domain.errors import Invalid, Unavailable
-from cronherd.locks.base import EXPIRY_US, Clock, Holder, await_turn, check_expiry, owner_name
+from cronherd.domain.lock import EXPIRY_US, MEMCACHED_EXPIRY_US, check_expiry
+from cronherd.locks.base import Clock, Hold, Holder, await_turn, nobody_holds, owner_name
 from cronherd.locks.link import Link, Links, Refused, Server
 
-LONGEST_EXPIRY_US = 29 * 86_400_000_000
-"""From 30 days on Memcached takes the number for an instant."""
-
 _AT_ONCE = -1
-_ANSWERS = {b"STORED", b"NOT_STORED", b"EXISTS", b"NOT_FOUND", b"VALUE", b"END"}
+_ANSWERS = {b"STORED", b"NOT_STORED", b"EXISTS", b"NOT_FOUND", b"DELETED", b"VALUE", b"END"}
 
 
 class MemcachedHeld:
@@ -42,7 +40,7 @@ class MemcachedLock:
     def __init__(
         self, server: Server, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US
     ) -> None:
-        check_expiry(expiry_us, LONGEST_EXPIRY_US)
+        check_expiry(expiry_us, MEMCACHED_EXPIRY_US)
         self.name = key
         self.expiry_us = expiry_us
         self._clock = clock
@@ -82,6 +80,29 @@ class MemcachedLock:
             return None
         held_us = max(0, self._clock.now_us() - int(told["since_us"]))
         return Holder(who=told["who"], held_us=held_us)
+
+    def holds(self) -> list[Hold]:
+        """By the clocks of both hosts; it expires so long after its last renewal, at the latest."""
+        holder = self.holder()
+        if holder is None:
+            return []
+        return [
+            Hold(who=holder.who, shared=False, held_us=holder.held_us, left_us=None, fence=None)
+        ]
+
+    def clear(self, actor: str) -> list[Hold]:
+        del actor
+        holds = self.holds()
+        if not self._delete():
+            raise nobody_holds(self.name)
+        return holds
+
+    def _delete(self) -> bool:
+        def delete(link: Link) -> bool:
+            link.send(f"delete {self._key}\r\n".encode())
+            return _line(link) == b"DELETED"
+
+        return self._links.ask(delete)
 
     def close(self) -> None:
         self._links.close()

@@ -9,10 +9,9 @@ import os
 from typing import Any
 
 from cronherd.domain.errors import Unavailable
-from cronherd.locks.base import EXPIRY_US, Clock, Holder, await_turn, check_expiry, owner_name
+from cronherd.domain.lock import EXPIRY_US, check_expiry
+from cronherd.locks.base import Clock, Hold, Holder, await_turn, nobody_holds, owner_name
 from cronherd.locks.link import Link, Links, Refused, Server
-
-LONGEST_EXPIRY_US = 365 * 86_400_000_000
 
 _NOW = """
 local t = redis.call('TIME')
@@ -73,6 +72,20 @@ local who = redis.call('HGET', KEYS[1], 'who')
 if not who or who == '' then return false end
 return {{who, string.format('%.0f', now - redis.call('HGET', KEYS[1], 'since'))}}
 """
+_HOLDS = f"""{_NOW}
+local found = {{}}
+local who = redis.call('HMGET', KEYS[1], 'who', 'since', 'fence')
+if who[1] and who[1] ~= '' then
+  found[1] = {{who[1], string.format('%.0f', now - who[2]), redis.call('PTTL', KEYS[1]), who[3]}}
+end
+local readers = redis.call('ZRANGEBYSCORE', KEYS[2], string.format('(%.0f', now), '+inf',
+  'WITHSCORES')
+for n = 2, #readers, 2 do
+  found[#found + 1] = {{'', '', math.floor((readers[n] - now) / 1000), ''}}
+end
+return found
+"""
+_CLEAR = "return redis.call('DEL', KEYS[1], KEYS[2])"
 
 
 class RedisHeld:
@@ -96,7 +109,7 @@ class RedisLock:
     def __init__(
         self, server: Server, number: int, key: str, clock: Clock, *, expiry_us: int = EXPIRY_US
     ) -> None:
-        check_expiry(expiry_us, LONGEST_EXPIRY_US)
+        check_expiry(expiry_us)
         self.name = key
         self.expiry_us = expiry_us
         self._clock = clock
@@ -122,6 +135,26 @@ class RedisLock:
     def holder(self) -> Holder | None:
         found = self.ask(_HOLDER)
         return Holder(who=found[0], held_us=int(found[1])) if found else None
+
+    def holds(self) -> list[Hold]:
+        """Who shares it is not on record, only that somebody does."""
+        return [
+            Hold(
+                who=who or None,
+                shared=not who,
+                held_us=int(held) if held else None,
+                left_us=int(left) * 1_000,
+                fence=int(fence) if fence else None,
+            )
+            for who, held, left, fence in self.ask(_HOLDS)
+        ]
+
+    def clear(self, actor: str) -> list[Hold]:
+        del actor
+        holds = self.holds()
+        if not self.ask(_CLEAR):
+            raise nobody_holds(self.name)
+        return holds
 
     def close(self) -> None:
         self._links.close()

@@ -6,6 +6,7 @@ from cronherd.service.audit import AuditDesk
 from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
 from cronherd.service.jobs import JobDesk
+from cronherd.service.locks import LockDesk
 from cronherd.service.nodes import NodeDesk
 from cronherd.service.pools import PoolDesk
 from cronherd.service.runs import RunDesk
@@ -25,6 +26,7 @@ class Service(
     NodeDesk,
     PoolDesk,
     SecretDesk,
+    LockDesk,
     AlertDesk,
     AccountDesk,
     FleetDesk,

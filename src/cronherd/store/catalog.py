@@ -14,11 +14,12 @@ from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.facts import Backfilled, JobRow, JobWrite, LedgerRow, PoolRow, RunFilter
+from cronherd.store.lockbook import LockBook
 from cronherd.store.people import People
 from cronherd.store.postbox import Post
 
 
-class Catalog(People, Protocol):
+class Catalog(People, LockBook, Protocol):
     """What people keep and look at."""
 
     def save_jobs(self, writes: Sequence[JobWrite], actor: str) -> None:

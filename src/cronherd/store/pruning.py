@@ -9,6 +9,7 @@ from cronherd.domain.policy import Retention
 from cronherd.store.database import Connection, Database, fetch, many, one
 from cronherd.store.definitions import JobCache
 from cronherd.store.facts import Pruned
+from cronherd.store.locks import tidy_locks
 
 # A re-sent click is answered with the same run for this long.
 REQUEST_AGE_US = 7 * DAY_US
@@ -51,6 +52,7 @@ class PruningRows:
         now_us = self._db.now_us()
         ids = self._old_runs(now_us, limit)
         oldest_us = now_us - ledger_age_us
+        tidy_locks(self._db, now_us, limit)
         with self._db.write() as connection:
             edges = dict(tuple(row) for row in fetch(connection, LEDGER_EDGES, (oldest_us,)))
             if ids:

@@ -19,6 +19,7 @@ from cronherd.store.events import EventRows
 from cronherd.store.firing import fire
 from cronherd.store.history import HistoryRows
 from cronherd.store.jobs import JobRows
+from cronherd.store.locks import LockRows
 from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import NodeRows
 from cronherd.store.outbox import OutboxRows
@@ -78,6 +79,7 @@ class SqlStore:
         self._take_nodes(NodeRows(db, events))
         self._take_people(AccountRows(db, events))
         self._take_sessions(SessionRows(db, events), TokenRows(db, events), FailureRows(db, events))
+        self._take_locks(LockRows(db, events))
         self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
         self.last_pause, self.event_before = events.last_pause, slots.event_before
@@ -96,6 +98,11 @@ class SqlStore:
         self.beat_heart, self.tidy_posts = again(posts.beat_heart), again(posts.tidy_posts)
         self.posts, self.post_counts = posts.posts, posts.post_counts
         self.add_test, self.retry_posts = again(posts.add_test), again(posts.retry_posts)
+
+    def _take_locks(self, locks: LockRows) -> None:
+        self.acquire_lock, self.renew_lock = again(locks.acquire_lock), again(locks.renew_lock)
+        self.release_lock, self.clear_lock = again(locks.release_lock), again(locks.clear_lock)
+        self.locks = locks.locks
 
     def _take_nodes(self, nodes: NodeRows) -> None:
         self.register_node = again(nodes.register_node)

@@ -80,6 +80,9 @@ class Start:
     """At this size the copy is rotated, once: the one before is kept as `.1`. 0: never."""
     task: bool = False
     """Give it a third pipe as descriptor 3: what it writes there is output of stream 3."""
+    lock: bool = False
+    """It holds a lock and starts the command: give it one more pipe, for the words of lockword.py.
+    When it dies without such a word, what it has started is killed."""
 
 
 # Reports are not frozen: a hundred guarded field writes per run were a tenth of the agent's time.
@@ -128,7 +131,7 @@ class Ended:
     """"" | timeout | cancel | fenced | gone | shutdown: the first order to kill it."""
     error: str
     """"" | not_found | not_executable | not_allowed | cwd_missing | too_long | spawn_failed
-    | void."""
+    | void | locked | lock_unavailable; of a command that ran: lock_lost."""
     error_text: str
     """One sentence when `error` is set, or when it could not be killed."""
     dropped: int

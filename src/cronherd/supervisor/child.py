@@ -7,7 +7,8 @@ from cronherd.supervisor.capture import TASK, Capture
 from cronherd.supervisor.copy import Copy
 from cronherd.supervisor.files import remove
 from cronherd.supervisor.launch import refusal_of
-from cronherd.supervisor.mask import Sieve, masks_of
+from cronherd.supervisor.lockword import LockWord
+from cronherd.supervisor.mask import Sieve, hide, masks_of
 
 if TYPE_CHECKING:
     from cronherd.supervisor.order import Order
@@ -32,11 +33,11 @@ class Child:
     """The process, its pipes (-1 once closed), what is kept of its output, how it ended."""
 
     __slots__ = (
-        "_order", "_sieves", "_special", "arrived_us", "attempt", "capture", "copy", "cpu_us",
-        "done", "ended_us", "err", "fence_look_us", "fence_us", "fenced", "flush_armed", "folder",
-        "grace_us", "how", "killed_by", "launching", "leaked", "listening", "out", "peak_rss_bytes",
-        "pid", "pidfd", "place", "quiet_until_us", "read_bytes", "reaped", "run_id", "said",
-        "started_us", "status", "stop_signal", "token", "written_bytes",
+        "_masks", "_order", "_sieves", "_special", "arrived_us", "attempt", "capture", "copy",
+        "cpu_us", "done", "ended_us", "err", "fence_look_us", "fence_us", "fenced", "flush_armed",
+        "folder", "grace_us", "how", "killed_by", "launching", "leaked", "listening", "lock", "out",
+        "peak_rss_bytes", "pid", "pidfd", "place", "quiet_until_us", "read_bytes", "reaped",
+        "run_id", "said", "started_us", "status", "stop_signal", "token", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, order: "Order", spawned: "Spawned", place: int, started_us: int) -> None:
@@ -58,8 +59,10 @@ class Child:
         self.capture = Capture(order.head_bytes, order.tail_bytes)
         self._sieves: dict[int, Sieve] | None = None
         self.copy: Copy | None = None
+        self.lock = LockWord(spawned.lock) if spawned.lock >= 0 else None
         self.folder = spawned.folder
         self.launching = spawned.launching
+        self._masks = order.masks
         self._order: Order | None = None
         self._special = not order.plain
         if self._special:
@@ -142,13 +145,26 @@ class Child:
         return False, news
 
     def leave_nothing(self) -> None:
-        """At its end: what the masks held back, its files, its copy."""
+        """At its end: what the masks held back, its files, its copy, its lock's pipe."""
+        if self.lock is not None:
+            self.lock.close()
         for stream, sieve in (self._sieves or {}).items():
             self._keep(stream, sieve.rest(), self.ended_us)
         if self.copy is not None:
             self.copy.close()
         if self.folder:
             remove(self.folder)
+
+    def is_orphaned(self) -> bool:
+        """What held its lock has died, and the command may go on without it."""
+        return self.lock is not None and not self.lock.is_over()
+
+    def verdict(self) -> tuple[str, str]:
+        """Why its command was not executed, or was ended for its lock: a code and a sentence."""
+        error, text = ("", "") if self.lock is None else self.lock.verdict()
+        if text and self._masks:
+            text = hide(text, self._masks)
+        return ("" if self.killed_by else error), text
 
     @property
     def dropped(self) -> int:

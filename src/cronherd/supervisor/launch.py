@@ -94,20 +94,23 @@ def _begin(order: "Order", room: Room, means: Means) -> Spawned:
 def _spawn(order: "Order", room: Room, files: list[str]) -> Spawned:
     if order.user or order.group or order.nice or order.limits:
         return _launch(order, room, files)
-    return spawn(order.argv, order.cwd, order.env, order.stdin, room, task=order.task)
+    return spawn(
+        order.argv, order.cwd, order.env, order.stdin, room, task=order.task, lock=order.lock
+    )
 
 
 def _launch(order: "Order", room: Room, files: list[str]) -> Spawned:
     told = in_memory("plan", _plan_of(order, files))
     status, status_end = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(status, False)
-    first = 4 if order.task else 3
+    first = 3 + order.task + order.lock
     argv = launcher(first, first + 1)
     marks = {name: order.env[name] for name in _MARKS if name in order.env}
     try:
         spawned = spawn(
-            argv, "/", marks, order.stdin, room, task=order.task, more=(told, status_end)
-        )
+            argv, "/", marks, order.stdin, room,
+            task=order.task, lock=order.lock, more=(told, status_end),
+        )  # fmt: skip
     except SpawnError as error:
         os.close(status)
         raise unlaunched(error) from None

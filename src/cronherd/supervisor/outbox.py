@@ -150,10 +150,12 @@ def started(child: Any) -> wire.Message:
 
 
 def ended(child: Any) -> wire.Message:
-    """The wire's form of base.Ended for a command that ran."""
+    """The wire's form of base.Ended for a process that ran; of its command, if that is another."""
+    error, text = child.verdict()
+    code, signal = (SHELL_CODES.get(error), None) if error else (child.exit_code(), child.signal())
     return (
         "ended", child.run_id, child.attempt, child.token, child.started_us, child.ended_us,
-        child.exit_code(), child.signal(), child.killed_by, "", "", child.dropped,
+        code, signal, child.killed_by, error, text, child.dropped,
         child.cpu_us, child.peak_rss_bytes, child.read_bytes, child.written_bytes, child.pid,
         child.how, child.leaked,
     )  # fmt: skip

@@ -272,7 +272,7 @@ class Runs:
         """The command has ended. If it was killed, what it left behind is to die as well."""
         self._epoll.unregister(child.pidfd)
         del self.watched[child.pidfd]
-        if child.killed_by and not child.done:
+        if (child.killed_by or child.is_orphaned()) and not child.done:
             self.limits.hunt.begin(child, boot_us, ended=True)
         else:
             self._bury(child, boot_us, now_us)

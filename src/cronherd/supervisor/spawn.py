@@ -23,8 +23,8 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 RUN_DESCRIPTORS = 3
 """Two pipes and a pidfd."""
-MORE_DESCRIPTORS = 6
-"""As well a third pipe, one of the launcher, and a copy; once a run had any of them."""
+MORE_DESCRIPTORS = 7
+"""As well two more pipes, one of the launcher, and a copy; once a run had any of them."""
 OWN_DESCRIPTORS = 128
 """What the supervisor has open beside its runs: segments, connections, the ends of a spawn."""
 
@@ -34,8 +34,8 @@ _NOT_EXECUTABLE |= {errno.ELIBBAD, errno.EINVAL}
 
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
 """What Python itself ignores; whatever else is ignored was so before us, as by nohup."""
-_LOW_FROM, _LOW_TO = 10, 16
-"""Where a child's ends lie while they are not 0, 1 and 2: beyond all that it may have (0 to 5)."""
+_LOW_FROM, _LOW_TO = 10, 17
+"""Where a child's ends lie while they are not 0, 1 and 2: beyond all that it may have (0 to 6)."""
 
 
 class SpawnError(Exception):
@@ -116,15 +116,17 @@ class Room:
 class Spawned:
     """A process that was executed: it leads its own session and group, both named by its pid."""
 
-    __slots__ = ("err", "folder", "launching", "out", "pid", "pidfd", "said")
+    __slots__ = ("err", "folder", "launching", "lock", "out", "pid", "pidfd", "said")
 
-    def __init__(self, pid: int, pidfd: int, pipes: Sequence[int]) -> None:
-        """`pipes`: our ends of its stdout, stderr and, if it has one, its third pipe."""
+    def __init__(self, pid: int, pidfd: int, pipes: Sequence[int], *, task: bool = False) -> None:
+        """`pipes`: our ends of its stdout, stderr, of a task's own one, and of its lock's."""
         self.pid = pid
         self.pidfd = pidfd
         self.out = pipes[0]
         self.err = pipes[1]
-        self.said = pipes[2] if len(pipes) > 2 else -1
+        more = list(pipes[2:])
+        self.said = more.pop(0) if task else -1
+        self.lock = more.pop(0) if more else -1
         self.folder = ""
         self.launching: Launching | None = None
 
@@ -137,19 +139,20 @@ def spawn(
     room: Room,
     *,
     task: bool = False,
+    lock: bool = False,
     more: Sequence[int] = (),
 ) -> Spawned:
     """Execute `argv`. Raises SpawnError: then nothing was executed.
 
-    Its descriptors: 0, 1, 2, with `task` a third pipe, then `more`. Leaves this process in `cwd`:
-    it has one thread and uses absolute paths only.
+    Its descriptors: 0, 1, 2, with `task` and with `lock` a further pipe each, then `more`. Leaves
+    this process in `cwd`: it has one thread and uses absolute paths only.
     """
     ours: list[int] = []
     theirs: list[int] = []
     try:
         path = _resolve(argv, cwd, env, room)
         theirs.append(in_memory("stdin", stdin) if stdin else room.null)
-        for _ in range(3 if task else 2):
+        for _ in range(2 + task + lock):
             end, their_end = os.pipe2(os.O_CLOEXEC)
             ours.append(end)
             theirs.append(their_end)
@@ -165,7 +168,7 @@ def spawn(
     finally:
         room.widen()
         _close([end for end in theirs if end != room.null])
-    return Spawned(pid, _pidfd(pid, ours), ours)
+    return Spawned(pid, _pidfd(pid, ours), ours, task=task)
 
 
 def spawn_beside(

@@ -9,6 +9,8 @@ from cronherd.supervisor.spawn import SpawnError
 from cronherd.tools.command import FAILED, GRACE_US, code_of_refusal
 from cronherd.tools.crew import Crew, Rung
 
+FENCE = "CRONHERD_LOCK_FENCE"
+"""The variable that tells the command its fence."""
 LOST = FAILED
 """The exit code when the lock was lost, or nobody knows whose it is."""
 PASSED_ON = (

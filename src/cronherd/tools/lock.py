@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from types import FrameType
 
 from cronherd.domain.errors import Unavailable
+from cronherd.domain.lock import LogLevel
 from cronherd.engine.clock import SystemClock
 from cronherd.locks.address import open_lock
 from cronherd.locks.base import Held, Lock
-from cronherd.locks.telling import LogLevel, ToldLock
+from cronherd.locks.fleet import Ask
+from cronherd.locks.telling import ToldLock
 from cronherd.tools.crew import Crew
-from cronherd.tools.held import LOST, PASSED_ON, Keeping, run_held
+from cronherd.tools.held import FENCE, LOST, PASSED_ON, Keeping, run_held
 
 LEVELS = tuple(str(level) for level in LogLevel)
 Complain = Callable[[str], None]
@@ -46,15 +48,19 @@ class _Ended(BaseException):
 
 
 def run_locked(
-    wish: Wish, argv: Sequence[str], environ: Mapping[str, str], complain: Complain
+    wish: Wish,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    complain: Complain,
+    fleet: Ask | None = None,
 ) -> int:
     """The exit code: the command's, `code` when others have the lock, LOST when nobody knows.
 
-    Raises Invalid for an address that names no lock.
+    `fleet` is asked for a lock that is a name. Raises Invalid for an address that names no lock.
     """
     clock = SystemClock()
     try:
-        opened = open_lock(wish.where, clock, environ, expiry_us=wish.expiry_us)
+        opened = open_lock(wish.where, clock, environ, expiry_us=wish.expiry_us, fleet=fleet)
         lock = ToldLock(opened, LogLevel(wish.level), complain)
         _end_by_signals()
         held = lock.acquire(wait_us=wish.wait_us, shared=wish.shared)
@@ -85,7 +91,7 @@ def _heard() -> list[signal.Signals]:
 
 def _told(held: Held, variable: str, prefix: str) -> dict[str, str]:
     told = {variable: f"{prefix}{os.getpid()}"} if variable else {}
-    return told if held.fence is None else {**told, "CRONHERD_LOCK_FENCE": str(held.fence)}
+    return told if held.fence is None else {**told, FENCE: str(held.fence)}
 
 
 def _give_back(held: Held, lock: Lock, complain: Complain) -> None:

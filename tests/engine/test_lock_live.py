@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +16,7 @@ import pytest
 from cronherd.engine.clock import SystemClock
 from cronherd.locks.address import open_lock
 from cronherd.locks.base import Lock
+from cronherd.locks.redis import RedisLock, say
 from tests.conftest import Record, needing_server
 from tests.engine.host import Host, wait_until
 from tests.servers.databases import Databases
@@ -478,12 +478,8 @@ def test_a_holder_that_is_killed_before_executed_nothing(host: Host, address: Ad
 def test_a_lock_that_looks_abandoned_is_told_by_whoever_finds_it_d2_5(host: Host, address: Address):
     where = address("redis")
     lock = taken(where)
-    url, _, name = where.rpartition("/")
-    key = f"cronherd:lock:{{{name}}}"
-    cli = ["redis-cli", "-u", url]
-    told = subprocess.run([*cli, "HGET", key, "since"], capture_output=True, check=True)
-    since = int(told.stdout)
-    subprocess.run([*cli, "HSET", key, "since", str(since - 601_000_000)], check=True)
+    assert isinstance(lock, RedisLock)
+    lock.ask("return redis.call('HINCRBY', KEYS[1], 'since', -601000000)")
     host.up()
     done = run(host, "true", {"url": where, "log": "abandoned"})
     assert done["error"] == "locked"
@@ -499,11 +495,12 @@ def test_a_lock_that_looks_abandoned_is_told_by_whoever_finds_it_d2_5(host: Host
 def test_a_password_comes_as_a_secret_and_is_seen_nowhere(
     host: Host, own_server: Callable[[str], PrivateServer]
 ):
-    import redis  # noqa: PLC0415 - as above
-
     server = own_server("redis")
     password = "correct-horse-battery"
-    redis.Redis.from_url(server.url).config_set("requirepass", password)
+    lock = open_lock(f"{server.url}/x", SystemClock(), {})
+    assert isinstance(lock, RedisLock)
+    lock._links.ask(lambda link: say(link, "CONFIG", "SET", "requirepass", password))
+    lock.close()
     host.up()
     assert host.run("secret", "set", "cache", stdin=password).returncode == 0
     url = f"{server.url}/x"

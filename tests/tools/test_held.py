@@ -14,7 +14,7 @@ from cronherd.supervisor.spawn import SpawnError
 from tests.servers.handles import PrivateServer
 from tests.tools.conftest import Run, lives, until
 
-LOCK = f"exec {shlex.quote(sys.executable)} -m cronherd lock file"
+LOCK = f"exec {shlex.quote(sys.executable)} -m cronherd lock ./file"
 
 
 def pid_in(path: Path) -> int:
@@ -46,7 +46,7 @@ def test_a_signal_reaches_the_whole_group(run: Run, tmp_path: Path):
     """D3.4: not the direct child alone."""
     member = "trap 'echo group; exit' TERM; : > up; while :; do sleep 0.05; done"
     script = f"trap : TERM; ({member}) & wait; wait"
-    tool = run("lock", "file", "bash", "-c", script)
+    tool = run("lock", "./file", "bash", "-c", script)
     until((tmp_path / "up").exists)
     tool.send(signal.SIGTERM)
     assert tool.end()[1] == "group\n"
@@ -54,7 +54,7 @@ def test_a_signal_reaches_the_whole_group(run: Run, tmp_path: Path):
 
 def test_a_key_at_the_terminal_does_not_stop_who_must_renew(run: Run, tmp_path: Path):
     """D3.4: a holder that was stopped would lose a lock on a server behind its command's back."""
-    tool = run("lock", "file", "sh", "-c", "trap 'echo told' TSTP; : > up; sleep 1 & wait; wait")
+    tool = run("lock", "./file", "sh", "-c", "trap 'echo told' TSTP; : > up; sleep 1 & wait; wait")
     until((tmp_path / "up").exists)
     tool.send(signal.SIGTSTP)
     assert tool.end()[:2] == (0, "told\n")

@@ -18,7 +18,7 @@ TOOLS = {
     "timeout": ["timeout", "5", "true"],
     "publish": ["publish", "page"],
     "publish a command": ["publish", "page", "--if-success", "echo"],
-    "lock a file": ["lock", "file", "true"],
+    "lock a file": ["lock", "./file", "true"],
     "lock in Redis": ["lock", "redis://127.0.0.1:1/x", "true"],
     "lock in Memcached": ["lock", "memcached://127.0.0.1:1/x", "true"],
 }

@@ -67,7 +67,7 @@ def test_what_the_caller_ignores_is_ignored(run: Run, tmp_path: Path):
     holder = next(
         int(path.name)
         for path in Path("/proc").glob("[0-9]*")
-        if b"\0lock\0file\0sh" in _command_of(path) and _parent_of(path) == tool.process.pid
+        if b"\0lock\0./file\0sh" in _command_of(path) and _parent_of(path) == tool.process.pid
     )
     os.kill(holder, signal.SIGHUP)
     assert tool.end()[:2] == (0, "end\n")

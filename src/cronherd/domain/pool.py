@@ -53,10 +53,14 @@ class Room:
 
 @dataclass(slots=True)
 class Admitted(Generic[Who]):
-    """Who goes on with which permits (key, number), and who waits for another gate instead."""
+    """Who goes on with which permits (key, number), and who waits for another gate instead.
+
+    `never`: who asks for more than there is, or of what there is not; it stays where it is.
+    """
 
     taken: list[tuple[Who, list[tuple[str, int]]]] = field(default_factory=list)
     moved: list[tuple[Who, str]] = field(default_factory=list)
+    never: list[Who] = field(default_factory=list)
 
 
 def pool_key(name: str) -> str:
@@ -85,6 +89,7 @@ def let_in(
     answer: Admitted[Who] = Admitted()
     for who, uses in line:
         if any(use.key not in rooms or use.permits > rooms[use.key].capacity for use in uses):
+            answer.never.append(who)
             continue
         lacking = [use.key for use in uses if use.permits > rooms[use.key].free]
         if key in lacking:

@@ -4,17 +4,10 @@ from collections.abc import Callable, Sequence
 
 from cronherd.domain.errors import Conflict
 from cronherd.domain.job import Job
-from cronherd.domain.pool import (
-    PoolUse,
-    Room,
-    let_in,
-    read_uses,
-    rolling_key,
-)
+from cronherd.domain.pool import Admitted, PoolUse, Room, let_in, read_uses, rolling_key
 from cronherd.store import permits
 from cronherd.store.database import Connection, Database, Row, fetch, many, one
 
-GATES = "SELECT gkey, capacity FROM gate WHERE gkey IN ?"
 LOCK_GATES = """
 SELECT gkey, capacity FROM gate /*by primary*/ WHERE gkey IN ? ORDER BY gkey /*lock*/
 """
@@ -27,6 +20,8 @@ SELECT capacity - (SELECT count(*) FROM permit p WHERE p.gkey = gate.gkey) FROM 
 LINE = """
 SELECT id, pools FROM run WHERE wait_key = ? ORDER BY prio, ready_us, id LIMIT ?
 """
+# The same without those that can never go on, however many they are.
+LINE_BUT = LINE.replace("wait_key = ?", "wait_key = ? AND NOT (pools IN ?)")
 LOCK_LINE = """
 SELECT id, pools FROM run /*by primary*/ WHERE id IN ? AND wait_key = ? ORDER BY id /*lock, skip*/
 """
@@ -38,6 +33,8 @@ MOVE = "UPDATE run SET wait_key = ? WHERE id = ? AND wait_key = ?"
 # Looked at beyond what is free: the first ones may wait for other gates, too.
 BEYOND = 20
 MOST = 500
+# Looks at one line in a row, while those in front go out of the way of others.
+LOOKS = 20
 
 Tell = Callable[[Connection, str, str], None]
 
@@ -47,22 +44,45 @@ def promote_line(db: Database, key: str) -> int:
 
     Without a permit to give it costs one look, however many wait.
     """
+    ready = 0
+    never: list[str] = []
+    for _ in range(LOOKS):
+        line, whole = _look(db, key, never)
+        if not line:
+            break
+        answer = _let_on(db, key, line)
+        ready += len(answer.taken)
+        # Who goes away, or never goes on, must not hide those behind.
+        if not answer.moved and (whole or not answer.never):
+            break
+        asked = dict(tuple(row) for row in line)
+        never = sorted({*never, *(asked[run_id] for run_id in answer.never)})
+    return ready
+
+
+def _look(db: Database, key: str, never: list[str]) -> tuple[Sequence[Row], bool]:
+    """The beginning of a line, where it can move at all; whether that is all of it."""
     with db.glance() as connection:
         found = fetch(connection, FREE, (key,))
         if not found or found[0][0] <= 0:
-            return 0
-        line = fetch(connection, LINE, (key, min(found[0][0] + BEYOND, MOST)))
-    if not line:
-        return 0
+            return (), True
+        most = min(found[0][0] + BEYOND, MOST)
+        if never:
+            line = fetch(connection, LINE_BUT, (key, never, most))
+        else:
+            line = fetch(connection, LINE, (key, most))
+    return line, len(line) < most
+
+
+def _let_on(db: Database, key: str, line: Sequence[Row]) -> Admitted[bytes]:
+    """One transaction: the gates' locks, who holds what, and who of these goes on."""
     with db.write() as connection:
         rooms = _rooms(connection, line)
         order = {row[0]: n for n, row in enumerate(line)}
         locked = fetch(connection, LOCK_LINE, (sorted(order), key))
         # What was read without a lock is asked again: an edit may have changed what it wants.
         waiting = [
-            (row[0], read_uses(row[1]))
-            for row in sorted(locked, key=lambda row: order[row[0]])
-            if all(use.key in rooms for use in read_uses(row[1]))
+            (row[0], read_uses(row[1])) for row in sorted(locked, key=lambda row: order[row[0]])
         ]
         answer = let_in(key, waiting, rooms)
         now_us = db.dialect.now_us(connection)
@@ -71,10 +91,10 @@ def promote_line(db: Database, key: str) -> int:
         ]
         permits.take(connection, sorted(held, key=lambda row: (row[0], row[1])))
         many(connection, MOVE, [(other, run, key) for run, other in answer.moved])
-        ready = many(connection, LET_IN, [(now_us, run, key) for run, _ in answer.taken])
-        if ready:
+        many(connection, LET_IN, [(now_us, run, key) for run, _ in answer.taken])
+        if answer.taken:
             db.dialect.notify(connection)
-    return ready
+    return answer
 
 
 def _rooms(connection: Connection, line: Sequence[Row]) -> dict[str, Room]:
@@ -102,7 +122,8 @@ def ensure_pools(connection: Connection, jobs: Sequence[tuple[str, Job]], tell: 
     known = dict(tuple(row) for row in fetch(connection, LOCK_GATES, (wanted,)))
     for key in wanted:
         capacity = rolling.get(key) or known.get(key, 1)
-        if key in uses and uses[key].permits > capacity:
+        # One that is closed for a while must not keep anybody from writing his jobs.
+        if key in uses and uses[key].permits > capacity > 0:
             raise _too_small(uses[key], known.get(key))
         if key not in known:
             one(connection, ADD_GATE, (key, capacity))

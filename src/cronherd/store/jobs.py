@@ -32,6 +32,7 @@ from cronherd.store.facts import JobWrite
 from cronherd.store.pools import ensure_pools
 
 IDS_OF_KEYS = 'SELECT id FROM job WHERE "key" IN ?'
+KEYS_OF = 'SELECT "key", id FROM job WHERE "key" IN ?'
 ID_OF_KEY = 'SELECT id FROM job WHERE "key" = ?'
 ADD_JOB = """
 INSERT INTO job ("key", name, spec, version, enabled, source, updated_us, id, created_us)
@@ -81,7 +82,7 @@ class JobRows:
         with self._db.write() as connection:
             self._lock(connection, writes)
             now_us = self._db.dialect.now_us(connection)
-            ensure_pools(connection, [(write.id, write.job) for write in writes], self._told(actor))
+            ensure_pools(connection, _named(connection, writes), self._told(actor))
             # New ones in the order of their names: two who insert the same wait in one line.
             for write in sorted(writes, key=_turn):
                 self._save(connection, write, actor, now_us)
@@ -245,6 +246,17 @@ def no_such_job(connection: Connection, name: str) -> NotFound:
     known = next((known for known in names if close and known.lower() == close[0]), None)
     hint = f"did you mean '{known}'?" if known else "'cronherd job list' shows them all"
     return NotFound(f"there is no job '{name[:120]}'", code="no_such_job", hint=hint)
+
+
+def _named(connection: Connection, writes: Sequence[JobWrite]) -> list[tuple[str, Job]]:
+    """The jobs with the ids that they have, or get: a name that was deleted gets its old one."""
+    keys = [write.job.key for write in writes if write.version is None]
+    known = dict(tuple(row) for row in fetch(connection, KEYS_OF, (keys,))) if keys else {}
+    return [
+        (from_stored(known[key]) if write.version is None and key in known else write.id, write.job)
+        for write in writes
+        for key in [write.job.key]
+    ]
 
 
 def _turn(write: JobWrite) -> tuple[bool, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cronherd.domain.admission import Admission
-from cronherd.domain.ident import to_stored
+from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
@@ -22,7 +22,7 @@ params, forced FROM run WHERE id IN ?
 DROP = "DELETE FROM run WHERE id IN ?"
 CANCEL = "UPDATE run SET cancel = TRUE WHERE id IN ?"
 STATES = """
-SELECT id, job_id, slot_us, state, attempt FROM run /*by primary*/
+SELECT id, job_id, slot_us, state, attempt, target_id FROM run /*by primary*/
 WHERE id IN ? ORDER BY id /*lock*/
 """
 
@@ -65,14 +65,16 @@ def make_room(connection: Connection, admissions: Sequence[Admission], now_us: i
     rows = fetch(connection, STATES, (ids,))
     started = [row[0] for row in rows if row[3] in {"claimed", "running"}]
     parked = [row for row in rows if row[0] in waiters and row[3] == "waiting"]
-    slots = [(row[0], row[1], row[2]) for row in parked if row[2] is not None and row[4] == 1]
-    gone = {run_id for run_id, _, _ in slots}
+    slots = [row for row in parked if row[2] is not None and row[4] == 1]
+    gone = {row[0] for row in slots}
     ended = [row[0] for row in rows if row[0] not in gone and row[0] not in started]
     ask_to_end(connection, [run_id for run_id in started if run_id in holders])
     end_unstarted(connection, ended, Outcome.CANCELLED, "replaced by a newer run", now_us)
     drop(connection, sorted(gone))
-    skips = [
-        (job_id, Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.REPLACED))
-        for _, job_id, slot_us in slots
-    ]
-    add_skips(connection, skips, now_us)
+    add_skips(connection, [(row[1], _replaced(row[2], row[5])) for row in slots], now_us)
+
+
+def _replaced(slot_us: int, target: bytes | None) -> Skip:
+    """Of a job on all nodes each node has its own account of the slot."""
+    node_id = None if target is None else from_stored(target)
+    return Skip(from_us=slot_us, to_us=slot_us, count=1, reason=Reason.REPLACED, node_id=node_id)

@@ -21,7 +21,7 @@ class Takers:
         self._node = to_stored(node.id)
         self._left = limit
         self._token = token
-        self._held = held
+        self._held = dict(held)
         self._taken: list[bytes] = []
 
     def take(
@@ -53,7 +53,9 @@ class Takers:
             now_us = dialect.now_us(connection)
             if Places(connection, now_us).preferred(place):
                 until_us = now_us - PREFER_US
-        self._claim(dialect, connection, [place], most, until_us)
+        taken = self._claim(dialect, connection, [place], most, until_us)
+        if parsed.cap is not None:  # other places of the job count as well
+            self._held[parsed.capped] = self._held.get(parsed.capped, 0) + taken
 
     def _claim(
         self,
@@ -62,9 +64,12 @@ class Takers:
         places: Sequence[str],
         most: int,
         until_us: int,
-    ) -> None:
-        if not places or most <= 0 or self._left <= 0:
-            return
+    ) -> int:
+        """How many it took."""
+        most = min(most, self._left)
+        if not places or most <= 0:
+            return 0
         found = dialect.claim(connection, places, most, self._token, self._node, until_us)
         self._taken += [row[0] for row in found]
         self._left -= len(found)
+        return len(found)

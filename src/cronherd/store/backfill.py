@@ -12,6 +12,7 @@ from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
+from cronherd.domain.place import shown_place
 from cronherd.domain.planner import Due, Fire
 from cronherd.domain.run import Cause
 from cronherd.store import permits
@@ -20,7 +21,7 @@ from cronherd.store.definitions import JobCache
 from cronherd.store.doors import Doors
 from cronherd.store.events import EventRows
 from cronherd.store.facts import Backfilled
-from cronherd.store.firing import ADD_RUN, DEADLINE, SLOT, run_row
+from cronherd.store.firing import ADD_RUN, DEADLINE, run_row
 from cronherd.store.nodes import Places
 from cronherd.store.pacing import Pace
 
@@ -55,7 +56,7 @@ class BackfillRows:
                     code="not_past",
                     hint="end the range before it",
                 )
-            taken = _taken(connection, stored, [slot_us for _, slot_us in runs])
+            taken = _taken(connection, stored, runs)
             made = [pair for pair in runs if pair[1] not in taken]
             self._insert(connection, due, job, made, actor)
         return [
@@ -95,18 +96,17 @@ class BackfillRows:
         rows: list[Values] = []
         held: list[Values] = []
         for turn, (run_id, slot_us) in enumerate(made):
-            for target in doors.targets(due.job_id) or (None,):
-                fits = target.fits if target else places.served(job.place)
-                gate = target.gate if target else doors.gate(due.job_id)
-                fire = self._pace.line_up(_fire(job, due, gate, slot_us, target, fits=fits))
-                due.seq = max(due.seq, fire.seq)
-                # A job on all nodes has one run of a slot for each; the first has the id told.
-                told = run_id if not rows or rows[-1][SLOT] != slot_us else self._events.new_id()
+            fires = self._fires(due, job, slot_us, doors, places)
+            if not fires:
+                raise _no_node(job)
+            # A job on all nodes has one run of a slot for each; the first has the id told.
+            ids = [run_id, *(self._events.new_id() for _ in fires[1:])]
+            for told, fire in zip(ids, fires, strict=True):
                 row = list(run_row(told, due, job, fire, now_us, None, turn))
                 row[DEADLINE] = None  # whoever asks for the past does not mind that it is late
                 rows.append(row)
                 if fire.admission.permit is not None:
-                    key = own_key(job, due.job_id, target)
+                    key = own_key(job, due.job_id, fire.target)
                     held.append((key, fire.admission.permit, row[0]))
         many(connection, ADD_RUN, rows)
         permits.take(connection, held)
@@ -115,26 +115,51 @@ class BackfillRows:
         self._events.add(connection, EventKind.BACKFILLED, job.name, actor, text)
         self._db.dialect.notify(connection)
 
+    def _fires(self, due: Due, job: Job, slot_us: int, doors: Doors, places: Places) -> list[Fire]:
+        """What one slot becomes; a node for which too many wait already is left out."""
+        fires: list[Fire] = []
+        for target in doors.targets(due.job_id) if job.on_all else (None,):
+            fits = target.fits if target else places.served(job.place)
+            gate = target.gate if target else doors.gate(due.job_id)
+            fire = _fire(job, due, gate, slot_us, target, fits=fits)
+            if fire is not None:
+                fires.append(paced := self._pace.line_up(fire))
+                due.seq = max(due.seq, paced.seq)
+        return fires
+
 
 def _fire(
     job: Job, due: Due, gate: Gate, slot_us: int, target: Target | None, *, fits: bool
-) -> Fire:
-    """The run enters by the door of all others, and waits there whatever the overlap says."""
+) -> Fire | None:
+    """The run enters by the door of all others, and waits there whatever the overlap says.
+
+    None where as many wait already for a node that fits as may.
+    """
     answer = admit(job, gate, due.job_id, fits=fits, queue=True, target=target)
     if isinstance(answer, Refusal):
-        text = f"no node fits '{job.name}', and as many runs as may wait for one already"
-        raise Conflict(text, code="no_node", hint=f"it wants {job.place}")
+        return None
     seq = due.seq + 1 if answer.entered else 0
     cause = Cause.BACKFILL
     return Fire(slot_us=slot_us, cause=cause, seq=seq, admission=answer, target=target)
 
 
-def _taken(connection: Connection, job_id: bytes, slots: Sequence[int]) -> dict[int, str]:
-    """The runs that these slots have already."""
-    if not slots:
+def _no_node(job: Job) -> Conflict:
+    text = f"no node fits '{job.name}', and as many runs as may wait for one already"
+    place = shown_place(job.place) or "any"
+    return Conflict(text, code="no_node", hint=f"it wants {place}: 'cronherd node list'")
+
+
+def _taken(
+    connection: Connection, job_id: bytes, runs: Sequence[tuple[str, int]]
+) -> dict[int, str]:
+    """The runs that these slots have already: of several, the one that was told before."""
+    if not runs:
         return {}
+    slots = [slot_us for _, slot_us in runs]
     values = (job_id, min(slots), max(slots))
-    return {slot: from_stored(run) for slot, run in fetch(connection, TAKEN, (*values, *values))}
+    told = {run_id for run_id, _ in runs}
+    found = [(slot, from_stored(run)) for slot, run in fetch(connection, TAKEN, (*values, *values))]
+    return dict(sorted(found, key=lambda pair: pair[1] in told))
 
 
 def _made(taken: dict[int, str], pair: tuple[str, int]) -> bool:

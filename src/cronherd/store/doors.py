@@ -35,7 +35,7 @@ class Doors:
         self._read_parked(connection)
 
     def gate(self, job_id: str) -> Gate:
-        """The one of a job; not for those on all nodes."""
+        """The one of a job; of one on all nodes, that of its runs for no certain node."""
         return self._gates.get(gate_key(job_id)) or Gate()
 
     def targets(self, job_id: str) -> Sequence[Target]:
@@ -57,8 +57,8 @@ class Doors:
     def _keys(self) -> dict[str, Job]:
         keys: dict[str, Job] = {}
         for job_id, job in self._jobs.items():
-            if not job.on_all:
-                keys[gate_key(job_id)] = job
+            # Of a job on all nodes too: somebody may ask for a run on any of them.
+            keys[gate_key(job_id)] = job
             for target in self._targets.get(job_id, ()):
                 keys[gate_key(job_id, target.node_id)] = job
         return keys

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cronherd.domain.run import Outcome, RunState
-from cronherd.store import permits
+from cronherd.store import permits, promotion
 from tests.store.stage import Stage
 
 VOID: dict[str, Any] = {"exit_code": None, "error": "void"}
@@ -136,6 +136,22 @@ def test_a_sweep_finds_what_a_lost_promotion_left(stage: Stage):
     assert keys == [f"j{job_id}"]
     assert stage.store.promote(keys) == 1
     assert len(stage.claim()) == 1
+
+
+def test_a_sweep_gets_round_to_every_key_however_many_there_are(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(promotion, "KEYS_AT_ONCE", 3)
+    keys = set()
+    for number in range(7):
+        job_id = stage.job(f"job {number}", None, overlap="queue")
+        stage.request(job_id)
+        stage.request(job_id, "m:2")
+        keys.add(f"j{job_id}")
+    rounds = [stage.store.sweep() for _ in range(4)]
+    assert [len(found) for found in rounds] == [3, 3, 1, 3]
+    assert {key for found in rounds for key in found} == keys
+    assert rounds[3] == rounds[0]
 
 
 def test_a_new_slot_does_not_overtake_those_that_wait(stage: Stage):

@@ -61,14 +61,14 @@ LOCK_EXPIRED = """
 SELECT id FROM run /*by primary*/ WHERE id IN ? AND deadline_us < ?
 AND state IN ('waiting', 'ready') AND attempt = 1 ORDER BY id /*lock, skip*/
 """
-# The keys that are waited for: one step of the index for each, however many wait.
+# The keys that are waited for behind this one: a step of the index for each, however many wait.
 KEYS = """
 WITH RECURSIVE found (k) AS (
-SELECT min(wait_key) FROM run WHERE wait_key IS NOT NULL
+SELECT min(wait_key) FROM run WHERE wait_key > ?
 UNION ALL
 SELECT (SELECT min(r.wait_key) FROM run r WHERE r.wait_key > found.k)
 FROM found WHERE found.k IS NOT NULL
-) SELECT k FROM found WHERE k IS NOT NULL LIMIT 1000
+) SELECT k FROM found WHERE k IS NOT NULL LIMIT ?
 """
 UNCLAIMED = """
 SELECT id, place FROM run WHERE state = 'ready' AND ready_us < ? AND place <> '' LIMIT 1000
@@ -89,6 +89,7 @@ WHERE r.state = 'held' AND d.paused_until_us <= ? AND j.enabled LIMIT 100
 """
 
 BATCH = 100  # waiters of one key in one transaction
+KEYS_AT_ONCE = 1_000  # of one sweep; the next one begins behind them
 # A run that nobody claims for so long waits for a node that fits, and holds nothing meanwhile.
 UNCLAIMED_US = 30 * SECOND_US
 
@@ -101,6 +102,7 @@ class PromotionRows:
         self._pace = pace
         self._cache = cache
         self._events = events
+        self._swept = ""
 
     def promote(self, keys: Sequence[str]) -> int:
         """One transaction per key; the number of runs that became ready.
@@ -218,7 +220,9 @@ class PromotionRows:
             with self._db.write() as connection:
                 self._send_back(connection, unclaimed)
         with self._db.glance() as connection:
-            return [row[0] for row in fetch(connection, KEYS)]
+            keys = [row[0] for row in fetch(connection, KEYS, (self._swept, KEYS_AT_ONCE))]
+        self._swept = keys[-1] if len(keys) == KEYS_AT_ONCE else ""
+        return keys
 
     def _wake(self, connection: Connection, delayed: Sequence[bytes], now_us: int) -> None:
         if not delayed:

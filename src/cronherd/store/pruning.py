@@ -38,6 +38,9 @@ SELECT job_id, max(to_us) FROM ledger WHERE at_us < ? GROUP BY job_id ORDER BY j
 SET_EDGE = "UPDATE job SET forgotten_us = ? WHERE id = ? AND forgotten_us < ?"
 DROP_LEDGER = "DELETE FROM ledger WHERE at_us < ?"
 DROP_REQUESTS = "DELETE FROM request WHERE at_us < ?"
+# What rests for a job that is gone, or has no limit any more, is looked at by nobody else.
+RESTED = "SELECT gkey, n, until_us FROM permit WHERE until_us <= ? LIMIT 1000"
+DROP_RESTED = "DELETE FROM permit WHERE gkey = ? AND n = ? AND until_us = ?"
 DROP_EVENTS = "DELETE FROM event WHERE at_us < ?"
 
 
@@ -59,6 +62,8 @@ class PruningRows:
                 for job_id, slot_us in fetch(connection, RUN_EDGES, (ids,)):
                     edges[job_id] = max(slot_us, edges.get(job_id, 0))
             many(connection, SET_EDGE, [(edges[key], key, edges[key]) for key in sorted(edges)])
+            rested = sorted(tuple(row) for row in fetch(connection, RESTED, (now_us,)))
+            many(connection, DROP_RESTED, rested)
             for sql in (DROP_OUTPUT, DROP_ATTEMPTS, DROP_RUN):
                 if ids:
                     one(connection, sql, (ids,))

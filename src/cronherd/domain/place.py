@@ -10,14 +10,15 @@ The parts of a place are separated by commas, which no label's value contains:
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
 from cronherd.domain.errors import Invalid
 
-LONGEST = 300  # bytes of a column, with room for the name of a node
+# Characters of a column of 400, with room for ",node=" and the longest name of a node.
+LONGEST = 270
 _KEY = r"[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?"
 _PLAIN = re.compile(rf"(!?)({_KEY})")
 _EQUAL = re.compile(rf"({_KEY}) *(!=|==?) *([^,=!()|]+(?:\|[^,=!()|]+)*)")
@@ -100,8 +101,8 @@ def place_text(
     key: str = "",
 ) -> str:
     """The place of a job named `key`: what it needs, what it prefers, how many on one node."""
-    needs = sorted(map(str, read_requirements(run_on)))
-    wishes = sorted(f"~{wish}" for wish in read_requirements(prefer))
+    needs = sorted(set(map(str, read_requirements(run_on))))
+    wishes = sorted({f"~{wish}" for wish in read_requirements(prefer)})
     capped = [] if cap is None else [f"#{cap}/{_digest(key)}"]
     text = ",".join([*needs, *wishes, *capped])
     if len(text) > LONGEST:
@@ -132,8 +133,13 @@ def read_requirements(said: Mapping[str, object] | str | None) -> list[Requireme
 
 def _values(value: object) -> tuple[str, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(map(str, value))
+        return _sorted(map(str, value))
     return (str(value),)
+
+
+def _sorted(values: Iterable[str]) -> tuple[str, ...]:
+    """In one order, each once: what means the same is one queue."""
+    return tuple(sorted(set(values)))
 
 
 def _read(text: str) -> Requirement:
@@ -142,7 +148,7 @@ def _read(text: str) -> Requirement:
         return Requirement(found[2], (), negated=bool(found[1]))
     for pattern, comma in ((_EQUAL, "|"), (_IN, ",")):
         if found := pattern.fullmatch(text):
-            values = tuple(value.strip() for value in found[3].split(comma))
+            values = _sorted(value.strip() for value in found[3].split(comma))
             if all(values) and not any(set(value) & set("=|") for value in values):
                 return Requirement(found[1], values, negated=found[2] in {"!=", "notin"})
     shown = text[:60]
@@ -160,14 +166,20 @@ def _stored(part: str) -> Requirement:
 
 
 def _like(pattern: str, value: str) -> bool:
-    if "*" not in pattern:
+    """`*` stands for anything. Each piece is taken where it is first: a pattern never goes back."""
+    first, *pieces = pattern.split("*")
+    if not pieces:
         return pattern == value
-    return _globbed(pattern).fullmatch(value) is not None
-
-
-@lru_cache(maxsize=1_000)
-def _globbed(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    last = pieces.pop()
+    if not value.startswith(first) or len(value) < len(first) + len(last):
+        return False
+    at, end = len(first), len(value) - len(last)
+    for piece in pieces:
+        found = value.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return value.endswith(last)
 
 
 def _digest(key: str) -> str:

@@ -9,6 +9,7 @@ from cronherd.store import (
     events,
     history,
     permits,
+    pools,
     promotion,
     pruning,
     recording,
@@ -43,6 +44,13 @@ STATEMENTS = {
     "live of told": (recording.LIVE, "(id=?)"),
     "waited for": (recording.WAITED_FOR, "(wait_key=?"),
     "waiters": (promotion.WAITERS, "(wait_key=?"),
+    "free of a gate": (pools.FREE, "(gkey=?)"),
+    "gates": (pools.LOCK_GATES, "(gkey=?)"),
+    "taken of gates": (pools.TAKEN, "(gkey=?)"),
+    "line": (pools.LINE, "(wait_key=?)"),
+    "line but": (pools.LINE_BUT, "(wait_key=?)"),
+    "lock line": (pools.LOCK_LINE, "(id=?)"),
+    "pools of": (permits.FREE_POOLS, "(run_id=?)"),
     "delayed": (promotion.DELAYED, "ready_us<?"),
     "expired": (promotion.EXPIRED, "(deadline_us<?"),
     "held permits": (permits.HELD, "(gkey=?)"),
@@ -120,6 +128,11 @@ def test_a_page_of_history_is_read_in_order_and_not_sorted(stage: Stage):
 
 def test_a_claim_of_one_place_is_not_sorted(stage: Stage):
     assert not any("B-TREE" in step for step in explained(stage, sqlite.READY, 1))
+
+
+def test_a_line_in_front_of_a_pool_is_not_sorted(stage: Stage):
+    fill(stage)
+    assert not any("B-TREE" in step for step in explained(stage, pools.LINE))
 
 
 def test_the_check_of_plans_can_fail(stage: Stage):

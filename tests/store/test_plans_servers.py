@@ -16,6 +16,7 @@ from cronherd.store import (
     history,
     mysql,
     permits,
+    pools,
     postgres,
     promotion,
     pruning,
@@ -41,6 +42,7 @@ ended_us, attempt, fence, error_text, dropped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?
 DUE = """
 INSERT INTO job_due (job_id, next_us, slot_us, last_slot_us, version, seq) VALUES (?, ?, ?, ?, ?, ?)
 """
+GATE = "INSERT INTO gate (gkey, capacity, seq) VALUES (?, ?, 0)"
 PERMIT = "INSERT INTO permit (gkey, n, run_id) VALUES (?, ?, ?)"
 LEDGER = """
 INSERT INTO ledger (job_id, from_us, to_us, "count", reason, at_us) VALUES (?, ?, ?, ?, ?, ?)
@@ -73,6 +75,7 @@ def fill(connection: Connection) -> None:
     many(connection, JOB, [(i, str(n), str(n), "{}", 1, True, "", 0, 0) for n, i in enumerate(IDS)])
     many(connection, DUE, [(i, n * 1000, n, 0, 1, 0) for n, i in enumerate(IDS)])
     many(connection, PERMIT, [(f"j{n}", 0, i) for n, i in enumerate(IDS)])
+    many(connection, GATE, [(f"p{n}", 3) for n in range(ROWS)])
     many(connection, LEDGER, [(i, n, n, 1, "paused", n * 1000) for n, i in enumerate(IDS)])
     many(connection, EVENT, [(i, n * 1000, "job_changed", "", "", "") for n, i in enumerate(IDS)])
 
@@ -93,7 +96,7 @@ STATEMENTS: dict[str, tuple[str, Sequence[object], str]] = {
     "by node": (claims.BY_NODE, (NODE,), "run_node"),
     "upcoming": (claims.UPCOMING, (6000, 10), "job_due_next"),
     "ready places": (claims.READY_PLACES, (), "run_ready"),
-    "keys": (promotion.KEYS, (), "run_wait"),
+    "keys": (promotion.KEYS, ("", 1000), "run_wait"),
     "waiters": (promotion.WAITERS, ("j2", 10), "run_wait"),
     "waited for": (recording.WAITED_FOR, (["j2", "j3"],), "run_wait ~"),
     "waiting by key": (permits.WAITING, (["j2", "j3"],), "run_wait ~"),
@@ -105,6 +108,14 @@ STATEMENTS: dict[str, tuple[str, Sequence[object], str]] = {
     "states": (endings.STATES, ([IDS[3], IDS[4]],), "PRIMARY ~"),
     "free permits": (permits.FREE, ([IDS[3], IDS[4]],), "permit_run"),
     "held permits": (permits.HELD, (["j3", "j4"],), "PRIMARY"),
+    "free of a gate": (pools.FREE, ("p3",), "PRIMARY"),
+    "lock gates": (pools.LOCK_GATES, (["p3", "p4"],), "PRIMARY ~"),
+    "taken of gates": (pools.TAKEN, (["j3", "j4"],), "PRIMARY"),
+    "line": (pools.LINE, ("j2", 22), "run_wait"),
+    "line but": (pools.LINE_BUT, ("j2", ["pdb:3", "pgpu"], 22), "run_wait ~"),
+    "lock line": (pools.LOCK_LINE, ([IDS[3], IDS[4]], "j2"), "PRIMARY ~"),
+    "expire permit": (permits.EXPIRE, ("j3", 0), "PRIMARY"),
+    "pools of": (permits.FREE_POOLS, ([IDS[3], IDS[4]],), "permit_run"),
     "newest past": (past("1 = 1"), (50,), "PRIMARY"),
     "past by job": (past("h.job_id = ?"), (IDS[3], 5), "run_history_job"),
     "past by job before": (
@@ -228,7 +239,7 @@ def explain_mariadb(
 
 @mariadb_only
 def test_the_hot_statements_of_mariadb_use_their_index_and_sort_nothing(connection: Connection):
-    fetch(connection, "ANALYZE TABLE run, run_history, job_due, permit, ledger, event, job")
+    fetch(connection, "ANALYZE TABLE run, run_history, job_due, permit, gate, ledger, event, job")
     found = faults(connection, explain_mariadb, {**STATEMENTS, **MARIADB_ONLY})
     assert not found, "; ".join(found)
 

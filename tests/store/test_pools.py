@@ -52,7 +52,7 @@ def test_a_pool_that_nobody_made_is_a_mutex_of_the_jobs_that_name_it(stage: Stag
     assert [(row.name, row.capacity, row.held, row.waiting) for row in stage.store.pools()] == [
         ("db", 1, 1, 1)
     ]
-    assert stage.store.holders("pdb") == [(first, 1)]
+    assert [(run.id, n) for run, n in stage.store.holders("pdb")] == [(first, 1)]
     recorded = stage.end(stage.one_claim())
     assert recorded.freed == ["pdb"]
     assert stage.store.promote(recorded.freed) == 1
@@ -255,6 +255,21 @@ def test_a_job_may_not_ask_for_more_than_its_pool_has(stage: Stage):
         stage.edit(job_id, pools=[{"name": "db", "permits": 3}])
 
 
+def test_a_pool_that_is_used_is_not_removed(stage: Stage):
+    job_id = user(stage, "job", [{"name": "db"}])
+    with pytest.raises(Conflict, match="the job 'job'") as refused:
+        stage.store.remove_pool("db", "tester")
+    assert refused.value.code == "pool_in_use"
+    ask(stage, job_id)
+    claim = stage.one_claim()
+    stage.delete(job_id)
+    with pytest.raises(Conflict, match="1 live run"):
+        stage.store.remove_pool("db", "tester")
+    stage.end(claim)
+    stage.store.remove_pool("db", "tester")
+    assert stage.store.pools() == []
+
+
 # ---------------------------------------------------------------- freed, by whatever ends it
 
 
@@ -416,8 +431,11 @@ def test_force_skips_the_jobs_limit_and_never_its_pools(stage: Stage):
     claims = stage.claim()
     assert len(claims) == 2
     stage.store.promote(stage.end(*claims).freed)
-    assert stage.one_claim().run_id == asked[2]
+    last = stage.one_claim()
+    assert last.run_id == asked[2]
     assert_sound(stage)
+    stage.end(last)
+    assert [stage.store.find_run(run).forced for run in asked] == [False, True, True]
 
 
 # ---------------------------------------------------------------- edits while runs wait and run

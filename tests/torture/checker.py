@@ -6,7 +6,7 @@ A checker that never failed proves nothing.
 
 from tests.torture.case import Case, Check, Violation
 from tests.torture.slots import conservation, justified
-from tests.torture.starts import blind, exclusion, fences, starts, timing
+from tests.torture.starts import blind, exclusion, fences, shared, starts, timing
 from tests.torture.truth import held, liveness, obedience, requests, truth
 
 CHECKS: tuple[Check, ...] = (
@@ -15,6 +15,7 @@ CHECKS: tuple[Check, ...] = (
     starts,
     timing,
     exclusion,
+    shared,
     truth,
     liveness,
     fences,

@@ -140,7 +140,7 @@ def _is_plain(case: Case, birth: Birth) -> bool:
     job = case.records.jobs.get(birth.job)
     if job is None or birth.cause != "schedule" or birth.attempt > 1:
         return False
-    if job.chained or job.overlap in {"queue", "replace"} or "run_on" in job.spec:
+    if job.chained or job.overlap in {"queue", "replace"} or "run_on" in job.spec or job.pools:
         return False
     slot_ns = case.evidence.boot_ns(birth.slot_us or 0)
     return not any(

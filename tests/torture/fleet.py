@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +88,11 @@ def make_fleet(
     seed: int,
     plant: str = "",
     apart: Namespace | None = None,
+    pools: Mapping[str, int] | None = None,
 ) -> Iterator[Fleet]:
     """Everything is gone at the end, whatever happened in between. Raises ServerMissing.
 
-    `apart`: the first node lives in this network.
+    `apart`: the first node lives in this network. `pools`: those that are made before all jobs.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(_folder())
@@ -125,6 +126,8 @@ def make_fleet(
         desk = members[0] if kind == "sqlite" else _desk(folder, place, programs.clock_shim)
         people = People(desk, notes, works, seed)
         people.insist("db", "upgrade")
+        for name, permits in (pools or {}).items():
+            people.insist("pool", "set", name, str(permits))
         yield Fleet(
             folder=folder,
             evidence=evidence,

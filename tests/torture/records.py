@@ -25,6 +25,7 @@ WHERE j.deleted_us IS NULL
 """
 VERSIONS = "SELECT job_id, version, spec, at_us FROM job_version ORDER BY job_id, version"
 PERMITS = "SELECT gkey, n, run_id FROM permit"
+GATES = "SELECT gkey, capacity FROM gate"
 NODES = "SELECT id, name FROM node"
 EVENTS = "SELECT kind, count(*) FROM event GROUP BY kind"
 
@@ -102,6 +103,18 @@ class JobRecord:
         return None if self.overlap == "allow" else int(self.spec.get("max_running", 1))
 
     @property
+    def pools(self) -> dict[str, int]:
+        """How many permits of which pool each run holds."""
+        said = self.spec.get("pools") or []
+        uses = [said] if isinstance(said, str) else said
+        return {
+            str(use if isinstance(use, str) else use["name"]): (
+                1 if isinstance(use, str) else int(use.get("permits", 1))
+            )
+            for use in uses
+        }
+
+    @property
     def at_least_once(self) -> bool:
         return self.spec.get("delivery") == "at_least_once"
 
@@ -123,6 +136,7 @@ class Records:
     ledger: list[LedgerRecord] = field(default_factory=list)
     permits: list[tuple[str, int, str]] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
+    pools: dict[str, int] = field(default_factory=dict)
 
 
 def read_records(ground: Ground) -> Records:
@@ -160,6 +174,9 @@ def read_records(ground: Ground) -> Records:
             )
         )
     records.permits = [(key, n, shown(run)) for key, n, run in ground.query(PERMITS)]
+    records.pools = {
+        str(key)[1:]: capacity for key, capacity in ground.query(GATES) if str(key)[0] == "p"
+    }
     records.events = Counter({str(kind): count for kind, count in ground.query(EVENTS)})
     return records
 

@@ -97,7 +97,9 @@ def _is_justified(case: Case, job: JobRecord, row: LedgerRecord, from_ns: int, t
     mode = str(job.spec.get("catchup", "latest"))
     # What an outage or a hold had left undecided is decided by the pause that follows it.
     last_ns = to_ns if hurt else from_ns
-    busy = _was_busy(case, job, from_ns, to_ns) or (hurt and _was_kept(case, job, from_ns, row))
+    # In front of a pool a run is in the way of the next one, though nobody sees it.
+    unseen = hurt or bool(job.pools)
+    busy = _was_busy(case, job, from_ns, to_ns) or (unseen and _was_kept(case, job, from_ns, row))
     reasons = {
         "overlap": busy and job.permits is not None,
         "queue_full": busy and job.overlap == "queue",

@@ -88,6 +88,7 @@ def timing(case: Case) -> Iterator[Violation]:
 def _is_punctual(case: Case, job: JobRecord, birth: Birth) -> bool:
     """Whether nothing excuses its being late: no policy that waits, no fault, no person."""
     waits = job.overlap in {"queue", "replace"} or birth.attempt > 1 or job.chained
+    waits = waits or bool(job.pools)
     assert birth.slot_us is not None
     from_ns = case.evidence.boot_ns(birth.slot_us)
     people = [
@@ -121,6 +122,33 @@ def exclusion(case: Case) -> Iterator[Violation]:
                     kind="too_many",
                     job=name,
                     text=f"{len(alive)} at once where {job.permits} may be: {text}",
+                    at_ns=birth.at_ns,
+                )
+
+
+def shared(case: Case) -> Iterator[Violation]:
+    """The runs of all jobs together hold no more of a pool than it has."""
+    for pool, permits in case.records.pools.items():
+        users = {
+            job.name: job.pools[pool] for job in case.records.jobs.values() if pool in job.pools
+        }
+        births = (birth for name in users for birth in case.births.get(name, ()))
+        alive: list[Birth] = []
+        for birth in sorted(births, key=lambda birth: birth.at_ns):
+            alive = [
+                other
+                for other in alive
+                if _surely_alive_until(other) > birth.at_ns
+                and not case.was_suspended(other, birth.at_ns)
+            ]
+            alive.append(birth)
+            held = sum(users[other.job] for other in alive)
+            if held > permits:
+                text = ", ".join(f"{other.job} on {other.node}" for other in alive)
+                yield Violation(
+                    kind="pool_overfull",
+                    job=birth.job,
+                    text=f"{held} of the {permits} permits of {pool} at once: {text}",
                     at_ns=birth.at_ns,
                 )
 

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.torture.case import Case, Violation
@@ -36,6 +36,7 @@ class Wish:
     menu: Menu | None = None
     works: Sequence[Work] | None = None
     quiet_s: float = QUIET_S
+    pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def replay(self) -> str:
@@ -56,6 +57,7 @@ class Result:
     rows: Rows = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stories: list[str] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
 
     def text(self) -> str:
         lines = [
@@ -92,7 +94,9 @@ def torture(wish: Wish, say: Callable[[str], None] = lambda _: None) -> Result:
     if plan is None:
         menu = wish.menu or menu_for(wish.kind, nodes)
         plan = make_plan(wish.seed, wish.seconds, nodes, load, menu)
-    with make_fleet(wish.kind, load, nodes=nodes, seed=wish.seed, plant=wish.plant) as fleet:
+    with make_fleet(
+        wish.kind, load, nodes=nodes, seed=wish.seed, plant=wish.plant, pools=wish.pools
+    ) as fleet:
         result = Result(wish=wish)
         fleet.start()
         say(f"{nodes} nodes are up, {len(load)} jobs, {len(plan)} steps")
@@ -193,6 +197,7 @@ def _judge(result: Result, evidence: Evidence, records: Records, over_us: int) -
     case = Case(evidence=evidence, records=records, over_us=over_us)
     result.violations += check(case)
     result.figures["starts"] = len(evidence.births)
+    result.evidence = evidence
     result.rows = figures(case, result.violations, result.figures)
     told: set[str] = set()
     for violation in result.violations:

@@ -26,7 +26,7 @@ LOCK_LINE = """
 SELECT id, pools FROM run /*by primary*/ WHERE id IN ? AND wait_key = ? ORDER BY id /*lock, skip*/
 """
 LET_IN = """
-UPDATE run SET state = 'ready', wait_key = NULL, ready_us = ? WHERE id = ? AND wait_key = ?
+UPDATE run SET state = 'ready', wait_key = NULL, ready_us = now_us() WHERE id = ? AND wait_key = ?
 """
 MOVE = "UPDATE run SET wait_key = ? WHERE id = ? AND wait_key = ?"
 
@@ -85,13 +85,12 @@ def _let_on(db: Database, key: str, line: Sequence[Row]) -> Admitted[bytes]:
             (row[0], read_uses(row[1])) for row in sorted(locked, key=lambda row: order[row[0]])
         ]
         answer = let_in(key, waiting, rooms)
-        now_us = db.dialect.now_us(connection)
         held: list[tuple[str, int, bytes]] = [
             (*permit, run) for run, taken in answer.taken for permit in taken
         ]
         permits.take(connection, sorted(held, key=lambda row: (row[0], row[1])))
         many(connection, MOVE, [(other, run, key) for run, other in answer.moved])
-        many(connection, LET_IN, [(now_us, run, key) for run, _ in answer.taken])
+        many(connection, LET_IN, [(run, key) for run, _ in answer.taken])
         if answer.taken:
             db.dialect.notify(connection)
     return answer

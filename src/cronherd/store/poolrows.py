@@ -5,7 +5,7 @@ from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
 from cronherd.domain.pool import no_such_pool, pool_key, read_uses
 from cronherd.domain.run import Run
-from cronherd.store.database import Connection, Database, fetch, one
+from cronherd.store.database import Connection, Database, Duplicate, fetch, one
 from cronherd.store.definitions import read_definition
 from cronherd.store.events import EventRows
 from cronherd.store.facts import PoolRow
@@ -62,6 +62,12 @@ class PoolRows:
         )
 
     def set_pool(self, name: str, capacity: int, actor: str) -> None:
+        try:
+            self._set(name, capacity, actor)
+        except Duplicate:  # somebody made it at the same instant: look again
+            self._set(name, capacity, actor)
+
+    def _set(self, name: str, capacity: int, actor: str) -> None:
         key = pool_key(name)
         with self._db.write() as connection:
             rows = fetch(connection, LOCK_GATES, ([key],))

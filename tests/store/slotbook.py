@@ -1,9 +1,10 @@
 """What the schedules in force owed: the slots of each job, recomputed apart from the store."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from cronherd.domain.ident import to_stored
+from cronherd.domain.ident import NOBODY, from_stored, to_stored
 from cronherd.domain.job import Job
 from cronherd.domain.timing.schedule import Schedule
 from tests.store.stage import Stage
@@ -86,23 +87,48 @@ class SlotBook:
         return owed.closed + owed.slots(owed.fired_us)
 
 
-def run_slots(stage: Stage, job_id: str) -> list[int]:
+Outcomes = list[tuple[int, str]]
+"""Slots, each with the id of the node that it is the outcome of; empty: of the whole job."""
+
+
+def run_slots(stage: Stage, job_id: str) -> Outcomes:
     """The slots that became runs and are still remembered."""
-    found: list[int] = []
+    found: Outcomes = []
     for table in ("run", "run_history"):
-        sql = f"SELECT slot_us FROM {table} WHERE job_id = ? AND slot_us IS NOT NULL"  # noqa: S608
-        found += [row[0] for row in stage.fetch(sql, to_stored(job_id))]
+        sql = f"SELECT slot_us, dedup FROM {table} WHERE job_id = ? AND slot_us IS NOT NULL"  # noqa: S608
+        rows = stage.fetch(sql, to_stored(job_id))
+        found += [(slot_us, dedup.partition(":")[2].partition(":")[2]) for slot_us, dedup in rows]
     return sorted(found)
 
 
-def assert_conserved(stage: Stage, book: SlotBook, pruned: dict[str, list[int]]) -> None:
-    """Slots = runs + ledger: each expected slot once, nothing else, and no range miscounted."""
+def told_slots(stage: Stage, job_id: str, expected: list[int]) -> Outcomes:
+    """What the ledger tells of, written out; each range must count what the schedule says."""
+    sql = "SELECT from_us, to_us, count, reason, node_id FROM ledger WHERE job_id = ?"
+    found: Outcomes = []
+    for from_us, to_us, count, reason, node in stage.fetch(sql, to_stored(job_id)):
+        low, high = bisect_left(expected, from_us), bisect_right(expected, to_us)
+        assert high - low == count, f"{count} {reason} is not what the schedule says"
+        found += [
+            (slot, "" if node == NOBODY else from_stored(node)) for slot in expected[low:high]
+        ]
+    return found
+
+
+def assert_conserved(
+    stage: Stage, book: SlotBook, pruned: dict[str, Outcomes], nodes: Collection[str] = ()
+) -> None:
+    """Slots = runs + ledger: each expected slot once, nothing else, and no range miscounted.
+
+    Of a job on all nodes once on each of `nodes`, unless its outcome is that of the whole job.
+    """
     for job_id in book.owed:
         expected = book.expected(job_id)
         assert expected == sorted(set(expected))
         found = run_slots(stage, job_id) + pruned.get(job_id, [])
-        for skip in stage.store.ledger(job_id, 100_000):
-            low, high = bisect_left(expected, skip.from_us), bisect_right(expected, skip.to_us)
-            assert high - low == skip.count, f"{skip} is not what the schedule says"
-            found += expected[low:high]
-        assert sorted(found) == expected
+        found += told_slots(stage, job_id, expected)
+        by_slot: dict[int, list[str]] = {}
+        for slot_us, node in found:
+            by_slot.setdefault(slot_us, []).append(node)
+        assert sorted(by_slot) == expected
+        for slot_us, outcomes in by_slot.items():
+            assert sorted(outcomes) in ([""], sorted(nodes)), f"{slot_us}: {outcomes}"

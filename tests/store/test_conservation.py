@@ -8,13 +8,14 @@ import pytest
 
 from cronherd.domain.errors import Conflict
 from cronherd.domain.job import Job
+from cronherd.domain.node import Node
 from cronherd.domain.run import RunState
 from cronherd.engine.clock import FakeClock
 from cronherd.service.audit import AuditDesk
 from cronherd.store.base import Claim
 from cronherd.store.sqlstore import SqlStore
 from tests.store.only import sqlite_only
-from tests.store.slotbook import SlotBook, assert_conserved, run_slots
+from tests.store.slotbook import Outcomes, SlotBook, assert_conserved, run_slots
 from tests.store.stage import Stage
 
 SCHEDULES: list[object] = [
@@ -56,13 +57,15 @@ class History:
         self.stage = stage
         self.random = random.Random(seed)
         self.book = SlotBook()
-        self.pruned: dict[str, list[int]] = {}
+        self.pruned: dict[str, Outcomes] = {}
+        self.nodes: list[Node] = []
         self.jobs: dict[str, str] = {}
         self.open: list[Claim] = []
         self.refused: set[str] = set()
 
-    def live(self, seconds: int) -> None:
-        acts: list[tuple[int, Callable[[], None]]] = [
+    def acts(self) -> list[tuple[int, Callable[[], None]]]:
+        """What happens, and how often."""
+        return [
             (30, self.pass_time),
             (30, self.fire),
             (15, self.claim),
@@ -81,11 +84,18 @@ class History:
             (3, self.resume),
             (3, self.skip),
         ]
+
+    def live(self, seconds: int) -> None:
+        acts = self.acts()
         weights, choices = [weight for weight, _ in acts], [act for _, act in acts]
         for name in NAMES:
             self.make(name)
         for act in self.random.choices(choices, weights, k=seconds):
             act()
+            self.look()
+
+    def look(self) -> None:
+        """After each act."""
 
     def close(self) -> None:
         """Everything that is still owed is fired, then counted."""
@@ -96,14 +106,19 @@ class History:
             if not self.book.owed[job_id].enabled:
                 self.stage.enable(job_id)
                 self.book.owed[job_id].enabled = True
-        assert self.refused <= {"overlap", "queue_full", "previous_unknown", "no_node"}
+        known = {"overlap", "queue_full", "previous_unknown", "no_node", "min_gap"}
+        assert self.refused <= {*known, "pool_too_small"}
         self.stage.fire_all()
         self.book.fired(self.stage.now_us)
-        assert_conserved(self.stage, self.book, self.pruned)
+        self.check()
         desk = desk_of(self.stage)
         for name in self.jobs:
             (found,) = desk.audit(name, start="2027-01-01", end="2027-12-31")["items"]
             assert found["sound"], found
+
+    def check(self) -> None:
+        nodes = [node.id for node in self.nodes]
+        assert_conserved(self.stage, self.book, self.pruned, nodes)
 
     # ------------------------------------------------------------------ acts
 

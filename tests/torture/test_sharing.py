@@ -33,9 +33,7 @@ def seed_of(record_property: Record) -> int:
 def test_what_is_shared_is_never_held_twice(kind: str, record_property: Record):
     seed, quiet_s = seed_of(record_property), 12.0
     works = shared_works(seed)
-    wish = Wish(
-        kind=kind, seed=seed, seconds=16.0, plan=short_plan(14.0), works=works, pools=POOLS
-    )
+    wish = Wish(kind=kind, seed=seed, seconds=16.0, plan=short_plan(14.0), works=works, pools=POOLS)
     with needing_server(kind, record_property):
         result = torture(wish)
     told = throughput(result.evidence, works, quiet_s)
@@ -50,9 +48,7 @@ def test_what_is_shared_is_never_held_twice(kind: str, record_property: Record):
 def test_what_is_shared_is_passed_on_when_nodes_die(kind: str, record_property: Record):
     seed, quiet_s = seed_of(record_property), 20.0
     works = shared_works(seed)
-    wish = Wish(
-        kind=kind, seed=seed, seconds=68.0, plan=long_plan(22.0), works=works, pools=POOLS
-    )
+    wish = Wish(kind=kind, seed=seed, seconds=68.0, plan=long_plan(22.0), works=works, pools=POOLS)
     with needing_server(kind, record_property):
         result = torture(wish)
     told = throughput(result.evidence, works, quiet_s)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import inspect
 
 import cronherd.store
 from cronherd.domain.ident import NOBODY, to_stored
@@ -46,6 +47,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, empty_database: Any) -> 
         database = Database(SERVERS[request.param](url, SystemClock().boot_us))
     folder = Path(cronherd.store.__file__).parent / "migrations"
     with database.dialect.schema_session() as connection:
+        assert not inspect(connection).has_table("meta")  # from here on it is a transaction of ours
         config = Config()
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection

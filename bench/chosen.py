@@ -27,6 +27,7 @@ from bench import (
     planning,
     steady,
     tools,
+    waiting,
 )
 from bench.report import BenchError, Report
 from bench.servers import DatabaseServer, work_folder
@@ -49,11 +50,12 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "nodes": nodes.run,
     "cancel": cancel.run,
     "next": planning.run,
+    "waiting": waiting.run,
 }
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
 USUAL = ["burst", "lateness", "own_cpu", "steady", "output", "cli", "tools", "idle"]
-JOBS = {"million": 1_000_000, "nodes": 50_000, "cancel": 40, "next": 1_000_000}
+JOBS = {"million": 1_000_000, "nodes": 50_000, "cancel": 40, "next": 1_000_000, "waiting": 100_000}
 
 
 def options(argv: list[str]) -> argparse.Namespace:
@@ -70,7 +72,7 @@ def options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         type=int,
-        help="how many: burst 1000, nodes 50000, million and next 1000000, cancel 40",
+        help="how many: burst 1000, nodes 50000, million, next 1000000, cancel 40, waiting 100000",
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a burst, of tools")
     parser.add_argument("--seconds", type=int, default=20, help="how long benchmarks look")

@@ -148,3 +148,13 @@ def test_a_setting_takes_the_place_of_the_one_that_was_there():
 
 def test_statements_that_differ_in_numbers_only_are_one():
     assert short("SELECT 1\n FROM x WHERE at > 1790000000") == "SELECT 1 FROM x WHERE at > N"
+
+
+def test_a_line_in_front_of_a_pool_is_measured(tmp_path: Path):
+    done = bench(tmp_path, "waiting", "--jobs", "500", "--rounds", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "waiting-sqlite.json").read_text())
+    rates, times = document["tables"].values()
+    assert [row["line"] for row in rates] == [200, 500]
+    assert {row["what"] for row in times} >= {"finish", "promote", "sweep", "fire"}
+    assert all(row["p50"] > 0 for row in [*rates, *times])

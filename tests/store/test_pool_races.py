@@ -1,7 +1,9 @@
 """Races around pools, on connections of their own: nobody deadlocks, nothing leaks."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -23,17 +25,13 @@ def other(stage: Stage, open_second: Callable[[], SqlStore]) -> Stage:
     return stage.on(open_second())
 
 
-def users(stage: Stage, **spec: object) -> list[str]:
+def users(stage: Stage, **spec: Any) -> list[str]:
     """Jobs that each need two of the pools."""
     pairs = [("a", "b"), ("b", "c"), ("a", "c")]
     for name in POOLS:
         stage.store.set_pool(name, 2, "tester")
     return [
-        stage.job(
-            f"job {n}",
-            None,
-            **{"overlap": "allow", "pools": [{"name": name} for name in pair], **spec},
-        )
+        stage.job(f"job {n}", None, overlap="allow", pools=[{"name": x} for x in pair], **spec)
         for n, pair in enumerate(pairs)
     ]
 
@@ -133,7 +131,7 @@ def test_a_capacity_that_changes_against_promotions(stage: Stage, other: Stage):
             partial(other.store.set_pool, "b", 1 + turn % 3, "tester"),
             partial(other.store.promote, keys()),
         )
-        counted = assert_sound(stage, over=held | dict.fromkeys(keys(), 3))
+        counted = assert_sound(stage, over=held | Counter(dict.fromkeys(keys(), 3)))
         assert max(counted.values(), default=0) <= 3
 
 

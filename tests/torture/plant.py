@@ -113,11 +113,15 @@ def no_fence() -> None:
     from cronherd.store import recording  # noqa: PLC0415
     from cronherd.store.database import fetch  # noqa: PLC0415
 
-    def lock_live(connection: Any, told: dict[Any, set[str]]) -> dict[Any, Any]:
+    def lock(
+        self: Any, connection: Any, told: dict[Any, set[str]], endings: Sequence[Any]
+    ) -> dict[Any, Any]:
+        del self
+        recording.lock_dues(connection, endings)
         rows = fetch(connection, recording.LIVE, (sorted(told),))
         return {row[0]: (row[0], min(told[row[0]]), *row[2:]) for row in rows}
 
-    _replace(recording, "lock_live", lock_live)
+    _replace(recording.RecordRows, "lock", lock)
 
 
 def eternal_lease() -> None:
@@ -143,6 +147,65 @@ def no_gate() -> None:
     _replace(permits, "take", take)
 
 
+def no_pool_lock() -> None:
+    """Permits of pools are taken without a lock, and without a look at who holds them."""
+    from cronherd.store import permits, pools  # noqa: PLC0415
+
+    _rewrite(pools, "LOCK_GATES", "/*lock*/", "")
+    _rewrite(pools, "TAKEN", "WHERE gkey IN ?", "WHERE gkey IN ? AND 1 = 0")
+    plain = permits.take
+
+    def take(connection: Any, rows: Sequence[Any]) -> None:
+        # Any number, as above, and only of pools.
+        wild = [
+            row if str(row[0]).startswith("j") else (row[0], random.getrandbits(30), row[2])
+            for row in rows
+        ]
+        plain(connection, wild)
+
+    _replace(permits, "take", take)
+
+
+def freed_twice() -> None:
+    """What a run holds of pools is given back when it starts, and at its end once more."""
+    from cronherd.store import permits, recording  # noqa: PLC0415
+
+    plain = recording.RecordRows._add_starts
+
+    def add_starts(self: Any, connection: Any, *arguments: Any) -> None:
+        plain(self, connection, *arguments)
+        live = arguments[2]
+        permits.free_pools(connection, sorted(live))
+
+    _replace(recording.RecordRows, "_add_starts", add_starts)
+
+
+def reaper_keeps() -> None:
+    """Who takes over the runs of a silent node leaves their permits of pools where they are."""
+    from cronherd.store import permits, takeover  # noqa: PLC0415
+
+    plain, plain_end = permits.free, takeover.TakeoverRows._end
+    reaping = threading.local()
+
+    def free(connection: Any, run_ids: Any) -> None:
+        if getattr(reaping, "now", False):
+            from cronherd.store.database import one  # noqa: PLC0415
+
+            one(connection, permits.FREE_OWN, (list(run_ids),))
+        else:
+            plain(connection, run_ids)
+
+    def end(self: Any, connection: Any, endings: Sequence[Any]) -> Any:
+        reaping.now = True
+        try:
+            return plain_end(self, connection, endings)
+        finally:
+            reaping.now = False
+
+    _replace(permits, "free", free)
+    _replace(takeover.TakeoverRows, "_end", end)
+
+
 def no_sweep() -> None:
     """Nobody looks for what was missed, or for attempts whose time has come."""
     _replace_verb("sweep", list)
@@ -150,7 +213,18 @@ def no_sweep() -> None:
 
 BUGS = {
     bug.__name__: bug
-    for bug in (no_cas, blind_retry, node_clock, no_fence, eternal_lease, no_gate, no_sweep)
+    for bug in (
+        no_cas,
+        blind_retry,
+        node_clock,
+        no_fence,
+        eternal_lease,
+        no_gate,
+        no_pool_lock,
+        freed_twice,
+        reaper_keeps,
+        no_sweep,
+    )
 }
 
 

@@ -1,12 +1,13 @@
 """Known bugs, each with the short torture that must catch it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tests.torture.figures import counts
 from tests.torture.load import TAKEOVER, Work, works
 from tests.torture.nemesis import Step
+from tests.torture.sharing import POOLS, shared_works
 from tests.torture.storm import Result, Wish, torture
 
 NODES = 3
@@ -22,6 +23,7 @@ class Plant:
     steps: tuple[Step, ...] = ()
     works: Callable[[], Sequence[Work]] = lambda: works(longest_ms=8_000)
     quiet_s: float = 45.0
+    pools: Mapping[str, int] = field(default_factory=dict)
     embedded: bool = False
     """Whether one node with SQLite shows it as well."""
 
@@ -117,6 +119,31 @@ PLANTS: dict[str, Plant] = {
         seconds=15,
         embedded=True,
     ),
+    "no_pool_lock": Plant(
+        text="permits of pools are taken without lock and without looking",
+        kinds=frozenset({"pool_overfull"}),
+        seconds=10,
+        works=lambda: shared_works(1),
+        pools=POOLS,
+        embedded=True,
+    ),
+    "freed_twice": Plant(
+        text="permits of pools are given back at the start of a run, too",
+        kinds=frozenset({"pool_overfull"}),
+        seconds=10,
+        works=lambda: shared_works(1),
+        pools=POOLS,
+        embedded=True,
+    ),
+    "reaper_keeps": Plant(
+        text="a takeover leaves the permits of pools where they are",
+        kinds=frozenset({"leaked_permit", "stuck_run"}),
+        seconds=15,
+        steps=(Step(at_s=8, kind="gone", target=2),),
+        works=lambda: shared_works(1),
+        pools=POOLS,
+        quiet_s=75.0,
+    ),
     "no_sweep": Plant(
         text="the promotion sweep is left out",
         kinds=frozenset({"stuck_run", "leaked_permit"}),
@@ -139,6 +166,7 @@ def wish_for(name: str, kind: str, seed: int, *, planted: bool = True) -> Wish:
         plan=plant.steps if kind != "sqlite" else (),
         works=plant.works(),
         quiet_s=plant.quiet_s,
+        pools=plant.pools,
     )
 
 

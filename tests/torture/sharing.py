@@ -4,7 +4,7 @@ import heapq
 import random
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.torture.evidence import SECOND_NS, Evidence
 from tests.torture.load import TAKEOVER, Work
@@ -60,14 +60,6 @@ def long_plan(quiet_s: float) -> list[Step]:
 # ------------------------------------------------------------------ what the permits allow
 
 
-@dataclass(order=True, slots=True)
-class _Asking:
-    """A run in the order in which it came."""
-
-    turn: int
-    work: Work = field(compare=False)
-
-
 def ideal_starts(
     works: Sequence[Work], pools: Mapping[str, int], from_s: float, to_s: float
 ) -> int:
@@ -77,39 +69,56 @@ def ideal_starts(
     before it waits or runs, a run starts as soon as all of its permits are free, and of several
     that could the one that came first. Whoever lacks a permit stops nobody.
     """
-    free = {name: pools.get(name, 1) for work in works for name in _names(work)}
-    busy: set[str] = set()
-    line: list[_Asking] = []
-    ends: list[tuple[float, str, Work]] = []
-    started = turn = 0
+    ideal = _Ideal(works, pools)
     slot_s = 0.0
-    while True:
-        now_s = min(slot_s, ends[0][0] if ends else slot_s)
-        if now_s >= to_s:
-            return started
-        while ends and ends[0][0] <= now_s:
-            _, name, work = heapq.heappop(ends)
-            busy.discard(name)
-            for each in _names(work):
-                free[each] += 1
+    started = 0
+    while (now_s := min(slot_s, ideal.next_end_s())) < to_s:
+        ideal.end(now_s)
         if now_s >= slot_s:
-            for work in works:
-                if work.name not in busy:
-                    busy.add(work.name)
-                    line.append(_Asking(turn, work))
-                    turn += 1
+            ideal.ask(works)
             slot_s += PERIOD_S
-        left: list[_Asking] = []
-        for asking in line:
-            names = _names(asking.work)
-            if any(free[name] < 1 for name in names):
-                left.append(asking)
+        found = ideal.start(now_s)
+        started += found if now_s >= from_s else 0
+    return started
+
+
+class _Ideal:
+    """Who holds what, who waits, in the order in which they came, and who ends when."""
+
+    def __init__(self, works: Sequence[Work], pools: Mapping[str, int]) -> None:
+        self._free = {name: pools.get(name, 1) for work in works for name in _names(work)}
+        self._busy: set[str] = set()
+        self._line: list[Work] = []
+        self._ends: list[tuple[float, str, Work]] = []
+
+    def next_end_s(self) -> float:
+        return self._ends[0][0] if self._ends else float("inf")
+
+    def end(self, now_s: float) -> None:
+        while self.next_end_s() <= now_s:
+            _, name, work = heapq.heappop(self._ends)
+            self._busy.discard(name)
+            for each in _names(work):
+                self._free[each] += 1
+
+    def ask(self, works: Sequence[Work]) -> None:
+        for work in works:
+            if work.name not in self._busy:
+                self._busy.add(work.name)
+                self._line.append(work)
+
+    def start(self, now_s: float) -> int:
+        left: list[Work] = []
+        for work in self._line:
+            if any(self._free[name] < 1 for name in _names(work)):
+                left.append(work)
                 continue
-            for name in names:
-                free[name] -= 1
-            started += now_s >= from_s
-            heapq.heappush(ends, (now_s + asking.work.ms / 1000, asking.work.name, asking.work))
-        line = left
+            for name in _names(work):
+                self._free[name] -= 1
+            heapq.heappush(self._ends, (now_s + work.ms / 1000, work.name, work))
+        started = len(self._line) - len(left)
+        self._line = left
+        return started
 
 
 def _names(work: Work) -> list[str]:

@@ -1,12 +1,32 @@
 """A checker that never failed proves nothing: known bugs are put in, and each is caught."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.conftest import Record, needing_server
+from tests.torture import plant
+from tests.torture.node import environment
+from tests.torture.plant import BUGS
 from tests.torture.plants import PLANTS, try_plant, wish_for
 from tests.torture.storm import torture
 
 SEED = 20
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_every_bug_still_fits_what_it_replaces(name: str):
+    """Or it would rot until somebody asks for the long form."""
+    done = subprocess.run(
+        [sys.executable, plant.__file__, name, "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env=environment(),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.full

@@ -52,7 +52,7 @@ class Side:
         )
         self.store.register_node(self.node, 30 * DAY_US)
         self.store.set_pool(POOL, 1, "bench")
-        pooled = {"pools": [{"name": POOL}], "overlap": "allow"}
+        pooled: dict[str, object] = {"pools": [{"name": POOL}], "overlap": "allow"}
         self.waiters = self._jobs("waiter", WAITERS, pooled)
         self.others = self._jobs("other", OTHERS, {"overlap": "allow"})
         self.ticking = self._jobs("ticking", TICKING, {"schedule": "every 1s", "overlap": "allow"})
@@ -169,7 +169,8 @@ def run(bench: Bench) -> Report:
     report.targets += [
         Target(what="claims of other jobs beside the long line, by those beside the short one",
                value=tidy(long / short, 3), goal=GOAL_RATIO, unit="x", at_least=True),
-        Target(what="an end, a promotion, a claim or a sweep beside the long line, p50", value=slowest, goal=50,
+        Target(what="an end, a promotion, a claim or a sweep beside the long line, p50",
+               value=slowest, goal=50,
                unit="ms", at_least=False),
     ]  # fmt: skip
     report.notes += [

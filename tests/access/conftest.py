@@ -112,6 +112,7 @@ class Site:
     passwords: Counted
     keys: Keys
     ports: Ports
+    server: ApiServer
 
     @property
     def port(self) -> int:
@@ -184,6 +185,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             passwords=passwords,
             keys=keys,
             ports=ports,
+            server=server,
             **more,
         )
 

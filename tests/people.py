@@ -38,43 +38,43 @@ class PeopleStandIn:
             "last_login_at": None,
         }
         self.people[name] = made
-        return made if password else {**made, "link": self._link()}
+        return made if password else {**made, "link": self._a_link()}
 
     def make_link(self, name: str | None, actor: str) -> Json:
         self.changes.append(("make_link", name, actor))
         if name is not None:
-            self._find(name)
+            self._person(name)
         elif self.people:
             raise Conflict("there is an admin already", code="admin_exists")
-        return {"account": name, "link": self._link()}
+        return {"account": name, "link": self._a_link()}
 
-    def _link(self) -> Json:
+    def _a_link(self) -> Json:
         path = "/welcome/chd_x"
         return {"path": path, "url": f"http://127.0.0.1:2766{path}", "expires_at": AT}
 
-    def _find(self, name: str) -> Json:
+    def _person(self, name: str) -> Json:
         if name not in self.people:
             raise NotFound(f"there is no account '{name}'", code="no_such_account")
         return self.people[name]
 
     def set_role(self, name: str, role: str, actor: str) -> Json:
         self.changes.append(("set_role", name, role, actor))
-        self._find(name)["role"] = role
+        self._person(name)["role"] = role
         return self.people[name]
 
     def set_account_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
         self.changes.append(("set_account_enabled", name, actor, enabled))
-        self._find(name)["enabled"] = enabled
+        self._person(name)["enabled"] = enabled
         return self.people[name]
 
     def set_password(self, name: str, password: str, actor: str) -> Json:
         self.changes.append(("set_password", name, password, actor))
-        self._find(name)["password"] = True
+        self._person(name)["password"] = True
         return self.people[name]
 
     def remove_account(self, name: str, actor: str) -> Json:
         self.changes.append(("remove_account", name, actor))
-        self._find(name)
+        self._person(name)
         del self.people[name]
         return {"removed": name}
 
@@ -92,7 +92,7 @@ class PeopleStandIn:
 
     def end_sessions(self, name: str, actor: str) -> Json:
         self.changes.append(("end_sessions", name, actor))
-        self._find(name)
+        self._person(name)
         return {"account": name, "ended": 1}
 
     def list_tokens(self) -> Json:

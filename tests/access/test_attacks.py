@@ -151,7 +151,11 @@ def test_what_somebody_did_is_on_record_under_the_name(site: Site):
     browser.post(JOBS, {"name": "a", "command": "true"}, X_CSRF_Token=site.csrf(browser))
     token = site.token("ci", Role.EDITOR)
     site.browser().post(JOBS, {"name": "b", "command": "true"}, Authorization=token)
+    run = site.browser().post(f"{JOBS}/b/runs", {}, Authorization=token).document["run"]
+    site.browser().post(f"/api/v1/runs/{run['id']}/cancel", None, Authorization=token)
     found = site.service.list_events(100)["items"]
+    for kind in ("run_requested", "run_cancelled"):
+        assert [one["actor"] for one in found if one["kind"] == kind] == ["token:ci"]
     made = {one["subject"]: one["actor"] for one in found if one["kind"] == "job_created"}
     assert made == {"a": "ann", "b": "token:ci"}
 

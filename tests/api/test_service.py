@@ -111,6 +111,7 @@ class Shelf:
         force: bool,
         params: Mapping[str, Value],
         target: tuple[str, str] | None = None,
+        actor: str = "",
     ) -> Requested:
         self.asked.append(params)
         return Requested(run_id=run_id, repeated=False)

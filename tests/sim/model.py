@@ -309,6 +309,7 @@ class Model(Controls):
         force: bool,
         params: Mapping[str, Value] = MappingProxyType({}),
         target: tuple[str, str] | None = None,
+        actor: str = "",
     ) -> Requested:
         line = self._line(job_id)
         if (job_id, dedup) in self.requests:
@@ -356,7 +357,7 @@ class Model(Controls):
     def boot_jobs(self) -> list[BootJob]:
         return []  # no host of ours starts anew with such jobs
 
-    def cancel_run(self, run_id: str) -> RunState:
+    def cancel_run(self, run_id: str, actor: str = "local") -> RunState:
         row = self.live.get(run_id)
         if row is None:
             return RunState.FINISHED

@@ -51,7 +51,8 @@ class RunDesk(Desk):
         """
         row = self._catalog.find_job(name)
         values = check_values(row.job.params, params or {})
-        cause = Cause.MANUAL if actor.startswith("local") else Cause.API
+        here = actor == "local" or actor.startswith("local:")  # no account can be named so
+        cause = Cause.MANUAL if here else Cause.API
         key = request_id or self._new_id()
         targets = self._targets(row.job, node)
         asked: list[Requested] = []
@@ -70,6 +71,7 @@ class RunDesk(Desk):
                         force=force,
                         params=values,
                         target=target,
+                        actor=actor,
                     )
                 )
             except Conflict as error:
@@ -149,13 +151,12 @@ class RunDesk(Desk):
 
     def cancel_run(self, prefix: str, actor: str) -> Json:
         """Cancel: a run that has not started ends at once, a started one is killed."""
-        del actor  # the event of accounts comes with accounts
         run = self._catalog.find_run(prefix)
         if run.state is RunState.FINISHED:
             raise Conflict(
                 f"the run {run.id[:8]} has already ended: {run.outcome}", code="already_ended"
             )
-        self._store.cancel_run(run.id)
+        self._store.cancel_run(run.id, actor)
         self._wake()
         return self.show_run(run.id)
 

@@ -294,6 +294,7 @@ class Store(Protocol):
         force: bool,
         params: Mapping[str, Value] = ...,
         target: tuple[str, str] | None = None,
+        actor: str = "",
     ) -> Requested:
         """Insert one run outside the schedule, once per (job, dedup). Raises Conflict.
 
@@ -305,7 +306,7 @@ class Store(Protocol):
         """The enabled jobs that run when a host has started, wherever they belong."""
         ...
 
-    def cancel_run(self, run_id: str) -> RunState:
+    def cancel_run(self, run_id: str, actor: str = "local") -> RunState:
         """End a run that has not started, or mark a started one; says which state it was in."""
         ...
 

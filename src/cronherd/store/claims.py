@@ -162,6 +162,7 @@ class ClaimRows:
         force: bool,
         params: Mapping[str, Value] = MappingProxyType({}),
         target: tuple[str, str] | None = None,
+        actor: str = "",
     ) -> Requested:
         stored = to_stored(job_id)
         with self._db.write() as connection:
@@ -171,7 +172,7 @@ class ClaimRows:
             before = fetch(connection, REQUESTED, (stored, dedup))
             if before:
                 return Requested(run_id=from_stored(before[0][0]), repeated=True)
-            asked = _Asked(job_id, run_id, dedup, cause, target, force)
+            asked = _Asked(job_id, run_id, dedup, cause, target, force, actor or cause.value)
             wait_key = self._insert(connection, asked, rows[0])
             if params:
                 one(connection, SET_PARAMS, (json.dumps(dict(params)), to_stored(run_id)))
@@ -200,12 +201,12 @@ class ClaimRows:
         one(connection, SET_SEQ, (seq, stored))
         one(connection, ADD_REQUEST, (stored, asked.dedup, row[0], now_us))
         text = f"{asked.run_id}{' by force' if asked.force else ''}"
-        self._events.add(connection, EventKind.RUN_REQUESTED, job.name, asked.cause.value, text)
+        self._events.add(connection, EventKind.RUN_REQUESTED, job.name, asked.actor, text)
         if admission.state is RunState.READY:
             self._db.dialect.notify(connection)
         return admission.wait_key
 
-    def cancel_run(self, run_id: str) -> RunState:
+    def cancel_run(self, run_id: str, actor: str = "local") -> RunState:
         stored = to_stored(run_id)
         with self._db.write() as connection:
             jobs = fetch(connection, RUN_JOB, (stored,))
@@ -224,7 +225,7 @@ class ClaimRows:
                 text = "cancelled before it started"
                 end_unstarted(connection, [stored], Outcome.CANCELLED, text, now_us)
                 rearm_after(connection, self._cache, [jobs[0][0]], now_us)
-            self._events.add(connection, EventKind.RUN_CANCELLED, run_id, "local")
+            self._events.add(connection, EventKind.RUN_CANCELLED, run_id, actor)
         return state
 
 
@@ -269,6 +270,7 @@ class _Asked:
     cause: Cause
     target: tuple[str, str] | None
     force: bool
+    actor: str
 
 
 def _admit(

@@ -11,6 +11,7 @@ from cronherd.domain.node import Node
 from cronherd.domain.planner import Plan, plan
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Exit, Run, RunState
+from cronherd.domain.search import RunSearch
 from cronherd.engine.clock import FakeClock
 from cronherd.store.base import Chunk, Claim, Ending, Offer, Recorded, Requested, Start
 from cronherd.store.database import fetch, one
@@ -221,7 +222,8 @@ class Stage:
     # ------------------------------------------------------------------ looking
 
     def runs(self, job_id: str | None = None, state: RunState | None = None) -> list[Run]:
-        return self.store.runs(RunFilter(job_id=job_id, state=state, limit=100_000))
+        search = RunSearch() if state is None else RunSearch.of(state)
+        return self.store.runs(RunFilter(job_id=job_id, search=search, limit=100_000))
 
     def states(self, job_id: str | None = None) -> list[str]:
         """Oldest first."""

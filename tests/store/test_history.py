@@ -6,6 +6,7 @@ from cronherd.domain.errors import Invalid, NotFound
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import to_stored
 from cronherd.domain.run import Outcome, RunState
+from cronherd.domain.search import RunSearch
 from cronherd.store.facts import RunFilter
 from tests.store.stage import Stage
 
@@ -55,18 +56,20 @@ def test_filters_choose_by_job_state_and_outcome(stage: Stage):
     other = stage.job("other")
     asked = stage.request(other).run_id
 
-    def ids(**which: object) -> int:
-        return len(stage.store.runs(RunFilter(**which)))  # type: ignore[arg-type]
+    def count(*words: RunState | Outcome, **which: object) -> int:
+        search = RunSearch.of(*words) if words else RunSearch()
+        return len(stage.store.runs(RunFilter(search=search, **which)))  # type: ignore[arg-type]
 
-    assert ids(job_id=other) == 1
+    assert count(job_id=other) == 1
     assert stage.runs(other)[0].id == asked
-    assert ids(state=RunState.FINISHED) == 5
-    assert ids(state=RunState.READY) == 6
-    assert ids(state=RunState.RUNNING) == 0
-    assert ids(outcome=Outcome.FAILED) == 5
-    assert ids(outcome=Outcome.SUCCEEDED) == 0
-    assert ids(outcome=Outcome.FAILED, state=RunState.READY) == 0
-    assert ids(limit=2) == 2
+    assert count(RunState.FINISHED) == 5
+    assert count(RunState.READY) == 6
+    assert count(RunState.RUNNING) == 0
+    assert count(Outcome.FAILED) == 5
+    assert count(Outcome.SUCCEEDED) == 0
+    assert count(Outcome.FAILED, RunState.READY) == 11
+    assert count(Outcome.FAILED, Outcome.SUCCEEDED, limit=3) == 3
+    assert count(limit=2) == 2
 
 
 @pytest.mark.parametrize("digits", [6, 7, 8, 9, 20, 32])

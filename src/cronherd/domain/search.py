@@ -70,6 +70,12 @@ class RunSearch:
     until_us: int | None = None
     words: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, *words: RunState | Outcome) -> "RunSearch":
+        """Those in one of these states, or ended so."""
+        live, outcomes, _ = _states(",".join(words))
+        return cls(live=live, outcomes=outcomes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSearch:
@@ -172,9 +178,12 @@ def has_words(texts: Iterable[str], words: Iterable[str]) -> bool:
 
 
 def plain_part(word: str) -> str:
-    """The longest part of a word that every database folds alike: ASCII, lower case."""
-    parts = re.findall(r"[ -~]+", word)
-    return max(parts, key=len, default="").lower()
+    """The longest part of a word that every database folds alike: ASCII, lower case, no `ss`.
+
+    `ß` is `SS` in capitals, for us and not for them.
+    """
+    parts = re.findall(r"[ -~]+", word.lower().replace("ss", "ß"))
+    return max(parts, key=len, default="")
 
 
 def _states(text: str) -> _Chosen:

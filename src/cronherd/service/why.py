@@ -9,6 +9,7 @@ from cronherd.domain.instant import MINUTE_US, SECOND_US, format_instant, load_z
 from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.planner import Skip
 from cronherd.domain.run import Reason, Run, RunState
+from cronherd.domain.search import RunSearch
 from cronherd.domain.timing.frame import Frame, parse_instants
 from cronherd.domain.why import Answer, Because, Facts, Verdict, how_late, judge_instant
 from cronherd.service.desk import Desk
@@ -167,7 +168,7 @@ class WhyDesk(Desk):
             holders = [view for key in keys for view in self._holders(key)]
             return holders[0] if holders else None
         if verdict.reason == Because.PERMIT:
-            running = RunFilter(job_id=row.id, state=RunState.RUNNING, limit=1)
+            running = RunFilter(job_id=row.id, search=RunSearch.of(RunState.RUNNING), limit=1)
             runs = self._catalog.runs(running)
             return self._run_view(runs[-1]) if runs else None
         return None

@@ -11,6 +11,7 @@ from cronherd.domain.audit import Told
 from cronherd.domain.event import Event, EventKind
 from cronherd.domain.node import Node
 from cronherd.domain.run import Attempt, OutputPiece, Run
+from cronherd.domain.search import JobSearch
 from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.facts import Backfilled, JobRow, JobWrite, LedgerRow, PoolRow, RunFilter
@@ -105,6 +106,15 @@ class Catalog(People, LockBook, Protocol):
         """In the order of their keys, after this key."""
         ...
 
+    def job_page(
+        self, search: JobSearch, after: str | None, limit: int
+    ) -> tuple[list[JobRow], str | None]:
+        """In the order of their keys, after this key; and the key to go on after, or None.
+
+        `search.node` is not looked at. A page may hold fewer than asked for and not be the last.
+        """
+        ...
+
     def next_jobs(self, limit: int) -> list[JobRow]:
         """Those with a next slot, the nearest first."""
         ...
@@ -119,6 +129,14 @@ class Catalog(People, LockBook, Protocol):
 
     def runs(self, which: RunFilter) -> list[Run]:
         """Live and finished runs, newest first."""
+        ...
+
+    def run_page(self, which: RunFilter) -> tuple[list[Run], str | None]:
+        """As `runs`, and the id to go on before, or None.
+
+        A page may hold fewer than asked for and not be the last. `search.job` is not looked at,
+        `search.silent` neither.
+        """
         ...
 
     def attempts(self, run_id: str) -> list[Attempt]:
@@ -245,6 +263,10 @@ class Catalog(People, LockBook, Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """Jobs (enabled, disabled), runs by state, for `status`."""
+        ...
+
+    def standings(self) -> Mapping[str, int]:
+        """How many jobs stand how (domain/standing.py), and `jobs`: how many there are."""
         ...
 
     def meta(self) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from cronherd.store.base import Ending
 from cronherd.store.database import Database, fetch, one, plain
 from cronherd.store.events import EventRows
 from cronherd.store.failures import forget
+from cronherd.store.trouble import note_ends
 
 CALLED_LOST = """
 SELECT id, job_id, attempt, fence, token FROM run_history
@@ -67,6 +68,7 @@ class CorrectionRows:
                 return
             if ending.verdict.outcome is Outcome.SUCCEEDED:
                 forget(connection, job_id)
+            note_ends(connection, [(job_id, ending.verdict.outcome)])
             spent = (seen.cpu_us, seen.peak_rss_bytes, seen.dropped, seen.read_bytes)
             left = (seen.written_bytes, seen.pid, seen.how, seen.leaked)
             what = (seen.killed_by, seen.error, text)

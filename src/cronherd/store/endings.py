@@ -10,6 +10,7 @@ from cronherd.store import permits
 from cronherd.store.announcing import announce_unstarted
 from cronherd.store.database import Connection, fetch, one
 from cronherd.store.events import add_skips
+from cronherd.store.trouble import note_moved
 
 # The fence as the last claim of it had shown it.
 TO_HISTORY = """
@@ -37,6 +38,7 @@ def end_unstarted(
     announce_unstarted(connection, run_ids, outcome, text, now_us)
     one(connection, TO_HISTORY, (outcome.value, now_us, text, list(run_ids)))
     drop(connection, run_ids)
+    note_moved(connection, list(run_ids), outcome)
 
 
 def drop(connection: Connection, run_ids: Sequence[bytes]) -> None:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from cronherd.domain.job import Job
-from cronherd.domain.run import Outcome, Reason, Run, RunState
+from cronherd.domain.run import Reason, Run
+from cronherd.domain.search import RunSearch
+from cronherd.domain.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class JobRow:
     fired: int = 0
     forgotten_us: int = 0
     """Up to this slot runs or ledger rows of it were dropped by its retention."""
+    standing: frozenset[Standing] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +84,7 @@ class RunFilter:
     """Which runs a list shows, newest first; `before` is the last id of the previous page."""
 
     job_id: str | None = None
-    state: RunState | None = None
-    outcome: Outcome | None = None
+    search: RunSearch = field(default_factory=RunSearch)
     before: str | None = None
     limit: int = 50
 

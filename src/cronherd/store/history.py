@@ -1,21 +1,18 @@
-"""What people look at: jobs with their facts, runs live and finished, attempts and output.
-
-Live runs and finished ones are two limited queries that are merged; a UNION of both would sort
-the whole history for each page.
-"""
+"""What people look at: jobs with their facts, single runs, attempts and output."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from cronherd.domain.errors import Invalid, NotFound
 from cronherd.domain.ident import SHORT, from_stored, prefix_range, to_stored
 from cronherd.domain.job import Job, build_job, name_key
 from cronherd.domain.run import Attempt, Cause, Outcome, OutputPiece, Run, RunState
+from cronherd.domain.standing import standing_of
 from cronherd.domain.telling import read_stored
 from cronherd.store.database import Connection, Database, Row, fetch
 from cronherd.store.definitions import JobCache
-from cronherd.store.facts import JobRow, RunFilter
+from cronherd.store.facts import JobRow
 from cronherd.store.jobs import no_such_job
 
 JOBS = """
@@ -23,7 +20,12 @@ SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_
 (SELECT count(*) FROM run r WHERE r.job_id = j.id),
 (SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name,
 d.paused_until_us, d.skip_us, d.fired, j.forgotten_us
-FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
+FROM job j JOIN job_due d ON d.job_id = j.id{} WHERE {}
+"""
+# Of runs of one state and try only the oldest slot tells whether the job is late.
+LIVE_OF = """
+SELECT job_id, state, attempt, min(slot_us) FROM run WHERE job_id IN ?
+GROUP BY job_id, state, attempt
 """
 ALIVE = "j.deleted_us IS NULL AND "
 LIVE = """
@@ -52,12 +54,6 @@ SELECT attempt, seq, stream, at_us, dropped, bytes FROM output
 WHERE run_id = ? AND {} AND stream < 3 AND seq > ? ORDER BY attempt, seq LIMIT ?
 """
 TOLD = "SELECT bytes FROM output WHERE run_id = ? AND attempt = ? AND stream = 3 ORDER BY seq"
-COUNTS = """
-SELECT 'jobs_enabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled
-UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND NOT enabled
-UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
-UNION ALL SELECT 'runs_' || outcome, count(*) FROM run_history GROUP BY outcome
-"""
 
 
 class HistoryRows:
@@ -85,11 +81,6 @@ class HistoryRows:
                     found[row.job.key] = row
         return found
 
-    def jobs(self, after: str | None = None, limit: int = 500) -> list[JobRow]:
-        with self._db.read() as connection:
-            order = f'{ALIVE}j."key" > ? ORDER BY j."key" LIMIT ?'
-            return self._jobs(connection, order, (after or "", limit))
-
     def next_jobs(self, limit: int) -> list[JobRow]:
         with self._db.read() as connection:
             order = f'{ALIVE}d.next_us IS NOT NULL ORDER BY d.next_us, j."key" LIMIT ?'
@@ -101,17 +92,8 @@ class HistoryRows:
         return self._jobs(connection, f'{ALIVE}j."key" IN ?', (list(keys),))
 
     def _jobs(self, connection: Connection, where: str, values: Sequence[object]) -> list[JobRow]:
-        rows = fetch(connection, JOBS.format(where), values)
-        jobs = self._cache.get(connection, [(row[0], row[1]) for row in rows])
-        ids = [row[9] for row in rows if row[9] is not None]
-        last = {run.id: run for run in self._past(connection, ids)}
-        return [_job_row(row, jobs, last) for row in rows]
-
-    def _past(self, connection: Connection, ids: Sequence[bytes]) -> list[Run]:
-        if not ids:
-            return []
-        sql = PAST.format("h.id IN ?")
-        return [read_run(row, 0) for row in fetch(connection, sql, (list(ids), len(ids)))]
+        now_us = self._db.dialect.now_us(connection)
+        return read_jobs(connection, self._cache, now_us, where, values)
 
     def find_run(self, prefix: str) -> Run:
         prefix = prefix.strip().lower()
@@ -138,36 +120,6 @@ class HistoryRows:
                 f"{len(found)} runs begin with '{prefix}'", code="ambiguous_run", hint=names
             )
         return found[0]
-
-    def runs(self, which: RunFilter) -> list[Run]:
-        if which.before:
-            which = replace(which, before=self.find_run(which.before).id)
-        with self._db.read() as connection:
-            now_us = self._db.dialect.now_us(connection)
-            found: list[Run] = []
-            if which.outcome is None and which.state is not RunState.FINISHED:
-                found += self._select(connection, LIVE, "r", which, now_us)
-            if which.state in {None, RunState.FINISHED}:
-                found += self._select(connection, PAST, "h", which, now_us)
-        found.sort(key=lambda run: to_stored(run.id), reverse=True)
-        return found[: which.limit]
-
-    def _select(
-        self, connection: Connection, sql: str, name: str, which: RunFilter, now_us: int
-    ) -> list[Run]:
-        terms, values = ["1 = 1"], []
-        if which.job_id:
-            terms.append(f"{name}.job_id = ?")
-            values.append(to_stored(which.job_id))
-        if which.before:
-            terms.append(f"{name}.id < ?")
-            values.append(to_stored(which.before))
-        if which.outcome:
-            terms.append(f"{name}.outcome = '{which.outcome.value}'")
-        if which.state and name == "r":
-            terms.append(f"{name}.state = '{which.state.value}'")
-        rows = fetch(connection, sql.format(" AND ".join(terms)), (*values, which.limit))
-        return [read_run(row, now_us) for row in rows]
 
     def attempts(self, run_id: str) -> list[Attempt]:
         with self._db.read() as connection:
@@ -219,15 +171,52 @@ class HistoryRows:
             rows = fetch(connection, TOLD, (to_stored(run_id), attempt))
         return b"".join(bytes(row[0]) for row in rows)
 
-    def counts(self) -> Mapping[str, int]:
-        with self._db.read() as connection:
-            return dict(tuple(row) for row in fetch(connection, COUNTS))
+
+def read_jobs(
+    connection: Connection,
+    cache: JobCache,
+    now_us: int,
+    where: str,
+    values: Sequence[object],
+    *,
+    join: str = "",
+) -> list[JobRow]:
+    """Jobs with all that a list shows of them, in a fixed number of statements."""
+    rows = fetch(connection, JOBS.format(join, where), values)
+    jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
+    ids = [row[9] for row in rows if row[9] is not None]
+    last = {run.id: run for run in _past(connection, ids)}
+    live: dict[bytes, list[tuple[RunState, int, int | None]]] = {}
+    busy = sorted(row[0] for row in rows if row[8])
+    for job_id, state, attempt, slot_us in fetch(connection, LIVE_OF, (busy,)) if busy else ():
+        live.setdefault(job_id, []).append((RunState(state), attempt, slot_us))
+    return [_job_row(row, jobs, last, live.get(row[0], ()), now_us) for row in rows]
+
+
+def _past(connection: Connection, ids: Sequence[bytes]) -> list[Run]:
+    if not ids:
+        return []
+    sql = PAST.format("h.id IN ?")
+    return [read_run(row, 0) for row in fetch(connection, sql, (list(ids), len(ids)))]
 
 
 def _job_row(
-    row: Row, jobs: Mapping[tuple[bytes, int], Job | str], last: Mapping[str, Run]
+    row: Row,
+    jobs: Mapping[tuple[bytes, int], Job | str],
+    last: Mapping[str, Run],
+    live: Iterable[tuple[RunState, int, int | None]],
+    now_us: int,
 ) -> JobRow:
     job = jobs[row[0], row[1]]
+    newest = last.get(from_stored(row[9])) if row[9] is not None else None
+    standing = standing_of(
+        now_us=now_us,
+        enabled=bool(row[2]),
+        next_us=row[6],
+        paused_until_us=row[11],
+        live=live,
+        last=newest.outcome if newest else None,
+    )
     if isinstance(job, str):
         # Shown, so that it can be mended: never hidden because it was not understood.
         spec = {"name": row[10], "command": "", "description": f"unusable definition: {job}"}
@@ -243,7 +232,8 @@ def _job_row(
         next_us=row[6],
         last_slot_us=row[7],
         live=row[8],
-        last=last.get(from_stored(row[9])) if row[9] is not None else None,
+        last=newest,
+        standing=standing,
         paused_until_us=row[11],
         skip_us=row[12],
         fired=row[13],

@@ -22,6 +22,7 @@ from cronherd.store.endrows import attempt_row, history_row
 from cronherd.store.events import EventRows, last_of
 from cronherd.store.failures import at_stake, count, lasts_of
 from cronherd.store.jobs import restamp
+from cronherd.store.trouble import note_ends
 
 LIVE = """
 SELECT id, token, state, short, job_id, dedup, slot_us, cause, version, created_us, attempt, epoch,
@@ -210,6 +211,7 @@ class RecordRows:
         gone = [row for _, row in tried]
         self._free(connection, tried)
         drop(connection, [row[0] for row in gone])
+        note_ends(connection, [(row[4], e.verdict.outcome) for e, row in tried])
         self._end_unused(connection, unused)
         held = self._send_back(connection, back, wishes)
         self._rearm(connection, ended)

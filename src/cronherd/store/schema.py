@@ -38,6 +38,9 @@ job = Table(
     Column("deleted_us", BigInteger),
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("forgotten_us", BigInteger, nullable=False, server_default=text("0")),
+    Column("failing", Boolean, nullable=False, server_default=false()),
+    Index("job_enabled", "enabled", "key"),
+    columns.partial("failing", "job_failing", "failing", "key"),
     **columns.COLD,
 )
 
@@ -67,6 +70,7 @@ job_due = Table(
     Column("skip_us", BigInteger),
     Column("fired", BigInteger, nullable=False, server_default=text("0")),
     Index("job_due_next", "next_us", "job_id"),
+    columns.partial("paused_until_us IS NOT NULL", "job_due_paused", "paused_until_us"),
     **columns.HOT,
 )
 

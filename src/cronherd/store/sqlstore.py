@@ -10,6 +10,7 @@ from cronherd.store.accounts import AccountRows
 from cronherd.store.backfill import BackfillRows
 from cronherd.store.base import FireBatch, Requested
 from cronherd.store.booting import BootRows
+from cronherd.store.browse import BrowseRows
 from cronherd.store.claims import ClaimRows
 from cronherd.store.controls import ControlRows
 from cronherd.store.corrections import CorrectionRows
@@ -67,10 +68,9 @@ class SqlStore:
         self.pause_job, self.resume_job = again(controls.pause_job), again(controls.resume_job)
         self.skip_next, self.undo_skip = again(controls.skip_next), again(controls.undo_skip)
         self.delete_job = again(controls.delete_job)
-        self.find_job, self.jobs = history.find_job, history.jobs
-        self.next_jobs = history.next_jobs
-        self.jobs_by_key, self.counts = history.jobs_by_key, history.counts
-        self.find_run, self.runs = history.find_run, history.runs
+        self._take_pages(BrowseRows(db, cache, history))
+        self.find_job, self.next_jobs = history.find_job, history.next_jobs
+        self.jobs_by_key, self.find_run = history.jobs_by_key, history.find_run
         self.attempts, self.output = history.attempts, history.output
         self.told = history.told
         self._take_secrets(SecretRows(db, events))
@@ -92,6 +92,11 @@ class SqlStore:
         self.remove_secret = again(secrets.remove_secret)
         self.reseal_secrets = again(secrets.reseal_secrets)
         self.secret_users = secrets.secret_users
+
+    def _take_pages(self, pages: BrowseRows) -> None:
+        self.jobs, self.job_page = pages.jobs, pages.job_page
+        self.runs, self.run_page = pages.runs, pages.run_page
+        self.counts, self.standings = pages.counts, pages.standings
 
     def _take_outbox(self, posts: OutboxRows) -> None:
         self.claim_posts, self.settle_posts = again(posts.claim_posts), again(posts.settle_posts)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from cronherd.api.app import build_app
+from cronherd.api.hub import Served
 from cronherd.cli.grammar import Command, Group
 from cronherd.cli.main import root as top_command
-from cronherd.client import Fleet
 from cronherd.config.settings import config_schema, list_settings
 from cronherd.definition.jobs import job_schema
 from cronherd.domain.event import EVENT_WORDS, EventKind
@@ -286,7 +286,7 @@ def given_variables() -> list[str]:
 
 def openapi() -> dict[str, Any]:
     """The document the API serves, with the version of the API in place of the program's."""
-    document = build_app(cast("Fleet", None), who=cast("Any", None)).openapi()
+    document = build_app(cast("Served", None), who=cast("Any", None)).openapi()
     document["info"]["version"] = API_VERSION
     return document
 

@@ -15,6 +15,7 @@ from cronherd.domain.job import Job
 from cronherd.domain.node import Node
 from cronherd.domain.policy import FOREVER_US, UNKNOWN_AFTER_US
 from cronherd.domain.run import Attempt, OutputPiece, Run
+from cronherd.domain.search import SILENT
 from cronherd.domain.secret import Secret
 from cronherd.domain.telling import Progress, Told
 from cronherd.domain.waiting import waiting_for
@@ -25,7 +26,7 @@ from cronherd.store.postbox import Post
 API_VERSION = "v1"
 Json = dict[str, Any]
 # What a running run is called while its node is silent: shown, and no states of their own.
-SILENT_STATES = ("suspected", "unknown")
+SILENT_STATES = SILENT
 
 
 def job_view(row: JobRow, now_us: int) -> Json:
@@ -36,11 +37,13 @@ def job_view(row: JobRow, now_us: int) -> Json:
         "description": str(row.job.spec.get("description", "")),
         "enabled": row.enabled,
         **pause_view(row, now_us),
+        "standing": sorted(row.standing),
         "schedule": row.job.schedule.text if row.job.schedule else None,
         "timezone": row.job.timezone,
         "command": _command(row.job),
         "task": row.job.task,
         "source": row.source,
+        "tags": list(row.job.spec.get("tags", ())),
         "version": row.version,
         "next_at": format_instant(upcoming_us(row)),
         "live_runs": row.live,
@@ -286,6 +289,12 @@ def node_view(node: Node, now_us: int) -> Json:
         "started_at": format_instant(node.started_us),
         "lease_until": format_instant(node.lease_us or None),
     }
+
+
+def live_node_view(node: Node, now_us: int) -> Json:
+    """The same without what each beat changes."""
+    changing = {"beats", "lease_until"}
+    return {key: value for key, value in node_view(node, now_us).items() if key not in changing}
 
 
 def node_state(node: Node, now_us: int) -> str:

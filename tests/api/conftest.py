@@ -28,10 +28,8 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def service() -> Iterator[StandIn]:
-    fleet = StandIn()
-    yield fleet
-    fleet.close()  # no stream may outlive its test
+def service() -> StandIn:
+    return StandIn()
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """A fleet in memory: the words of Service, and answers of the same shape."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Event, Semaphore
 from typing import Any
 
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
 from cronherd.domain.instant import format_instant
+from cronherd.domain.pulse import Pulse, Watched
 from tests.people import PeopleStandIn
 
 Json = dict[str, Any]
@@ -15,8 +16,15 @@ def page(items: list[Json]) -> Json:
     return {"api_version": "v1", "items": items, "next": None}
 
 
+def _told(**given: str | None) -> Json:
+    return {key: value for key, value in given.items() if value is not None}
+
+
 class StandIn(PeopleStandIn):
-    """`heard` holds each call that changes something; `fault` is raised by `health`."""
+    """`heard` holds each call that changes something, `asked` counts what the hub looks at.
+
+    `fault` is raised by `health` and `pulse`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,28 +38,14 @@ class StandIn(PeopleStandIn):
         self.locks: dict[str, str] = {}
         self.heard: list[tuple[object, ...]] = []
         self.fault: Exception | None = None
-        self.news = Semaphore(0)
-        self.waiting = Event()
-        self.closing = False
-        self.left = Event()
-
-    def close(self) -> None:
-        self.closing = True
-        self.news.release(100)
+        self.asked: Counter[str] = Counter()
 
     def add_piece(self, run: str, text: str) -> None:
         pieces = self.pieces.setdefault(run, [])
         pieces.append({"attempt": 1, "seq": len(pieces), "stream": "stdout", "bytes": text})
-        self.news.release()
 
     def finish(self, run: str) -> None:
         self.runs[run] |= {"state": "finished", "outcome": "succeeded"}
-        self.news.release()
-
-    def _pause(self) -> bool:
-        self.waiting.set()
-        self.news.acquire()
-        return not self.closing
 
     def _job(self, name: str) -> Json:
         for job in self.jobs.values():
@@ -71,11 +65,12 @@ class StandIn(PeopleStandIn):
         *,
         tag: str | None = None,
         node: str | None = None,
+        q: str | None = None,
     ) -> Json:
         if not 1 <= limit <= 1_000:
             raise Invalid("a limit is between 1 and 1000", code="bad_limit")
         names = sorted(name for name in self.jobs if not after or name > after)
-        chosen = {"tag": tag} if tag else {}
+        chosen = {key: value for key, value in (("tag", tag), ("q", q)) if value}
         return (
             page([self.jobs[name] for name in names[:limit]])
             | chosen
@@ -85,7 +80,14 @@ class StandIn(PeopleStandIn):
     def show_job(self, name: str) -> Json:
         return self._job(name)
 
-    def create_job(self, definition: object, actor: str, source: str = "command") -> Json:
+    def create_job(
+        self,
+        definition: object,
+        actor: str,
+        source: str = "command",
+        *,
+        request_id: str | None = None,
+    ) -> Json:
         if not isinstance(definition, dict) or "name" not in definition:
             where = "name"
             faults = [
@@ -94,12 +96,16 @@ class StandIn(PeopleStandIn):
             ]
             raise InvalidInput(faults)
         name = definition["name"]
+        if request_id and ("create", request_id) in self.requests:
+            return {**self.show_job(self.requests["create", request_id]), "repeated": True}
         if name.lower() in self.jobs:
             raise Conflict(f"there is a job '{name}'", code="name_taken", where="name")
         job = {"id": f"id{len(self.jobs)}", "name": name, "version": 1, "enabled": True}
         self.jobs[name.lower()] = {**job, "source": source, "definition": definition}
         self.heard.append(("create_job", name, actor, source))
-        return self.show_job(name)
+        if request_id:
+            self.requests["create", request_id] = name
+        return {**self.show_job(name), "repeated": False}
 
     def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
         job = self._job(name)
@@ -176,6 +182,8 @@ class StandIn(PeopleStandIn):
         outcome: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        *,
+        q: str | None = None,
     ) -> Json:
         name = self._job(job)["name"] if job else None
         runs = [
@@ -186,7 +194,8 @@ class StandIn(PeopleStandIn):
             and outcome in {None, run.get("outcome")}
             and (before is None or run["id"] < before)
         ]
-        return page(sorted(runs, key=lambda run: str(run["id"]), reverse=True)[:limit])
+        found = page(sorted(runs, key=lambda run: str(run["id"]), reverse=True)[:limit])
+        return found | ({"q": q} if q else {})
 
     def show_run(self, prefix: str) -> Json:
         return {**self._run(prefix), "attempts": []}
@@ -211,26 +220,34 @@ class StandIn(PeopleStandIn):
         return {"api_version": "v1", "run": run, "items": items[:limit]}
 
     def follow_output(self, prefix: str) -> Iterator[Json]:
-        try:
-            yield from self._follow(prefix)
-        finally:
-            self.left.set()
+        raise NotImplementedError  # what is served is followed by the hub
 
-    def _follow(self, prefix: str) -> Iterator[Json]:
-        run, after = self._run(prefix), 0
-        while True:
-            pieces = self.pieces.get(prefix, [])[after:]
-            yield from pieces
-            after += len(pieces)
-            if pieces:
-                continue
-            if self.fault is not None:
-                raise self.fault
-            if run["state"] == "finished" or not self._pause():
-                yield {"run": run}
-                return
-            if len(self.pieces.get(prefix, [])) == after:
-                yield {}  # nothing new
+    # What the hub asks
+
+    def pulse(self) -> Pulse:
+        self.asked["pulse"] += 1
+        if self.fault is not None:
+            raise self.fault
+        rows = {run["id"]: (run["job"], str(run)) for run in self.runs.values()}
+        return Pulse(live=rows, past={}, event=str(len(self.heard)), nodes=frozenset(), hold="")
+
+    def live_jobs(self, keys: Sequence[str]) -> dict[str, Json]:
+        self.asked["live_jobs"] += 1
+        found = {key: job for key, job in self.jobs.items() if key in keys}
+        return {key: {"job": dict(job), "runs": []} for key, job in found.items()}
+
+    def live_runs(self, ids: Sequence[str]) -> dict[str, Json]:
+        self.asked["live_runs"] += 1
+        return {one: {"attempt": 1, **self.runs[one]} for one in ids if one in self.runs}
+
+    def fresh_output(self, watched: Sequence[Watched]) -> set[str]:
+        self.asked["fresh_output"] += 1
+        return {
+            one.run_id
+            for one in watched
+            for piece in self.pieces.get(one.run_id, [])
+            if piece["seq"] > one.after
+        }
 
     def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
         job = self._job(name)
@@ -253,14 +270,18 @@ class StandIn(PeopleStandIn):
     def why(self, name: str, at: str | None = None) -> Json:
         return {"job": self._job(name)["name"], "items": [{"at": at}]}
 
-    def timers(self, limit: int = 500) -> Json:
-        return {**page([{"limit": limit}]), "now": None}
+    def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
+        return {**page([{"limit": limit, **_told(cursor=cursor)}]), "now": None}
+
+    def overview(self) -> Json:
+        self.asked["overview"] += 1
+        return {"api_version": "v1", "now": "now", "counts": {"jobs": len(self.jobs)}}
 
     def status(self) -> Json:
         return {"api_version": "v1", "version": "0", "counts": {"enabled": len(self.jobs)}}
 
-    def list_nodes(self) -> Json:
-        return page(list(self.nodes.values()))
+    def list_nodes(self, limit: int = 1000, *, cursor: str | None = None) -> Json:
+        return page([node for node in self.nodes.values() if node["name"] > (cursor or "")])
 
     def _node(self, name: str) -> Json:
         if name.lower() not in self.nodes:
@@ -285,8 +306,11 @@ class StandIn(PeopleStandIn):
         del self.nodes[name.lower()]
         return {"removed": node["name"], "lost": [], "started_again": []}
 
-    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
-        return {**page([{"id": "a1", "state": state}][:limit]), "counts": {}}
+    def list_alerts(
+        self, state: str | None = None, limit: int = 50, *, cursor: str | None = None
+    ) -> Json:
+        items = [{"id": "a1", "state": state, **_told(cursor=cursor)}]
+        return {**page(items[:limit]), "counts": {}}
 
     def send_test(self, channel: str, target: str, actor: str) -> Json:
         self.heard.append(("send_test", channel, target, actor))
@@ -318,8 +342,8 @@ class StandIn(PeopleStandIn):
         self.heard.append(("remove_pool", name, actor))
         return {"removed": name}
 
-    def list_secrets(self) -> Json:
-        return page([{"name": name} for name in sorted(self.secrets)])
+    def list_secrets(self, limit: int = 1000, *, cursor: str | None = None) -> Json:
+        return page([{"name": name} for name in sorted(self.secrets) if name > (cursor or "")])
 
     def set_secret(self, name: str, value: str, actor: str) -> Json:
         self.secrets[name] = value
@@ -366,9 +390,16 @@ class StandIn(PeopleStandIn):
         self.heard.append(("set_hold", actor, hold))
         return {"api_version": "v1", "hold": {"since": "x", "by": actor} if hold else None}
 
-    def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
+    def list_ledger(
+        self,
+        job: str | None = None,
+        limit: int = 50,
+        *,
+        cursor: str | None = None,
+        reason: str | None = None,
+    ) -> Json:
         name = self._job(job)["name"] if job else None
-        return page([{"job": name, "limit": limit}])
+        return page([{"job": name, "limit": limit, **_told(cursor=cursor, reason=reason)}])
 
     def audit(
         self,
@@ -381,8 +412,16 @@ class StandIn(PeopleStandIn):
         self.heard.append(("audit", job, start, end, after, limit))
         return page([{"job": job or "nightly", "sound": True}])
 
-    def list_events(self, limit: int = 50) -> Json:
-        return page([{"kind": "job_created", "limit": limit}])
+    def list_events(
+        self,
+        limit: int = 50,
+        *,
+        cursor: str | None = None,
+        kind: str | None = None,
+        subject: str | None = None,
+    ) -> Json:
+        told = _told(cursor=cursor, kind=kind, subject=subject)
+        return page([{"kind": "job_created", "limit": limit, **told}])
 
     def health(self) -> Json:
         if self.fault is not None:

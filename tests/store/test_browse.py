@@ -155,6 +155,10 @@ def test_words_about_jobs_choose_the_same_rows_as_the_domain_says(stage: Stage):
     rows = stage.store.jobs(limit=1000)
     numbers = dict(stage.store.standings())
     assert numbers.pop("jobs") == len(rows)
+    live = [f"runs_{state}" for state in stage.states() if state != "finished"]
+    assert live
+    for word in set(live):
+        assert numbers.pop(word) == live.count(word)
     for word in Standing:
         wanted = [row.job.name for row in rows if word in row.standing]
         assert jobs_of(stage, JobSearch(standing=word)) == wanted

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, TheFleet, needs
+from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
 
@@ -22,9 +22,10 @@ _STATE = "Only those of this state: waiting, sent or failed"
 def list_alerts(
     fleet: TheFleet,
     state: Annotated[str | None, Query(description=_STATE)] = None,
-    limit: Annotated[int, Query(description="How many at the most")] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Answer:
-    return Answer(fleet.list_alerts(state, limit))
+    return Answer(fleet.list_alerts(state, limit, cursor=cursor))
 
 
 @routes.post(

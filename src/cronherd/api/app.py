@@ -15,6 +15,7 @@ from cronherd.api import (
     entry,
     fleet,
     jobs,
+    live,
     locks,
     me,
     nodes,
@@ -23,15 +24,24 @@ from cronherd.api import (
     secrets,
     slots,
 )
-from cronherd.api.base import PREFIX, PROBLEMS, Answer, Who, all_routes, declared, needs, refuse_nul
+from cronherd.api.base import (
+    PREFIX,
+    PROBLEMS,
+    Answer,
+    Who,
+    all_routes,
+    declared,
+    needs,
+    refuse_nul,
+    refuse_other_media,
+)
 from cronherd.api.entrypage import EntryPages, PlainPages
+from cronherd.api.hub import Hub, Served
 from cronherd.api.problem import ANSWERS, Methods
-from cronherd.api.stream import Seats
-from cronherd.client import Fleet
 from cronherd.domain.access import Role
 from cronherd.service.entrance import Entrance
 
-_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, locks, alerts, accounts, me, fleet)
+_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, locks, alerts, live, accounts, me, fleet)
 
 # Newer FastAPI sends traces wherever the environment says; what leaves a host is our decision.
 _SILENT = {
@@ -44,7 +54,7 @@ _SILENT = {
 
 
 def build_app(
-    service: Fleet,
+    service: Served,
     *,
     who: Who,
     entrance: Entrance | None = None,
@@ -58,7 +68,7 @@ def build_app(
         docs_url=None,  # both would load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(refuse_nul)],
+        dependencies=[Depends(refuse_nul), Depends(refuse_other_media)],
         responses=PROBLEMS,
         exception_handlers=ANSWERS,
         **_silence(),
@@ -67,7 +77,7 @@ def build_app(
     app.state.who = who
     app.state.entrance = entrance
     app.state.entry_pages = entry_pages or PlainPages()
-    app.state.seats = Seats()
+    app.state.hub = Hub(service)
     app.state.methods = [pair for noun in _NOUNS for pair in _methods(noun.routes)]
     for noun in _NOUNS:
         app.include_router(noun.routes, prefix=PREFIX)

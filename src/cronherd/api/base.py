@@ -17,12 +17,13 @@ from starlette.routing import BaseRoute
 from cronherd.api.problem import MEDIA_TYPE, dump
 from cronherd.client import Fleet
 from cronherd.domain.access import Caller, Role
-from cronherd.domain.errors import Invalid, NotFound, Refused
+from cronherd.domain.errors import Conflict, Invalid, NotFound, Refused
 
 PREFIX = "/api/v1"
 NUMBER_MAX = 2**31 - 1  # what every database holds as an integer
 
 _NUL = re.compile(rb"%00|\x00")
+_REFUSES = re.compile(r"\bq=0(\.0*)?\s*(;|$)")
 _TAG = re.compile(r'(?:"(\d{1,9})"|(\d{1,9}))')
 
 # What FastAPI would otherwise describe as its own list of findings.
@@ -70,10 +71,40 @@ async def refuse_nul(request: Request) -> None:
         raise Invalid("the address contains a NUL", code="bad_text")
 
 
+async def refuse_other_media(request: Request) -> None:
+    """Whoever takes nothing that this address has to give gets no answer that surprises."""
+    wanted = request.headers.get("accept")
+    if not wanted:
+        return
+    path = request.scope["path"]
+    offered = next((found for end, found in _OFFERS if path.endswith(end)), _JSON)
+    kinds = [part.partition(";") for part in wanted.lower().split(",")]
+    taken = [kind.strip() for kind, _, rest in kinds if not _REFUSES.search(rest)]
+    if not any(_fits(kind, offer) for kind in taken for offer in offered):
+        raise Invalid(
+            f"this address gives {', '.join(offered)}", code="not_acceptable", where="Accept"
+        )
+
+
+def _fits(kind: str, offer: str) -> bool:
+    return kind in {"*/*", offer, offer.partition("/")[0] + "/*"}
+
+
+_JSON = ("application/json", MEDIA_TYPE)
+_OFFERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("/stream", ("text/event-stream", MEDIA_TYPE)),
+    ("/output", (*_JSON, "application/x-ndjson")),
+    ("/metrics", ("text/plain", "application/openmetrics-text", MEDIA_TYPE)),
+)
+
 TheFleet = Annotated[Fleet, Depends(_fleet)]
 TheCaller = Annotated[Caller, Depends(_caller)]
 Actor = Annotated[str, Depends(_actor)]
-Limit = Annotated[int, Query(description="How many at most")]
+Limit = Annotated[int, Query(description="How many at most, 1 to 1,000")]
+Cursor = Annotated[str | None, Query(description="The `next` of the page before")]
+Search = Annotated[
+    str | None, Query(description="Tokens such as `state:error tag:backup text`; see the guide")
+]
 
 
 # ------------------------------------------------------------------ who may ask
@@ -181,6 +212,13 @@ def takes(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return {"requestBody": {"required": bool(required), "content": content}}
 
 
+def begin_of(cursor: str | None, before: str | None, name: str) -> str | None:
+    """Where a page begins: `cursor`, or the older name of the same. Raises Invalid for both."""
+    if cursor and before:
+        raise Invalid("is the older name of cursor: give one", code="bad_cursor", where=name)
+    return cursor or before
+
+
 def job_answer(job: dict[str, Any], status: int = HTTPStatus.OK) -> Answer:
     """A job with its version as an entity tag, which If-Match takes back."""
     headers = {"ETag": f'"{job["version"]}"'}
@@ -190,8 +228,18 @@ def job_answer(job: dict[str, Any], status: int = HTTPStatus.OK) -> Answer:
 
 
 def version_of(tag: str | None) -> int | None:
-    """The version an If-Match names; None: whatever there is."""
-    if tag is None or tag.strip() == "*":
+    """The version an If-Match names; None: whatever there is, since it says `*`.
+
+    Raises Conflict without one: whoever edits says what was read, so that no edit is lost.
+    """
+    if tag is None:
+        raise Conflict(
+            "say which version you edit",
+            code="version_required",
+            hint='send If-Match: "3" with the ETag you have read, or *',
+            where="If-Match",
+        )
+    if tag.strip() == "*":
         return None
     found = _TAG.fullmatch(tag.strip())
     if not found:

@@ -1,8 +1,10 @@
 """The whole: health, status, timers, the ledger and events."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from cronherd.api.base import Actor, Answer, Limit, TheFleet, needs
+from fastapi import APIRouter, Query
+
+from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs
 from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["fleet"])
@@ -29,13 +31,25 @@ def status(fleet: TheFleet) -> Answer:
 
 
 @routes.get(
+    "/overview",
+    summary="How jobs stand, and the few that matter most",
+    description="`counts` has a number for each state that `GET /jobs` chooses by. Cheap: it is "
+    "what live views are made of.",
+    dependencies=[needs(Role.VIEWER)],
+    operation_id="overview",
+)
+def overview(fleet: TheFleet) -> Answer:
+    return Answer(fleet.overview())
+
+
+@routes.get(
     "/timers",
     summary="Jobs by their next slot",
     dependencies=[needs(Role.VIEWER)],
     operation_id="timers",
 )
-def timers(fleet: TheFleet, limit: Limit = 500) -> Answer:
-    return Answer(fleet.timers(limit))
+def timers(fleet: TheFleet, limit: Limit = 500, cursor: Cursor = None) -> Answer:
+    return Answer(fleet.timers(limit, cursor))
 
 
 @routes.get(
@@ -44,8 +58,14 @@ def timers(fleet: TheFleet, limit: Limit = 500) -> Answer:
     dependencies=[needs(Role.VIEWER)],
     operation_id="list_ledger",
 )
-def list_ledger(fleet: TheFleet, job: str | None = None, limit: Limit = 50) -> Answer:
-    return Answer(fleet.list_ledger(job, limit))
+def list_ledger(
+    fleet: TheFleet,
+    job: Annotated[str | None, Query(description="Of this job only")] = None,
+    reason: Annotated[str | None, Query(description="For this reason only")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Answer:
+    return Answer(fleet.list_ledger(job, limit, cursor=cursor, reason=reason))
 
 
 @routes.get(
@@ -54,8 +74,14 @@ def list_ledger(fleet: TheFleet, job: str | None = None, limit: Limit = 50) -> A
     dependencies=[needs(Role.VIEWER)],
     operation_id="list_events",
 )
-def list_events(fleet: TheFleet, limit: Limit = 50) -> Answer:
-    return Answer(fleet.list_events(limit))
+def list_events(
+    fleet: TheFleet,
+    kind: Annotated[str | None, Query(description="Of this kind only")] = None,
+    subject: Annotated[str | None, Query(description="About this job, run or node only")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Answer:
+    return Answer(fleet.list_events(limit, cursor=cursor, kind=kind, subject=subject))
 
 
 @routes.post(

@@ -5,12 +5,28 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
-from cronherd.api.base import Actor, Answer, Limit, TheFleet, job_answer, needs, version_of
+from cronherd.api.base import (
+    Actor,
+    Answer,
+    Cursor,
+    Limit,
+    Search,
+    TheFleet,
+    begin_of,
+    job_answer,
+    needs,
+    version_of,
+)
 from cronherd.api.body import Document, Mapping, member, only
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
+from cronherd.domain.search import JOB_KEYS, joined
+from cronherd.domain.standing import Standing
 
 routes = APIRouter(tags=["jobs"])
+
+_MATCH = 'Needed: the ETag that was read, such as `"3"`; `*` for whatever there is'
+_KEY = "The same request sent again, within seven days, is answered with what it made"
 
 _DEFINITION = {"schema": {"type": "object", "description": "A job in the words of a file"}}
 _TAKES_JOB = {
@@ -80,20 +96,28 @@ _TAKES_JOBS = {
     operation_id="list_jobs",
 )
 def list_jobs(
+    *,
     fleet: TheFleet,
-    after: Annotated[str | None, Query(description="The `next` of the page before")] = None,
+    cursor: Cursor = None,
+    after: Annotated[str | None, Query(deprecated=True, description="As cursor")] = None,
     limit: Limit = 500,
+    q: Search = None,
+    state: Annotated[Standing | None, Query(description="Only jobs that stand so")] = None,
     tag: Annotated[str | None, Query(description="Only jobs that have this tag")] = None,
     node: Annotated[
         str | None, Query(description="Only jobs that no other registered node may run")
     ] = None,
+    source: Annotated[str | None, Query(description="Only jobs that are kept there")] = None,
 ) -> Answer:
-    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node))
+    after = begin_of(cursor, after, "after")
+    text = joined(q, JOB_KEYS, state=state, source=source)
+    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node, q=text))
 
 
 @routes.post(
     "/jobs",
     summary="Create a job",
+    description="201 for a new job, 200 when the same request had made it before.",
     dependencies=[needs(Role.EDITOR)],
     operation_id="create_job",
     openapi_extra=_TAKES_JOB,
@@ -104,8 +128,11 @@ def create_job(
     actor: Actor,
     definition: Document,
     source: Annotated[str, Query(description="Where the definition is kept")] = "command",
+    idempotency_key: Annotated[str | None, Header(description=_KEY)] = None,
 ) -> Answer:
-    return job_answer(fleet.create_job(definition, actor, source), HTTPStatus.CREATED)
+    key = bare_key(idempotency_key)
+    job = fleet.create_job(definition, actor, source, request_id=key)
+    return job_answer(job, HTTPStatus.OK if job.get("repeated") else HTTPStatus.CREATED)
 
 
 @routes.get(
@@ -130,7 +157,9 @@ def edit_job(
     actor: Actor,
     name: str,
     definition: Document,
-    if_match: Annotated[str | None, Header(description='The version that was read: `"3"`')] = None,
+    if_match: Annotated[
+        str | None, Header(description='The ETag that was read, such as `"3"`, or `*`: needed')
+    ] = None,
 ) -> Answer:
     return job_answer(fleet.edit_job(name, definition, version_of(if_match), actor))
 
@@ -212,7 +241,7 @@ def run_job(
     actor: Actor,
     name: str,
     body: Mapping,
-    idempotency_key: Annotated[str | None, Header(description="The same as request_id")] = None,
+    idempotency_key: Annotated[str | None, Header(description=_KEY)] = None,
 ) -> Answer:
     only(body, "request_id", "force", "params", "node")
     request_id = _request_id(body, idempotency_key)
@@ -223,11 +252,15 @@ def run_job(
     return Answer(made, HTTPStatus.OK if made["repeated"] else HTTPStatus.CREATED)
 
 
+def bare_key(key: str | None) -> str | None:
+    """An Idempotency-Key: the draft standard writes a quoted string, most programs send it bare."""
+    return (key.strip().removeprefix('"').removesuffix('"') or None) if key else None
+
+
 def _request_id(body: Mapping, key: str | None) -> str | None:
     told = body.get("request_id")
     given = None if told is None else member(body, "request_id", str, "")
-    # The draft standard writes a quoted string, most programs send it bare.
-    key = key.strip().removeprefix('"').removesuffix('"') if key else None
+    key = bare_key(key)
     if given and key and given != key:
         raise Invalid("differs from Idempotency-Key", code="bad_request_id", where="request_id")
     return given or key or None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, TheFleet, needs
+from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs
 from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["nodes"])
@@ -18,8 +18,8 @@ _DEAD = "You swear that nothing of it runs any more: its runs end as lost, or st
     dependencies=[needs(Role.VIEWER)],
     operation_id="list_nodes",
 )
-def list_nodes(fleet: TheFleet) -> Answer:
-    return Answer(fleet.list_nodes())
+def list_nodes(fleet: TheFleet, limit: Limit = 1000, cursor: Cursor = None) -> Answer:
+    return Answer(fleet.list_nodes(limit, cursor=cursor))
 
 
 @routes.post(

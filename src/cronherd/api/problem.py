@@ -29,6 +29,8 @@ QUOTED = 80  # characters of somebody's input that a sentence repeats
 # Codes that HTTP has a better word for than the one of their kind.
 _BY_CODE = {
     "version_conflict": HTTPStatus.PRECONDITION_FAILED,
+    "version_required": HTTPStatus.PRECONDITION_REQUIRED,
+    "not_acceptable": HTTPStatus.NOT_ACCEPTABLE,
     "not_json": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "bad_json": HTTPStatus.BAD_REQUEST,
     "bad_host": HTTPStatus.MISDIRECTED_REQUEST,

@@ -3,13 +3,28 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from cronherd.api.base import NUMBER_MAX, Actor, Answer, Limit, TheFleet, needs
-from cronherd.api.stream import LINES, Seats, read_in_threads
+from cronherd.api.base import (
+    NUMBER_MAX,
+    Actor,
+    Answer,
+    Cursor,
+    Limit,
+    Search,
+    TheFleet,
+    begin_of,
+    needs,
+)
+from cronherd.api.hub import RUN, Hub
+from cronherd.api.seat import Seat
+from cronherd.api.stream import LINES, Stream, spell_lines
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
+from cronherd.domain.pulse import Watched
+from cronherd.domain.search import RUN_KEYS, joined
 
 routes = APIRouter(tags=["runs"])
 
@@ -24,12 +39,22 @@ def list_runs(
     *,
     fleet: TheFleet,
     job: Annotated[str | None, Query(description="Of this job only")] = None,
-    state: str | None = None,
-    outcome: str | None = None,
-    before: Annotated[str | None, Query(description="The `next` of the page before")] = None,
+    state: Annotated[str | None, Query(description="A state, an outcome, or `error`")] = None,
+    outcome: Annotated[str | None, Query(description="Ended so; several by commas")] = None,
+    tag: Annotated[str | None, Query(description="Of jobs that have this tag")] = None,
+    node: Annotated[str | None, Query(description="On this node")] = None,
+    cause: Annotated[str | None, Query(description="Made by this cause")] = None,
+    since: Annotated[str | None, Query(alias="from", description="Made then or later")] = None,
+    until: Annotated[str | None, Query(alias="to", description="Made then or earlier")] = None,
+    q: Search = None,
+    cursor: Cursor = None,
+    before: Annotated[str | None, Query(deprecated=True, description="As cursor")] = None,
     limit: Limit = 50,
 ) -> Answer:
-    return Answer(fleet.list_runs(job, state, outcome, before, limit))
+    begin = begin_of(cursor, before, "before")
+    more = {"tag": tag, "node": node, "cause": cause, "since": since, "until": until}
+    text = joined(q, RUN_KEYS, **more)
+    return Answer(fleet.list_runs(job, state, outcome, begin, limit, q=text))
 
 
 @routes.get(
@@ -60,7 +85,7 @@ def cancel_run(fleet: TheFleet, actor: Actor, run: str) -> Answer:
     dependencies=[needs(Role.VIEWER, run="run")],
     operation_id="run_output",
 )
-def run_output(
+async def run_output(
     *,
     request: Request,
     fleet: TheFleet,
@@ -71,10 +96,12 @@ def run_output(
     follow: bool = False,
 ) -> Response:
     if not follow:
-        return Answer(fleet.run_output(run, attempt, after, limit))
+        return Answer(await run_in_threadpool(fleet.run_output, run, attempt, after, limit))
     if attempt is not None or after != -1:
         raise Invalid("a followed output begins at its begin", code="bad_parameter", where="follow")
     # A run that is not there must be said before the stream begins with its 200.
-    seats: Seats = request.app.state.seats
-    pieces = seats.lines(fleet.follow_output(fleet.show_run(run)["id"]))
-    return StreamingResponse(read_in_threads(pieces, seats), media_type=LINES)
+    run_id = (await run_in_threadpool(fleet.show_run, run))["id"]
+    hub: Hub = request.app.state.hub
+    seat = Seat(frozenset({RUN + run_id}), watched=Watched(run_id=run_id))
+    hub.open(seat)
+    return Stream(hub, seat, spell_lines, LINES)

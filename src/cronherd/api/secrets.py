@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, TheFleet, needs
+from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
 
@@ -19,8 +19,8 @@ _FORCE = "Also while jobs use it: their runs are not started then"
     dependencies=[needs(Role.EDITOR)],
     operation_id="list_secrets",
 )
-def list_secrets(fleet: TheFleet) -> Answer:
-    return Answer(fleet.list_secrets())
+def list_secrets(fleet: TheFleet, limit: Limit = 1000, cursor: Cursor = None) -> Answer:
+    return Answer(fleet.list_secrets(limit, cursor=cursor))
 
 
 @routes.put(

@@ -65,20 +65,29 @@ class Client(PeopleClient):
         *,
         tag: str | None = None,
         node: str | None = None,
+        q: str | None = None,
     ) -> Json:
-        query = {"after": after, "limit": limit, "tag": tag, "node": node}
+        query = {"after": after, "limit": limit, "tag": tag, "node": node, "q": q}
         return self._ask("GET", "/jobs", query)
 
     def show_job(self, name: str) -> Json:
         return self._ask("GET", path_of("jobs", name))
 
-    def create_job(self, definition: object, actor: str, source: str = "command") -> Json:
+    def create_job(
+        self,
+        definition: object,
+        actor: str,
+        source: str = "command",
+        *,
+        request_id: str | None = None,
+    ) -> Json:
         del actor
-        return self._ask("POST", "/jobs", {"source": source}, [definition])
+        headers = {} if request_id is None else {"Idempotency-Key": request_id}
+        return self._ask("POST", "/jobs", {"source": source}, [definition], headers)
 
     def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
         del actor
-        headers = {} if version is None else {"If-Match": f'"{version}"'}
+        headers = {"If-Match": "*" if version is None else f'"{version}"'}
         return self._ask("PUT", path_of("jobs", name), body=[definition], headers=headers)
 
     def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
@@ -140,9 +149,11 @@ class Client(PeopleClient):
         outcome: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        *,
+        q: str | None = None,
     ) -> Json:
         query = {"job": job, "state": state, "outcome": outcome, "before": before, "limit": limit}
-        return self._ask("GET", "/runs", query)
+        return self._ask("GET", "/runs", {**query, "q": q})
 
     def show_run(self, prefix: str) -> Json:
         return self._ask("GET", path_of("runs", prefix))
@@ -214,14 +225,17 @@ class Client(PeopleClient):
 
     # The whole
 
-    def timers(self, limit: int = 500) -> Json:
-        return self._ask("GET", "/timers", {"limit": limit})
+    def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
+        return self._ask("GET", "/timers", {"limit": limit, "cursor": cursor})
 
     def status(self) -> Json:
         return self._ask("GET", "/status")
 
-    def list_nodes(self) -> Json:
-        return self._ask("GET", "/nodes")
+    def overview(self) -> Json:
+        return self._ask("GET", "/overview")
+
+    def list_nodes(self, limit: int = 1000, *, cursor: str | None = None) -> Json:
+        return self._ask("GET", "/nodes", {"limit": limit, "cursor": cursor})
 
     def set_drained(self, name: str, actor: str, *, drained: bool) -> Json:
         del actor
@@ -232,8 +246,10 @@ class Client(PeopleClient):
         query = {"confirm_dead": "true"} if confirm_dead else {}
         return self._ask("DELETE", path_of("nodes", name), query)
 
-    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
-        return self._ask("GET", "/alerts", {"state": state, "limit": limit})
+    def list_alerts(
+        self, state: str | None = None, limit: int = 50, *, cursor: str | None = None
+    ) -> Json:
+        return self._ask("GET", "/alerts", {"state": state, "limit": limit, "cursor": cursor})
 
     def send_test(self, channel: str, target: str, actor: str) -> Json:
         del actor
@@ -257,8 +273,8 @@ class Client(PeopleClient):
         del actor
         return self._ask("DELETE", path_of("pools", name))
 
-    def list_secrets(self) -> Json:
-        return self._ask("GET", "/secrets")
+    def list_secrets(self, limit: int = 1000, *, cursor: str | None = None) -> Json:
+        return self._ask("GET", "/secrets", {"limit": limit, "cursor": cursor})
 
     def set_secret(self, name: str, value: str, actor: str) -> Json:
         del actor
@@ -298,8 +314,16 @@ class Client(PeopleClient):
         del actor
         return self._ask("POST", f"/maintenance/{'on' if hold else 'off'}")
 
-    def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
-        return self._ask("GET", "/ledger", {"job": job, "limit": limit})
+    def list_ledger(
+        self,
+        job: str | None = None,
+        limit: int = 50,
+        *,
+        cursor: str | None = None,
+        reason: str | None = None,
+    ) -> Json:
+        query = {"job": job, "limit": limit, "cursor": cursor, "reason": reason}
+        return self._ask("GET", "/ledger", query)
 
     def audit(
         self,
@@ -312,8 +336,16 @@ class Client(PeopleClient):
         query = {"job": job, "from": start, "to": end, "after": after, "limit": limit}
         return self._ask("GET", "/audit", query)
 
-    def list_events(self, limit: int = 50) -> Json:
-        return self._ask("GET", "/events", {"limit": limit})
+    def list_events(
+        self,
+        limit: int = 50,
+        *,
+        cursor: str | None = None,
+        kind: str | None = None,
+        subject: str | None = None,
+    ) -> Json:
+        query = {"limit": limit, "cursor": cursor, "kind": kind, "subject": subject}
+        return self._ask("GET", "/events", query)
 
     def health(self) -> Json:
         return self._ask("GET", "/health")

@@ -6,6 +6,7 @@ from cronherd.service.audit import AuditDesk
 from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
 from cronherd.service.jobs import JobDesk
+from cronherd.service.live import LiveDesk
 from cronherd.service.locks import LockDesk
 from cronherd.service.nodes import NodeDesk
 from cronherd.service.pools import PoolDesk
@@ -28,6 +29,7 @@ class Service(
     SecretDesk,
     LockDesk,
     AlertDesk,
+    LiveDesk,
     AccountDesk,
     FleetDesk,
 ):

@@ -3,20 +3,22 @@
 from cronherd.definition.alerts import read_address, read_url
 from cronherd.domain.alert import ChannelName, PostState
 from cronherd.domain.errors import Invalid
-from cronherd.service.desk import Desk, checked_limit
+from cronherd.service.desk import Desk, checked_limit, mark_text, read_mark
 from cronherd.views import API_VERSION, Json, page, post_view
 
 
 class AlertDesk(Desk):
     """What a person may ask of the outbox."""
 
-    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
+    def list_alerts(
+        self, state: str | None = None, limit: int = 50, *, cursor: str | None = None
+    ) -> Json:
         """The newest messages of a state, or of all; `counts`: how many there are of each."""
         wanted = [] if state is None else [_state(state)]
-        posts = self._catalog.posts(wanted, checked_limit(limit))
+        posts, mark = self._catalog.post_page(wanted, checked_limit(limit), read_mark(cursor))
         items = [post_view(post) for post in posts]
         counts = dict.fromkeys((state.value for state in PostState), 0)
-        return {**page(items, None), "counts": {**counts, **self._catalog.post_counts()}}
+        return {**page(items, mark_text(mark)), "counts": {**counts, **self._catalog.post_counts()}}
 
     def send_test(self, channel: str, target: str, actor: str) -> Json:
         """Put a test message for this receiver into the outbox. Raises Invalid."""

@@ -1,5 +1,6 @@
 """What every desk of the service works with, and the bounds that all of them keep."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -11,11 +12,13 @@ from cronherd.domain.node import Node
 from cronherd.domain.run import Run, RunState
 from cronherd.store.base import Store
 from cronherd.store.catalog import Catalog
-from cronherd.store.facts import RunFilter
-from cronherd.views import Json, run_view
+from cronherd.store.facts import Mark, RunFilter
+from cronherd.views import Json, page, run_view
 
 PAGE_SIZE = 50
 PAGE_LIMIT = 1_000  # more in one answer helps nobody and holds memory
+
+_MARK = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
 
 
 class Waiter(Protocol):
@@ -112,7 +115,9 @@ class Desk:
 
     def _running(self, which: RunFilter) -> Iterator[Json]:
         """All running ones among the runs, newest first; there is no state for silence."""
-        which = replace(which, state=RunState.RUNNING, limit=PAGE_LIMIT)
+        live = frozenset({RunState.RUNNING})
+        search = replace(which.search, live=live, outcomes=frozenset())
+        which = replace(which, search=search, limit=PAGE_LIMIT)
         while True:
             runs = self._catalog.runs(which)
             yield from self._run_views(runs)
@@ -156,6 +161,35 @@ def checked_limit(limit: int) -> int:
     if not 1 <= limit <= PAGE_LIMIT:
         raise Invalid(f"a limit is between 1 and {PAGE_LIMIT}", code="bad_limit")
     return limit
+
+
+def read_mark(cursor: str | None) -> Mark | None:
+    """Where a page begins, as `mark_text` says it. Raises Invalid."""
+    if not cursor:
+        return None
+    found = _MARK.fullmatch(cursor)
+    if found is None:
+        raise bad_cursor()
+    return Mark(at_us=int(found[1]), passed=int(found[2]))
+
+
+def mark_text(mark: Mark | None) -> str | None:
+    """A mark as the `next` of a page."""
+    return f"{mark.at_us}.{mark.passed}" if mark is not None else None
+
+
+def bad_cursor() -> Invalid:
+    """For a cursor that no page gave."""
+    return Invalid(
+        "is no cursor", code="bad_cursor", hint="take it from `next` of a page", where="cursor"
+    )
+
+
+def cut(items: Sequence[Json], key: str, cursor: str | None, limit: int) -> Json:
+    """A page of a list that is in the order of this key and small enough to be read whole."""
+    rest = [item for item in items if not cursor or item[key] > cursor]
+    found = rest[: checked_limit(limit)]
+    return page(found, found[-1][key] if len(rest) > limit else None)
 
 
 def _close_name(wanted: str, nodes: Sequence[Node]) -> str:

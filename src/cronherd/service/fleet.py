@@ -2,35 +2,53 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 from cronherd import __version__
+from cronherd.domain.errors import Invalid
+from cronherd.domain.event import EventKind
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
 from cronherd.domain.node import Node
 from cronherd.domain.place import shown_place
 from cronherd.domain.policy import FOREVER_US
-from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
-from cronherd.store.facts import RunFilter
+from cronherd.domain.run import Outcome, Reason, Run, RunState
+from cronherd.domain.search import JobSearch, RunSearch
+from cronherd.domain.standing import BAD, Standing
+from cronherd.service.desk import (
+    PAGE_SIZE,
+    Desk,
+    bad_cursor,
+    checked_limit,
+    mark_text,
+    read_mark,
+)
+from cronherd.store.facts import EventFilter, LedgerFilter, RunFilter
 from cronherd.views import (
     API_VERSION,
     SILENT_STATES,
     Json,
     event_view,
     hold_view,
+    job_view,
     ledger_view,
+    live_node_view,
     node_view,
     page,
     pause_view,
     upcoming_us,
 )
 
+FEW = 5  # of each kind in the overview
+Word = TypeVar("Word", EventKind, Reason)
+
 
 class FleetDesk(Desk):
     """What a person may ask of the whole."""
 
-    def timers(self, limit: int = 500) -> Json:
+    def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         """Jobs by their next slot; those that are paused without an end come last."""
-        rows = self._catalog.next_jobs(checked_limit(limit))
+        rows = self._catalog.next_jobs(checked_limit(limit), _read_place(cursor))
         now_us = self._store.now_us()
         items = [
             {
@@ -46,7 +64,8 @@ class FleetDesk(Desk):
                 ((upcoming_us(row), row) for row in rows), key=lambda pair: pair[0] or FOREVER_US
             )
         ]
-        return {**page(items, None), "now": format_instant(now_us)}
+        following = f"{rows[-1].next_us}.{rows[-1].job.key}" if len(rows) == limit else None
+        return {**page(items, following), "now": format_instant(now_us)}
 
     def status(self) -> Json:
         """The fleet at a glance."""
@@ -74,17 +93,66 @@ class FleetDesk(Desk):
         found = Counter(run["state"] for run in self._running(RunFilter()))
         return {f"runs_{state}": found[state] for state in SILENT_STATES if found[state]}
 
-    def list_ledger(self, job: str | None = None, limit: int = PAGE_SIZE) -> Json:
-        """Slots that did not run, newest first."""
-        job_id = self._catalog.find_job(job).id if job else None
-        rows = self._catalog.ledger(job_id, checked_limit(limit))
-        return page([ledger_view(row) for row in rows], None)
+    def overview(self) -> Json:
+        """How jobs stand, and the few that matter most of each: cheap, whatever there is.
 
-    def list_events(self, limit: int = PAGE_SIZE) -> Json:
-        """Facts about people, nodes and alarms, newest first."""
-        return page(
-            [event_view(event) for event in self._catalog.events(checked_limit(limit))], None
+        `counts` has a number for each word of domain/standing.py, `jobs` all of them, and
+        `runs_STATE` for live runs.
+        """
+        now_us = self._store.now_us()
+        nodes = self._catalog.nodes()
+        late, _ = self._catalog.job_page(JobSearch(standing=Standing.OVERDUE), None, FEW)
+        return {
+            "api_version": API_VERSION,
+            "now": format_instant(now_us),
+            "hold": hold_view(self._catalog.meta()),
+            "counts": dict(self._catalog.standings()),
+            "nodes": [live_node_view(node, now_us) for node in nodes],
+            "running": self._run_views(self._few_runs(RunState.RUNNING)),
+            "failed": self._run_views(self._few_runs(*sorted(BAD))),
+            "overdue": [job_view(row, now_us) for row in late],
+            "missed": [ledger_view(row) for row in self._catalog.ledger(None, FEW)],
+            "timers": self.timers(FEW)["items"],
+        }
+
+    def _few_runs(self, *words: RunState | Outcome) -> list[Run]:
+        return self._catalog.runs(RunFilter(search=RunSearch.of(*words), limit=FEW))
+
+    def list_ledger(
+        self,
+        job: str | None = None,
+        limit: int = PAGE_SIZE,
+        *,
+        cursor: str | None = None,
+        reason: str | None = None,
+    ) -> Json:
+        """Slots that did not run, newest first."""
+        which = LedgerFilter(
+            job_id=self._catalog.find_job(job).id if job else None,
+            reason=_member(Reason, reason, code="bad_reason"),
+            mark=read_mark(cursor),
+            limit=checked_limit(limit),
         )
+        rows, mark = self._catalog.ledger_page(which)
+        return page([ledger_view(row) for row in rows], mark_text(mark))
+
+    def list_events(
+        self,
+        limit: int = PAGE_SIZE,
+        *,
+        cursor: str | None = None,
+        kind: str | None = None,
+        subject: str | None = None,
+    ) -> Json:
+        """Facts about people, nodes and alarms, newest first."""
+        which = EventFilter(
+            kind=_member(EventKind, kind, code="bad_kind"),
+            subject=subject,
+            mark=read_mark(cursor),
+            limit=checked_limit(limit),
+        )
+        events, mark = self._catalog.event_page(which)
+        return page([event_view(event) for event in events], mark_text(mark))
 
     def health(self) -> Json:
         """Whether the database answers; raises Unavailable when it does not."""
@@ -97,3 +165,23 @@ def _target(job: Job) -> str | None:
     if job.on_all:
         return f"all: {where}" if where else "all"
     return where.removeprefix("node=") or None
+
+
+def _member(kind: type[Word], text: str | None, *, code: str) -> Word | None:
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        what, known = code.removeprefix("bad_"), ", ".join(kind)
+        raise Invalid(f"unknown {what} '{text[:40]}'", code=code, hint=known) from None
+
+
+def _read_place(cursor: str | None) -> tuple[int, str] | None:
+    """An instant and a key of a job, as the `next` of timers has them."""
+    if not cursor:
+        return None
+    at, _, key = cursor.partition(".")
+    if not (at.isascii() and at.isdigit() and len(at) < 19 and key):
+        raise bad_cursor()
+    return int(at), key

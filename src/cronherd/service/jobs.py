@@ -9,6 +9,7 @@ from cronherd.domain.instant import format_instant, load_zone, parse_instant
 from cronherd.domain.job import Job
 from cronherd.domain.place import place_matches
 from cronherd.domain.policy import FOREVER_US
+from cronherd.domain.search import JOB_KEYS, joined, read_job_search
 from cronherd.service.desk import Desk, checked_limit
 from cronherd.service.told import schedule_words, upcoming_slots
 from cronherd.store.facts import JobRow, JobWrite, RunFilter
@@ -27,6 +28,7 @@ from cronherd.views import (
 
 APPLY_LIMIT = 20_000  # jobs in one transaction
 BY_HAND = "command"
+REQUEST_LENGTH = 64
 PAGES_LOOKED_AT = 20  # for one page of an answer that few jobs belong to
 _UPCOMING = 5  # slots that the answer about one job names
 
@@ -41,26 +43,28 @@ class JobDesk(Desk):
         *,
         tag: str | None = None,
         node: str | None = None,
+        q: str | None = None,
     ) -> Json:
         """Jobs in the order of their names; raises Invalid for a limit out of range.
 
         `tag`: only those that have it. `node`: only those that no other registered node may run.
-        A page may hold fewer than asked for and not be the last. The answer repeats what was
-        asked for, so that nobody takes all jobs of a node that does not know it for the chosen.
+        `q` as domain/search.py reads it. A page may hold fewer than asked for and not be the last.
+        The answer repeats what was asked for, so that nobody takes all jobs of a node that does
+        not know it for the chosen.
         """
-        fits = self._bound_to(node) if node is not None else None
+        search = read_job_search(joined(q, JOB_KEYS, tag=tag, node=node) or "")
+        fits = self._bound_to(search.node) if search.node is not None else None
         rows: list[JobRow] = []
         for _ in range(PAGES_LOOKED_AT):
-            found = self._catalog.jobs(after, checked_limit(limit))
-            after = found[-1].job.key if len(found) == limit else None
-            rows += [row for row in found if _has_tag(row, tag) and (not fits or fits(row))]
+            found, after = self._catalog.job_page(search, after, checked_limit(limit))
+            rows += [row for row in found if not fits or fits(row)]
             if after is None or len(rows) >= limit:
                 break
         if len(rows) > limit:
             rows = rows[:limit]
             after = rows[-1].job.key
         now_us = self._store.now_us()
-        which = {"tag": tag, "node": node}
+        which = {"tag": tag, "node": node, "q": q}
         return {
             **page([job_view(row, now_us) for row in rows], after),
             **{key: value for key, value in which.items() if value is not None},
@@ -97,13 +101,30 @@ class JobDesk(Desk):
             "missed": [ledger_view(entry) for entry in missed],
         }
 
-    def create_job(self, definition: object, actor: str, source: str = BY_HAND) -> Json:
-        """A new job. Raises InvalidInput, or Conflict when the name is taken."""
+    def create_job(
+        self,
+        definition: object,
+        actor: str,
+        source: str = BY_HAND,
+        *,
+        request_id: str | None = None,
+    ) -> Json:
+        """A new job. Raises InvalidInput, or Conflict when the name is taken.
+
+        The same `request_id` again, for seven days, answers with the job it made: `repeated`.
+        """
         job = self._read(definition)
-        write = JobWrite(id=self._new_id(), job=job, enabled=_said(job), source=source)
+        request = f"c:{request_id}" if request_id else None
+        if request is not None and not (len(request) <= REQUEST_LENGTH and request.isascii()):
+            raise Invalid("a request id has at most 62 ASCII characters", code="bad_request_id")
+        write = JobWrite(
+            id=self._new_id(), job=job, enabled=_said(job), source=source, request=request
+        )
         self._catalog.save_jobs([write], actor)
         self._wake()
-        return self.show_job(job.name)
+        shown = self.show_job(job.name)
+        made = write.id if request is None else self._catalog.creation(shown["id"], request)
+        return {**shown, "repeated": made != write.id}
 
     def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
         """Replace a job's definition; `version` is the one the editor saw, None: whatever."""
@@ -258,10 +279,6 @@ class JobDesk(Desk):
 def _at(number: int, fault: Invalid) -> Invalid:
     where = f"jobs[{number}].{fault.where}" if fault.where else f"jobs[{number}]"
     return Invalid(fault.text, code=fault.code, hint=fault.hint, where=where)
-
-
-def _has_tag(row: JobRow, tag: str | None) -> bool:
-    return tag is None or tag in row.job.spec.get("tags", ())
 
 
 def _said(job: Job) -> bool | None:

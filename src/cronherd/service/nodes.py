@@ -7,9 +7,9 @@ from cronherd.domain.ident import SHORT
 from cronherd.domain.instant import format_instant
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.node import Node
-from cronherd.service.desk import Desk
+from cronherd.service.desk import PAGE_LIMIT, Desk, cut
 from cronherd.store.base import Claim, Ending
-from cronherd.views import API_VERSION, Json, hold_view, node_view, page
+from cronherd.views import API_VERSION, Json, hold_view, node_view
 
 NAMED = 5  # runs in a sentence
 
@@ -17,10 +17,11 @@ NAMED = 5  # runs in a sentence
 class NodeDesk(Desk):
     """What a person may ask of nodes."""
 
-    def list_nodes(self) -> Json:
+    def list_nodes(self, limit: int = PAGE_LIMIT, *, cursor: str | None = None) -> Json:
         """The hosts of the fleet."""
         now_us = self._store.now_us()
-        return page([node_view(node, now_us) for node in self._catalog.nodes()], None)
+        views = [node_view(node, now_us) for node in self._catalog.nodes()]
+        return cut(views, "name", cursor, limit)
 
     def set_drained(self, name: str, actor: str, *, drained: bool) -> Json:
         """A drained node ends what it runs and starts nothing more; again changes nothing."""

@@ -1,15 +1,17 @@
 """Runs: asked for, looked at, ended, and what they wrote."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
-from typing import TypeVar
 
 from cronherd.domain.errors import Conflict, Invalid
 from cronherd.domain.ident import SHORT
+from cronherd.domain.instant import load_zone
 from cronherd.domain.job import Job
 from cronherd.domain.param import check_values
 from cronherd.domain.place import place_matches, shown_place
-from cronherd.domain.run import Cause, Outcome, RunState
+from cronherd.domain.run import Cause, Run, RunState
+from cronherd.domain.search import RUN_KEYS, joined, read_run_search
 from cronherd.domain.telling import read_told
 from cronherd.domain.waiting import waits_for_others
 from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
@@ -17,7 +19,6 @@ from cronherd.store.base import Requested
 from cronherd.store.facts import RunFilter
 from cronherd.views import (
     API_VERSION,
-    SILENT_STATES,
     Json,
     attempt_view,
     page,
@@ -27,8 +28,7 @@ from cronherd.views import (
 
 DEDUP_LENGTH = 64
 OUTPUT_PIECES = 64  # of at most 256 KiB each
-
-Word = TypeVar("Word", RunState, Outcome)
+LOOKS = 4  # for one page of what is rare
 
 
 class RunDesk(Desk):
@@ -121,21 +121,40 @@ class RunDesk(Desk):
         outcome: str | None = None,
         before: str | None = None,
         limit: int = PAGE_SIZE,
+        *,
+        q: str | None = None,
     ) -> Json:
-        """Runs, newest first."""
+        """Runs, newest first; `q` as domain/search.py reads it.
+
+        A page may hold fewer than asked for and not be the last. The answer repeats `q`, so that
+        nobody takes all runs of a node that does not know it for those that were looked for.
+        """
+        text = joined(q, RUN_KEYS, job=job, state=state, outcome=outcome) or ""
+        search = read_run_search(text, self._store.now_us(), load_zone(self._timezone))
         which = RunFilter(
-            job_id=self._catalog.find_job(job, deleted=True).id if job else None,
-            state=_word(RunState, state, code="bad_state", also=SILENT_STATES),
-            outcome=_word(Outcome, outcome, code="bad_outcome"),
+            job_id=self._catalog.find_job(search.job, deleted=True).id if search.job else None,
+            search=search,
             before=before,
             limit=checked_limit(limit),
         )
-        if state in SILENT_STATES:
-            silent = (run for run in self._running(which) if run["state"] == state)
+        if search.silent:
+            silent = (run for run in self._running(which) if run["state"] in search.silent)
             items = list(islice(silent, limit))
+            following = items[-1]["id"] if len(items) == limit else None
         else:
-            items = self._run_views(self._catalog.runs(which))
-        return page(items, items[-1]["id"] if len(items) == limit else None)
+            runs, following = self._look_back(which)
+            items = self._run_views(runs)
+        return {**page(items, following), **({} if q is None else {"q": q})}
+
+    def _look_back(self, which: RunFilter) -> tuple[list[Run], str | None]:
+        found, following = self._catalog.run_page(which)
+        for _ in range(LOOKS - 1):
+            if following is None or len(found) >= which.limit:
+                break
+            rest = replace(which, before=following, limit=which.limit - len(found))
+            more, following = self._catalog.run_page(rest)
+            found += more
+        return found, following
 
     def show_run(self, prefix: str) -> Json:
         """One run with its attempts, and what its task told in the last of them."""
@@ -195,16 +214,3 @@ class RunDesk(Desk):
                 return
             else:
                 yield {}
-
-
-def _word(
-    kind: type[Word], text: str | None, *, code: str, also: Sequence[str] = ()
-) -> Word | None:
-    if text is None or text in also:
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        what = code.removeprefix("bad_")
-        known = ", ".join(kind) + "".join(f", {word}" for word in also)
-        raise Invalid(f"unknown {what} '{text[:40]}'", code=code, hint=known) from None

@@ -4,8 +4,8 @@ from difflib import get_close_matches
 
 from cronherd.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from cronherd.domain.secret import check_name, check_value, is_masked
-from cronherd.service.desk import Desk, Seals
-from cronherd.views import API_VERSION, Json, page, secret_view
+from cronherd.service.desk import PAGE_LIMIT, Desk, Seals, cut
+from cronherd.views import API_VERSION, Json, secret_view
 
 NAMED = 5  # jobs in a sentence
 
@@ -13,9 +13,10 @@ NAMED = 5  # jobs in a sentence
 class SecretDesk(Desk):
     """What a person may ask of secrets."""
 
-    def list_secrets(self) -> Json:
+    def list_secrets(self, limit: int = PAGE_LIMIT, *, cursor: str | None = None) -> Json:
         """Which there are, who set each last, and when."""
-        return page([secret_view(secret) for secret in self._catalog.secrets()], None)
+        views = [secret_view(secret) for secret in self._catalog.secrets()]
+        return cut(views, "name", cursor, limit)
 
     def set_secret(self, name: str, value: str, actor: str) -> Json:
         """Make or replace one. `masked`: in output; `key_made`: the file of a key that was new."""

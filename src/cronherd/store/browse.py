@@ -57,6 +57,7 @@ WHERE d.paused_until_us > ? AND j.deleted_us IS NULL
 UNION ALL SELECT 'disabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = FALSE
 UNION ALL SELECT 'error', count(*) FROM job WHERE failing = TRUE AND deleted_us IS NULL
 UNION ALL SELECT 'jobs', count(*) FROM job WHERE deleted_us IS NULL AND enabled = TRUE
+UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
 """
 
 _HEX = re.compile(r"[0-9a-f]+")

@@ -10,11 +10,22 @@ from cronherd.domain.alert import ChannelName, PostState
 from cronherd.domain.audit import Told
 from cronherd.domain.event import Event, EventKind
 from cronherd.domain.node import Node
+from cronherd.domain.pulse import Pulse, Watched
 from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.search import JobSearch
 from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
-from cronherd.store.facts import Backfilled, JobRow, JobWrite, LedgerRow, PoolRow, RunFilter
+from cronherd.store.facts import (
+    Backfilled,
+    EventFilter,
+    JobRow,
+    JobWrite,
+    LedgerFilter,
+    LedgerRow,
+    Mark,
+    PoolRow,
+    RunFilter,
+)
 from cronherd.store.lockbook import LockBook
 from cronherd.store.people import People
 from cronherd.store.postbox import Post
@@ -115,8 +126,12 @@ class Catalog(People, LockBook, Protocol):
         """
         ...
 
-    def next_jobs(self, limit: int) -> list[JobRow]:
-        """Those with a next slot, the nearest first."""
+    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
+        """Those with a next slot, the nearest first, after one of this instant and this key."""
+        ...
+
+    def creation(self, job_id: str, request: str) -> str | None:
+        """The id of the write (JobWrite) that made this job by this request, if one did."""
         ...
 
     def versions(self, job_id: str) -> list[tuple[int, Mapping[str, object], str, int]]:
@@ -157,6 +172,10 @@ class Catalog(People, LockBook, Protocol):
         """Newest first."""
         ...
 
+    def ledger_page(self, which: LedgerFilter) -> tuple[list[LedgerRow], Mark | None]:
+        """Newest first; and where to go on, or None."""
+        ...
+
     def account(self, job_id: str, after_us: int, until_us: int) -> tuple[list[int], list[Told]]:
         """The slots in (after, until] that became runs, and the ledger rows that touch it.
 
@@ -166,6 +185,10 @@ class Catalog(People, LockBook, Protocol):
 
     def events(self, limit: int, after_us: int = 0) -> list[Event]:
         """Newest first."""
+        ...
+
+    def event_page(self, which: EventFilter) -> tuple[list[Event], Mark | None]:
+        """Newest first; and where to go on, or None."""
         ...
 
     def last_pause(self, job_name: str) -> Event | None:
@@ -249,6 +272,12 @@ class Catalog(People, LockBook, Protocol):
         """Messages of the outbox of these states, or of all, newest first."""
         ...
 
+    def post_page(
+        self, states: Sequence[PostState], limit: int, mark: Mark | None
+    ) -> tuple[list[Post], Mark | None]:
+        """The same from a mark on; and where to go on, or None."""
+        ...
+
     def post_counts(self) -> Mapping[str, int]:
         """How many messages there are, by state."""
         ...
@@ -267,6 +296,18 @@ class Catalog(People, LockBook, Protocol):
 
     def standings(self) -> Mapping[str, int]:
         """How many jobs stand how (domain/standing.py), and `jobs`: how many there are."""
+        ...
+
+    def pulse(self) -> Pulse:
+        """So little that it may be read every second."""
+        ...
+
+    def runs_by_id(self, ids: Sequence[str]) -> list[Run]:
+        """Those of these runs that there are, in any order."""
+        ...
+
+    def fresh_output(self, watched: Sequence[Watched]) -> set[str]:
+        """The runs that have written more than was read of them."""
         ...
 
     def meta(self) -> Mapping[str, str]:

@@ -33,6 +33,7 @@ from cronherd.store.doors import Doors
 from cronherd.store.endings import ask_to_end, end_unstarted, make_room
 from cronherd.store.events import EventRows
 from cronherd.store.firing import ADD_RUN, FENCE_SHIFT, place_of
+from cronherd.store.jobs import ADD_REQUEST, REQUESTED
 from cronherd.store.lowbound import LowBound
 from cronherd.store.nodes import Places
 from cronherd.store.takers import Takers
@@ -65,8 +66,6 @@ UPCOMING = """
 SELECT job_id, version, slot_us FROM job_due WHERE next_us > now_us() AND next_us <= ?
 ORDER BY next_us, job_id LIMIT ?
 """
-REQUESTED = "SELECT run_id FROM request WHERE job_id = ? AND dedup = ?"
-ADD_REQUEST = "INSERT INTO request (job_id, dedup, run_id, at_us) VALUES (?, ?, ?, ?)"
 DUE_ROW = "SELECT version, seq, job_id FROM job_due WHERE job_id = ? /*lock*/"
 DELETED = "SELECT deleted_us FROM job WHERE id = ?"
 SET_PARAMS = "UPDATE run SET params = ? WHERE id = ?"

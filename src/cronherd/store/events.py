@@ -12,21 +12,20 @@ from cronherd.store.database import (
     Connection,
     Database,
     Row,
-    Values,
     again,
     fetch,
     many,
     one,
     plain,
 )
-from cronherd.store.facts import LedgerRow
+from cronherd.store.facts import EventFilter, LedgerFilter, LedgerRow, Mark, mark_after
 
 ADD_EVENT = """
 INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, now_us(), ?, ?, ?, ?)
 """
 EVENTS = """
-SELECT at_us, kind, subject, actor, text FROM event WHERE at_us > ?
-ORDER BY at_us DESC, id DESC LIMIT ?
+SELECT at_us, kind, subject, actor, text FROM event WHERE {}
+ORDER BY at_us DESC, id DESC LIMIT ? OFFSET ?
 """
 KNOWN = "SELECT 1 FROM event WHERE id = ?"
 LAST = """
@@ -41,6 +40,11 @@ LEDGER = """
 SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us, n.name
 FROM ledger l JOIN job j ON j.id = l.job_id LEFT JOIN node n ON n.id = l.node_id {}
 ORDER BY l.at_us DESC, l.from_us DESC LIMIT ?
+"""
+LEDGER_PAGE = """
+SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us
+FROM ledger l JOIN job j ON j.id = l.job_id WHERE {}
+ORDER BY l.at_us DESC, l.from_us DESC, l.job_id, l.reason, l.node_id LIMIT ? OFFSET ?
 """
 META = 'SELECT "key", value FROM meta'
 
@@ -95,20 +99,45 @@ class EventRows:
             self.add(connection, kind, subject, actor, text)
 
     def events(self, limit: int, after_us: int = 0) -> list[Event]:
+        return self.event_page(EventFilter(after_us=after_us, limit=limit))[0]
+
+    def event_page(self, which: EventFilter) -> tuple[list[Event], Mark | None]:
+        terms: dict[str, object] = {"at_us > ?": which.after_us}
+        if which.mark is not None:
+            terms["at_us <= ?"] = which.mark.at_us
+        if which.kind is not None:
+            terms["kind = ?"] = which.kind.value
+        if which.subject is not None:
+            terms["subject = ?"] = plain(which.subject, SUBJECT_LENGTH)
+        passed = which.mark.passed if which.mark else 0
+        values = (*terms.values(), which.limit, passed)
         with self._db.read() as connection:
-            rows = fetch(connection, EVENTS, (after_us, limit))
-        return [event_of(row) for row in rows]
+            rows = fetch(connection, EVENTS.format(" AND ".join(terms)), values)
+        found = [event_of(row) for row in rows]
+        return found, mark_after(which.mark, [event.at_us for event in found], which.limit)
 
     def last_pause(self, job_name: str) -> Event | None:
         with self._db.read() as connection:
             return last_of(connection, job_name, [EventKind.JOB_PAUSED])
 
     def ledger(self, job_id: str | None, limit: int) -> list[LedgerRow]:
-        where = "WHERE l.job_id = ?" if job_id else ""
-        values: Values = (to_stored(job_id), limit) if job_id else (limit,)
+        return self.ledger_page(LedgerFilter(job_id=job_id, limit=limit))[0]
+
+    def ledger_page(self, which: LedgerFilter) -> tuple[list[LedgerRow], Mark | None]:
+        terms: dict[str, object] = {}
+        if which.job_id is not None:
+            terms["l.job_id = ?"] = to_stored(which.job_id)
+        if which.mark is not None:
+            terms["l.at_us <= ?"] = which.mark.at_us
+        if which.reason is not None:
+            terms["l.reason = ?"] = which.reason.value
+        passed = which.mark.passed if which.mark else 0
+        values = (*terms.values(), which.limit, passed)
         with self._db.read() as connection:
-            rows = fetch(connection, LEDGER.format(where), values)
-        return [ledger_row(row) for row in rows]
+            rows = fetch(connection, LEDGER_PAGE.format(" AND ".join(terms) or "1 = 1"), values)
+        found = [ledger_row(row) for row in rows]
+        instants = [row[7] for row in rows]
+        return found, mark_after(which.mark, instants, which.limit)
 
     def meta(self) -> Mapping[str, str]:
         with self._db.read() as connection:

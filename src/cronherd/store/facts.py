@@ -1,7 +1,9 @@
 """What people keep and look at, as the contracts pass it on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
 from cronherd.domain.run import Reason, Run
 from cronherd.domain.search import RunSearch
@@ -53,7 +55,8 @@ class JobRow:
 class JobWrite:
     """One job to be saved: `version` is the one that was read, None for a new job.
 
-    `enabled` None leaves it as it is at that moment; a new job is enabled.
+    `enabled` None leaves it as it is at that moment; a new job is enabled. `request`: who asks
+    for a new job again by the same words asks for the same one.
     """
 
     id: str
@@ -61,6 +64,7 @@ class JobWrite:
     enabled: bool | None
     source: str
     version: int | None = None
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,35 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Where a page of what is recorded begins: at an instant, behind so many of that instant."""
+
+    at_us: int
+    passed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events a list shows, newest first, after `after_us`."""
+
+    kind: EventKind | None = None
+    subject: str | None = None
+    after_us: int = 0
+    mark: Mark | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFilter:
+    """Which rows of the ledger a list shows, newest first."""
+
+    job_id: str | None = None
+    reason: Reason | None = None
+    mark: Mark | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
     """How many rows were dropped."""
 
@@ -107,3 +140,12 @@ class Pruned:
     ledger: int
     requests: int
     events: int
+
+
+def mark_after(mark: Mark | None, instants: Sequence[int], limit: int) -> Mark | None:
+    """Where the page behind one goes on, whose rows have these instants; None when it was short."""
+    if len(instants) < limit:
+        return None
+    last_us = instants[-1]
+    before = mark.passed if mark is not None and mark.at_us == last_us else 0
+    return Mark(at_us=last_us, passed=before + sum(at_us == last_us for at_us in instants))

@@ -81,10 +81,14 @@ class HistoryRows:
                     found[row.job.key] = row
         return found
 
-    def next_jobs(self, limit: int) -> list[JobRow]:
+    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
+        where, values = "d.next_us IS NOT NULL", list[object]()
+        if after is not None:
+            where = '(d.next_us > ? OR (d.next_us = ? AND j."key" > ?)) AND d.next_us >= ?'
+            values = [after[0], after[0], after[1], after[0]]
         with self._db.read() as connection:
-            order = f'{ALIVE}d.next_us IS NOT NULL ORDER BY d.next_us, j."key" LIMIT ?'
-            return self._jobs(connection, order, (limit,))
+            order = f'{ALIVE}{where} ORDER BY d.next_us, j."key" LIMIT ?'
+            return self._jobs(connection, order, (*values, limit))
 
     def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
         if not keys:

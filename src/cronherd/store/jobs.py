@@ -57,6 +57,8 @@ AND target_id IS NULL THEN coalesce(?, wait_key) ELSE wait_key END WHERE id IN ?
 """
 ASKS = "SELECT id, pools, state, wait_key FROM run WHERE id IN ? ORDER BY id"
 SET_ASKS = "UPDATE run SET pools = ? WHERE id IN ?"
+REQUESTED = "SELECT run_id FROM request WHERE job_id = ? AND dedup = ?"
+ADD_REQUEST = "INSERT INTO request (job_id, dedup, run_id, at_us) VALUES (?, ?, ?, ?)"
 ALL_KEYS = "SELECT name FROM job WHERE deleted_us IS NULL"
 VERSIONS = """
 SELECT version, spec, "by", at_us FROM job_version WHERE job_id = ? ORDER BY version DESC
@@ -106,6 +108,8 @@ class JobRows:
             if named is not None and named.deleted_us is None:
                 if from_stored(named.id) == write.id and _stored_before(write, named, 1):
                     return
+                if requested(connection, named.id, write.request) is not None:
+                    return
                 raise Conflict(
                     f"a job named '{write.job.name}' exists already",
                     code="name_taken",
@@ -133,6 +137,12 @@ class JobRows:
     ) -> None:
         """A new job, or an old one revived: its watermark stays, so no slot fires twice."""
         stored = tomb.id if tomb else to_stored(write.id)
+        if tomb and requested(connection, tomb.id, write.request) is not None:
+            raise Conflict(
+                f"this request made the job '{write.job.name}', which was deleted since",
+                code="already_done",
+                hint="ask with another key to make it again",
+            )
         version = tomb.version + 1 if tomb else 1
         last_us = max(tomb.last_us, now_us) if tomb else now_us
         enabled = write.enabled is not False
@@ -154,6 +164,9 @@ class JobRows:
             ADD_VERSION,
             (stored, version, values[2], plain(actor, SUBJECT_LENGTH), last_us),
         )
+        if write.request is not None:
+            values = (stored, write.request, to_stored(write.id), now_us)
+            one(connection, ADD_REQUEST, values)
         self._events.add(connection, EventKind.JOB_CREATED, write.job.name, actor, write.source)
 
     def _update(
@@ -209,10 +222,23 @@ class JobRows:
         set_due(connection, write.job, (next_us, slot_us, last_us, version, row.id))
         return last_us
 
+    def creation(self, job_id: str, request: str) -> str | None:
+        with self._db.glance() as connection:
+            found = requested(connection, to_stored(job_id), request)
+        return from_stored(found) if found is not None else None
+
     def versions(self, job_id: str) -> list[tuple[int, Mapping[str, object], str, int]]:
         with self._db.glance() as connection:
             rows = fetch(connection, VERSIONS, (to_stored(job_id),))
         return [(version, json.loads(spec), by, at_us) for version, spec, by, at_us in rows]
+
+
+def requested(connection: Connection, job_id: bytes, request: str | None) -> bytes | None:
+    """What was made of this request for this job, None when it is new."""
+    if request is None:
+        return None
+    rows = fetch(connection, REQUESTED, (job_id, request))
+    return bytes(rows[0][0]) if rows else None
 
 
 def restamp(

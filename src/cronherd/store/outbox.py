@@ -20,9 +20,10 @@ from cronherd.domain.alert import (
 )
 from cronherd.domain.event import EventKind
 from cronherd.domain.ident import from_stored, to_stored
-from cronherd.domain.instant import DAY_US, HOUR_US
+from cronherd.domain.instant import DAY_US, HOUR_US, LAST_US
 from cronherd.store.database import Connection, Database, Row, Values, fetch, many, one, plain
 from cronherd.store.events import EventRows
+from cronherd.store.facts import Mark, mark_after
 from cronherd.store.postbox import Claimed, Post, Settled
 
 ADD = """
@@ -79,7 +80,8 @@ WHERE id = ? AND state = 'waiting' AND next_us < ?
 FORGET = "DELETE FROM outbox WHERE state = ? AND created_us < ?"
 ONE = f"SELECT {COLUMNS} FROM outbox WHERE id = ?"
 LIST = f"""
-SELECT {COLUMNS} FROM outbox WHERE state IN ? ORDER BY created_us DESC, id DESC LIMIT ?
+SELECT {COLUMNS} FROM outbox WHERE state IN ? AND created_us <= ?
+ORDER BY created_us DESC, id DESC LIMIT ? OFFSET ?
 """
 COUNTS = "SELECT state, count(*) FROM outbox GROUP BY state"
 AGAIN = """
@@ -254,9 +256,16 @@ class OutboxRows:
     # ------------------------------------------------------------------ people
 
     def posts(self, states: Sequence[PostState], limit: int) -> list[Post]:
+        return self.post_page(states, limit, None)[0]
+
+    def post_page(
+        self, states: Sequence[PostState], limit: int, mark: Mark | None
+    ) -> tuple[list[Post], Mark | None]:
         wanted = [state.value for state in states or PostState]
+        until = (mark.at_us, limit, mark.passed) if mark else (LAST_US, limit, 0)
         with self._db.read() as connection:
-            return [read_post(row) for row in fetch(connection, LIST, (wanted, limit))]
+            found = [read_post(row) for row in fetch(connection, LIST, (wanted, *until))]
+        return found, mark_after(mark, [post.created_us for post in found], limit)
 
     def post_counts(self) -> Mapping[str, int]:
         with self._db.read() as connection:

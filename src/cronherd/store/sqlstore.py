@@ -28,6 +28,7 @@ from cronherd.store.pacing import UNPACED, Pace
 from cronherd.store.poolrows import PoolRows
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
+from cronherd.store.pulse import PulseRows
 from cronherd.store.recording import RecordRows
 from cronherd.store.secrets import SecretRows
 from cronherd.store.sessions import FailureRows, SessionRows, TokenRows
@@ -64,11 +65,12 @@ class SqlStore:
         self.remove_node = again(takeovers.remove_node)
         self.prune = again(pruning.prune)
         self.save_jobs, self.versions = again(jobs.save_jobs), jobs.versions
+        self.creation = jobs.creation
         self.set_enabled = again(controls.set_enabled)
         self.pause_job, self.resume_job = again(controls.pause_job), again(controls.resume_job)
         self.skip_next, self.undo_skip = again(controls.skip_next), again(controls.undo_skip)
         self.delete_job = again(controls.delete_job)
-        self._take_pages(BrowseRows(db, cache, history))
+        self._take_pages(BrowseRows(db, cache, history), PulseRows(db))
         self.find_job, self.next_jobs = history.find_job, history.next_jobs
         self.jobs_by_key, self.find_run = history.jobs_by_key, history.find_run
         self.attempts, self.output = history.attempts, history.output
@@ -82,9 +84,14 @@ class SqlStore:
         self._take_locks(LockRows(db, events))
         self.note = again(events.note)
         self.ledger, self.events, self.meta = events.ledger, events.events, events.meta
-        self.last_pause, self.event_before = events.last_pause, slots.event_before
+        self.ledger_page, self.event_page = events.ledger_page, events.event_page
+        self.last_pause = events.last_pause
+        self._take_slots(slots)
+
+    def _take_slots(self, slots: SlotRows) -> None:
         self.slot_runs, self.slot_ledger = slots.slot_runs, slots.slot_ledger
         self.last_slot, self.ended_last = slots.last_slot, slots.ended_last
+        self.event_before = slots.event_before
 
     def _take_secrets(self, secrets: SecretRows) -> None:
         self.secrets, self.sealed = secrets.secrets, secrets.sealed
@@ -93,7 +100,9 @@ class SqlStore:
         self.reseal_secrets = again(secrets.reseal_secrets)
         self.secret_users = secrets.secret_users
 
-    def _take_pages(self, pages: BrowseRows) -> None:
+    def _take_pages(self, pages: BrowseRows, pulse: PulseRows) -> None:
+        self.pulse, self.runs_by_id = pulse.pulse, pulse.runs_by_id
+        self.fresh_output = pulse.fresh_output
         self.jobs, self.job_page = pages.jobs, pages.job_page
         self.runs, self.run_page = pages.runs, pages.run_page
         self.counts, self.standings = pages.counts, pages.standings
@@ -102,6 +111,7 @@ class SqlStore:
         self.claim_posts, self.settle_posts = again(posts.claim_posts), again(posts.settle_posts)
         self.beat_heart, self.tidy_posts = again(posts.beat_heart), again(posts.tidy_posts)
         self.posts, self.post_counts = posts.posts, posts.post_counts
+        self.post_page = posts.post_page
         self.add_test, self.retry_posts = again(posts.add_test), again(posts.retry_posts)
 
     def _take_locks(self, locks: LockRows) -> None:

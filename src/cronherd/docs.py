@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cronherd.api.app import build_app
+from cronherd.api.describe import describe
 from cronherd.api.hub import Served
 from cronherd.cli.grammar import Command, Group
 from cronherd.cli.main import root as top_command
@@ -286,7 +287,7 @@ def given_variables() -> list[str]:
 
 def openapi() -> dict[str, Any]:
     """The document the API serves, with the version of the API in place of the program's."""
-    document = build_app(cast("Served", None), who=cast("Any", None)).openapi()
+    document = describe(build_app(cast("Served", None), who=cast("Any", None)))
     document["info"]["version"] = API_VERSION
     return document
 

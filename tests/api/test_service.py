@@ -13,6 +13,7 @@ from cronherd.domain.node import Node
 from cronherd.domain.param import Value
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Attempt, Cause, Outcome, Run, RunState
+from cronherd.domain.search import JobSearch
 from cronherd.service import Service
 from cronherd.store.base import Claim, Ending, Recorded, Requested, Store
 from cronherd.store.catalog import Catalog
@@ -72,10 +73,7 @@ class Shelf:
     def find_job(self, name: str, *, deleted: bool = False) -> JobRow:
         return self.row
 
-    def jobs(self, after: str | None, limit: int) -> list[JobRow]:
-        return [self.row]
-
-    def next_jobs(self, limit: int) -> list[JobRow]:
+    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
         return [self.row, replace(make_row(), id="b" * 32)]
 
     def ledger(self, job_id: str | None, limit: int) -> list[Any]:
@@ -93,6 +91,15 @@ class Shelf:
     def runs(self, which: RunFilter) -> list[Run]:
         later = [run for run in self.known if which.before is None or run.id < which.before]
         return later[: which.limit]
+
+    def job_page(
+        self, search: JobSearch, after: str | None, limit: int
+    ) -> tuple[list[JobRow], str | None]:
+        return [self.row], None
+
+    def run_page(self, which: RunFilter) -> tuple[list[Run], str | None]:
+        found = self.runs(which)
+        return found, found[-1].id if len(found) == which.limit else None
 
     def set_enabled(self, job_id: str, actor: str, *, enabled: bool) -> list[str]:
         self.row = replace(self.row, enabled=enabled)
@@ -288,7 +295,7 @@ def test_silent_runs_are_found_page_by_page(service: Service, shelf: Shelf):
     with pytest.raises(Invalid) as caught:
         service.list_runs(state="silent")
     assert caught.value.code == "bad_state"
-    assert caught.value.hint.endswith("finished, suspected, unknown")
+    assert caught.value.hint.endswith("error, suspected, unknown")
 
 
 # ------------------------------------------------------------------ nodes

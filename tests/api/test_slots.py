@@ -10,6 +10,7 @@ from cronherd.domain.errors import Conflict, Invalid, NotFound
 from cronherd.domain.instant import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_instant
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Run
+from cronherd.domain.search import JobSearch
 from cronherd.service import Service
 from cronherd.service.told import COUNT_LIMIT
 from cronherd.service.versions import Versions, previous_slot
@@ -30,10 +31,15 @@ class Slots(Shelf):
         self.pages = 0
         self.made: list[int] = []
 
-    def jobs(self, after: str | None, limit: int) -> list[JobRow]:
+    def job_page(
+        self, search: JobSearch, after: str | None, limit: int
+    ) -> tuple[list[JobRow], str | None]:
+        """So many rows are looked at, and those that fit are told."""
         self.pages += 1
-        later = [row for row in self.rows if after is None or row.job.key > after]
-        return later[:limit]
+        later = [row for row in self.rows if after is None or row.job.key > after][:limit]
+        tag = search.tag
+        found = [row for row in later if tag is None or tag in row.job.spec.get("tags", ())]
+        return found, later[-1].job.key if len(later) == limit else None
 
     def skip_next(self, job_id: str, count: int, actor: str) -> list[int]:
         assert self.row.next_us is not None

@@ -151,6 +151,7 @@ class FakeFleet(PeopleStandIn):
         *,
         tag: str | None = None,
         node: str | None = None,
+        q: str | None = None,
     ) -> Json:
         if self.broken:
             raise self.broken
@@ -168,7 +169,14 @@ class FakeFleet(PeopleStandIn):
     def show_job(self, name: str) -> Json:
         return {**self._find(name), "runs": self.ended, "missed": []}
 
-    def create_job(self, definition: object, actor: str, source: str = "command") -> Json:
+    def create_job(
+        self,
+        definition: object,
+        actor: str,
+        source: str = "command",
+        *,
+        request_id: str | None = None,
+    ) -> Json:
         job = read_job(definition, timezone="UTC", now_us=NOW_US)
         if job.key in self.jobs:
             raise Conflict(f"there is a job '{job.name}' already", code="name_taken")
@@ -259,11 +267,15 @@ class FakeFleet(PeopleStandIn):
         outcome: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        *,
+        q: str | None = None,
     ) -> Json:
         if job:
             self._find(job)
+        self.calls.append(f"runs {q}") if q else None
         found = [run for run in self.ended if outcome in {None, run["outcome"]}]
-        return {"api_version": "v1", "items": found[:limit], "next": None}
+        told = {"q": q} if q and not self.old else {}
+        return {"api_version": "v1", "items": found[:limit], "next": None, **told}
 
     def show_run(self, prefix: str) -> Json:
         for found in [self.started, *self.ended]:
@@ -351,7 +363,7 @@ class FakeFleet(PeopleStandIn):
             "items": self.told,
         }
 
-    def timers(self, limit: int = 500) -> Json:
+    def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         items = [
             {
                 "next_at": job["next_at"],
@@ -384,7 +396,10 @@ class FakeFleet(PeopleStandIn):
             "events": [],
         }
 
-    def list_nodes(self) -> Json:
+    def overview(self) -> Json:
+        return {"api_version": "v1", "counts": {"jobs": len(self.jobs)}}
+
+    def list_nodes(self, limit: int = 1000, *, cursor: str | None = None) -> Json:
         items = [self._node(name, alive=alive) for name, alive in self.nodes.items()]
         return {"api_version": "v1", "items": items, "next": None}
 
@@ -421,7 +436,9 @@ class FakeFleet(PeopleStandIn):
         lost, again = self.first[:1], self.first[1:]
         return {"removed": name, "id": f"id-{name}", "lost": lost, "started_again": again}
 
-    def list_alerts(self, state: str | None = None, limit: int = 50) -> Json:
+    def list_alerts(
+        self, state: str | None = None, limit: int = 50, *, cursor: str | None = None
+    ) -> Json:
         items = [alert for alert in self.alerts if state in {None, alert["state"]}][:limit]
         states = [alert["state"] for alert in self.alerts]
         counts = {word: states.count(word) for word in ("waiting", "sent", "failed")}
@@ -451,7 +468,7 @@ class FakeFleet(PeopleStandIn):
         self.calls.append(f"remove pool {name} by {actor.partition(':')[0]}")
         return {"removed": name}
 
-    def list_secrets(self) -> Json:
+    def list_secrets(self, limit: int = 1000, *, cursor: str | None = None) -> Json:
         items = [self._secret(name) for name in sorted(self.secrets)]
         return {"api_version": "v1", "items": items, "next": None}
 
@@ -500,7 +517,14 @@ class FakeFleet(PeopleStandIn):
         self.hold = {"since": "2026-11-21T09:59:00Z", "by": "ann"} if hold else None
         return {"api_version": "v1", "hold": self.hold}
 
-    def list_ledger(self, job: str | None = None, limit: int = 50) -> Json:
+    def list_ledger(
+        self,
+        job: str | None = None,
+        limit: int = 50,
+        *,
+        cursor: str | None = None,
+        reason: str | None = None,
+    ) -> Json:
         return {"api_version": "v1", "items": [], "next": None}
 
     def audit(
@@ -536,7 +560,14 @@ class FakeFleet(PeopleStandIn):
             "miscounted": none,
         }
 
-    def list_events(self, limit: int = 50) -> Json:
+    def list_events(
+        self,
+        limit: int = 50,
+        *,
+        cursor: str | None = None,
+        kind: str | None = None,
+        subject: str | None = None,
+    ) -> Json:
         return {"api_version": "v1", "items": [], "next": None}
 
     def health(self) -> Json:

@@ -18,6 +18,7 @@ from cronherd.api import (
     live,
     locks,
     me,
+    metrics,
     nodes,
     pools,
     runs,
@@ -35,6 +36,7 @@ from cronherd.api.base import (
     refuse_nul,
     refuse_other_media,
 )
+from cronherd.api.describe import describe
 from cronherd.api.entrypage import EntryPages, PlainPages
 from cronherd.api.hub import Hub, Served
 from cronherd.api.problem import ANSWERS, Methods
@@ -78,10 +80,14 @@ def build_app(
     app.state.entrance = entrance
     app.state.entry_pages = entry_pages or PlainPages()
     app.state.hub = Hub(service)
-    app.state.methods = [pair for noun in _NOUNS for pair in _methods(noun.routes)]
+    app.state.methods = [
+        *(pair for noun in _NOUNS for pair in _methods(noun.routes, PREFIX)),
+        *_methods(metrics.routes, ""),
+    ]
     for noun in _NOUNS:
         app.include_router(noun.routes, prefix=PREFIX)
     app.include_router(entry.routes)
+    app.include_router(metrics.routes)
     _serve_description(app)
     _refuse_undeclared(app)
     return app
@@ -89,7 +95,7 @@ def build_app(
 
 def _serve_description(app: FastAPI) -> None:
     async def openapi() -> Answer:
-        return Answer(app.openapi())
+        return Answer(describe(app))
 
     app.add_api_route(
         f"{PREFIX}/openapi.json",
@@ -106,10 +112,10 @@ def _refuse_undeclared(app: FastAPI) -> None:
             raise TypeError(f"{path} does not say which role it needs")
 
 
-def _methods(router: APIRouter) -> Methods:
+def _methods(router: APIRouter, prefix: str) -> Methods:
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     return [
-        (compile_path(PREFIX + route.path)[0], method)
+        (compile_path(prefix + route.path)[0], method)
         for route in routes
         for method in route.methods or ()
     ]

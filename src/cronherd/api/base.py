@@ -20,6 +20,7 @@ from cronherd.domain.access import Caller, Role
 from cronherd.domain.errors import Conflict, Invalid, NotFound, Refused
 
 PREFIX = "/api/v1"
+BESIDE = ("/metrics", "/healthz")  # where such programs look
 NUMBER_MAX = 2**31 - 1  # what every database holds as an integer
 
 _NUL = re.compile(rb"%00|\x00")
@@ -73,10 +74,9 @@ async def refuse_nul(request: Request) -> None:
 
 async def refuse_other_media(request: Request) -> None:
     """Whoever takes nothing that this address has to give gets no answer that surprises."""
-    wanted = request.headers.get("accept")
-    if not wanted:
+    wanted, path = request.headers.get("accept"), request.scope["path"]
+    if not wanted or not path.startswith((PREFIX, *BESIDE)):
         return
-    path = request.scope["path"]
     offered = next((found for end, found in _OFFERS if path.endswith(end)), _JSON)
     kinds = [part.partition(";") for part in wanted.lower().split(",")]
     taken = [kind.strip() for kind, _, rest in kinds if not _REFUSES.search(rest)]

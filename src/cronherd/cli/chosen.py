@@ -1,6 +1,6 @@
 """Which jobs a command is for: those that are named, or those of a tag, of a node, or all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,18 +64,26 @@ def jobs_of(fleet: "Fleet", choice: Choice) -> list[Json]:
     return jobs
 
 
-def list_chosen(fleet: "Fleet", tag: str | None, node: str | None) -> Json:
-    """Every page of the jobs of a tag, of a node, or of all."""
-    wanted = {key: value for key, value in (("tag", tag), ("node", node)) if value is not None}
+def list_chosen(
+    fleet: "Fleet", tag: str | None, node: str | None, search: str | None = None
+) -> Json:
+    """Every page of the jobs of a tag, of a node, of a search, or of all."""
+    asked = (("tag", tag), ("node", node), ("q", search))
+    wanted = {key: value for key, value in asked if value is not None}
 
     def ask(after: str | None) -> Json:
         document = fleet.list_jobs(after, **wanted)  # type: ignore[arg-type]
-        if any(document.get(key) != value for key, value in wanted.items()):
-            text = "the cronherd that is asked is too old to choose jobs"
-            raise Unavailable(text, code="too_old", hint="name the jobs instead")
+        require_known(document, wanted)
         return document
 
     return every_page(ask)
+
+
+def require_known(document: Json, wanted: Mapping[str, str]) -> None:
+    """Raises Unavailable when who answered did not know what was asked for: all is no choice."""
+    if any(document.get(key) != value for key, value in wanted.items()):
+        text = "the cronherd that is asked is too old to choose jobs or runs"
+        raise Unavailable(text, code="too_old", hint="name the jobs instead")
 
 
 def do_each(

@@ -44,14 +44,25 @@ job_command.add_command(run_command)
 @job_command.command("list")
 @click.option("--tag", metavar="TAG", help="Only jobs that have this tag.")
 @click.option("--node", metavar="NODE", help="Only jobs that no other node may run.")
+@click.option("-q", "--search", metavar="TEXT", help="Such as 'state:overdue tag:backup'.")
 @click.pass_obj
-def list_command(session: Session, *, tag: str | None, node: str | None) -> None:
-    """All jobs, by name."""
+def list_command(
+    session: Session, *, tag: str | None, node: str | None, search: str | None
+) -> None:
+    r"""All jobs, by name.
+
+    A search is made of tokens: state (running, overdue, not_due, paused, disabled or error), tag,
+    node and source, each with a value, and words that are looked for in names, descriptions,
+    commands and tags.
+
+    \b
+        cronherd job list -q 'state:error backup'
+    """
     with session.fleet() as fleet:
-        document = list_chosen(fleet, tag, node)
+        document = list_chosen(fleet, tag, node, search)
     if not document["items"]:
         none = "there are no jobs yet: make one with `cronherd job create`"
-        talk(none if tag is None and node is None else "there are no such jobs")
+        talk(none if (tag, node, search) == (None, None, None) else "there are no such jobs")
     put(
         session,
         document,

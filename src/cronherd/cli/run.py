@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cronherd.cli.asking import confirm
+from cronherd.cli.chosen import require_known
 from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Command, Count, Group, yes_option
 from cronherd.cli.output import Json, put, put_document, put_each, put_table, say, talk
@@ -39,6 +40,7 @@ def run_command() -> None:
     "--state", "run_state", metavar="STATE", help="Such as running, waiting or suspected."
 )
 @click.option("--outcome", metavar="OUTCOME", help="Such as failed or succeeded.")
+@click.option("-q", "--search", metavar="TEXT", help="Such as 'state:error tag:backup since:2h'.")
 @click.option("-n", "--limit", type=Count(), default=20, show_default=True, help="How many.")
 @click.pass_obj
 def list_command(
@@ -48,12 +50,22 @@ def list_command(
     named: str | None,
     run_state: str | None,
     outcome: str | None,
+    search: str | None,
     limit: int,
 ) -> None:
-    """Runs, newest first."""
+    r"""Runs, newest first.
+
+    A search is made of tokens: state, outcome, job, tag, node, cause, since and until, each with a
+    value, and words that are looked for in names and errors.
+
+    \b
+        cronherd run list -q 'state:error tag:backup since:24h'
+    """
     with session.fleet() as fleet:
         outcome = outcome.strip().replace(" ", "_") if outcome else None  # as tables show it
-        document = fleet.list_runs(job or named, run_state, outcome, limit=limit)
+        chosen = {} if search is None else {"q": search}
+        document = fleet.list_runs(job or named, run_state, outcome, limit=limit, **chosen)
+        require_known(document, chosen)
     if not document["items"]:
         talk("there are no such runs: start one with `cronherd job run JOB`")
     put(

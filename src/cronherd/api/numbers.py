@@ -1,0 +1,96 @@
+"""What Prometheus reads: labels are states that the program knows, and bounded lists of names."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from cronherd import __version__
+from cronherd.client import Fleet
+from cronherd.domain.standing import Standing
+
+__all__ = ["CONTENT_TYPE", "numbers_of"]
+
+NAMED_JOBS = 100  # in each kind of trouble
+NAMED_NODES = 500
+TROUBLES = (Standing.ERROR, Standing.OVERDUE)
+
+
+def numbers_of(fleet: Fleet, viewers: int) -> bytes:
+    """The text of a scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers(fleet, viewers))
+    return generate_latest(registry)
+
+
+class _Numbers(Collector):
+    """Read anew for each scrape: a few cheap statements, whatever there is."""
+
+    def __init__(self, fleet: Fleet, viewers: int) -> None:
+        self._fleet = fleet
+        self._viewers = viewers
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        overview = self._fleet.overview()
+        yield _gauge("info", "Which cronherd answers.", ["version"], {(__version__,): 1})
+        yield _gauge("hold", "1 while maintenance holds the fleet.", [], {(): _held(overview)})
+        yield from self._counted(overview["counts"])
+        yield from self._nodes()
+        alerts = self._fleet.list_alerts(None, 1)["counts"]
+        posts = {(state,): number for state, number in alerts.items()}
+        yield _gauge("alerts", "Messages of the outbox, by state.", ["state"], posts)
+        viewers = {(): self._viewers}
+        yield _gauge("live_views", "Streams that this process serves.", [], viewers)
+
+    def _counted(self, counts: dict[str, int]) -> Iterator[Metric]:
+        yield _gauge("jobs", "Jobs there are.", [], {(): counts["jobs"]})
+        standing = {(word.value,): counts[word] for word in Standing}
+        yield _gauge(
+            "jobs_standing",
+            "Jobs that stand so; one may stand in several ways.",
+            ["standing"],
+            standing,
+        )
+        runs = {
+            (key.removeprefix("runs_"),): number
+            for key, number in counts.items()
+            if key.startswith("runs_")
+        }
+        yield _gauge("runs_live", "Runs that have not ended, by state.", ["state"], runs)
+        named = {
+            (word.value, job["name"]): 1
+            for word in TROUBLES
+            if counts[word]
+            for job in self._fleet.list_jobs(None, NAMED_JOBS, q=f"state:{word}")["items"]
+        }
+        yield _gauge(
+            "job_trouble", "1 for each job in error or overdue.", ["standing", "job"], named
+        )
+
+    def _nodes(self) -> Iterator[Metric]:
+        nodes = self._fleet.list_nodes(NAMED_NODES)["items"]
+        for key, name, text in (
+            ("alive", "node_up", "1 while the node's lease runs."),
+            ("drained", "node_drained", "1 while the node is drained."),
+            ("live_runs", "node_runs", "Runs the node has."),
+            ("capacity", "node_capacity", "Runs the node takes at once."),
+        ):
+            found = {(node["name"],): int(node[key]) for node in nodes}
+            yield _gauge(name, text, ["node"], found)
+
+
+def _held(overview: dict[str, Any]) -> int:
+    return int(overview["hold"] is not None)
+
+
+def _gauge(name: str, text: str, labels: list[str], values: Mapping[Any, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"cronherd_{name}", text, labels=labels)
+    for words, number in values.items():
+        family.add_metric(list(words), number)
+    return family

@@ -421,3 +421,65 @@ def test_it_audits_one_job_or_a_page_of_all(client: Client, service: StandIn):
         ("audit", "nightly", "2027-01-01", "2027-02-01", None, 50),
         ("audit", None, None, None, "a b", 7),
     ]
+
+
+# ------------------------------------------------------------------ edits, keys, pages
+
+
+def test_an_edit_says_what_it_edits(send: Send, client: Client):
+    client.create_job(NIGHTLY, "me")
+    body = json.dumps(NIGHTLY).encode()
+    reply = send("PUT", "/jobs/nightly", body)
+    assert (reply.status, reply.document["code"]) == (428, "version_required")
+    assert send("PUT", "/jobs/nightly", body, If_Match='"1"').headers["ETag"] == '"2"'
+    reply = send("PUT", "/jobs/nightly", body, If_Match='"1"')
+    assert (reply.status, reply.document["code"]) == (412, "version_conflict")
+    assert send("PUT", "/jobs/nightly", body, If_Match="*").headers["ETag"] == '"3"'
+    assert client.edit_job("nightly", NIGHTLY, None, "me")["version"] == 4
+
+
+def test_a_creation_that_is_sent_again_makes_nothing(send: Send, service: StandIn):
+    body = json.dumps(NIGHTLY).encode()
+    replies = [send("POST", "/jobs", body, Idempotency_Key=key) for key in ("k", '"k"')]
+    assert [reply.status for reply in replies] == [201, 200]
+    assert [reply.document["repeated"] for reply in replies] == [False, True]
+    assert len(service.heard) == 1
+    assert send("POST", "/jobs", body, Idempotency_Key="other").status == 409
+
+
+def test_lists_begin_at_a_cursor(send: Send, client: Client):
+    for name in ("a", "b", "c"):
+        client.create_job({"name": name}, "me")
+        client.set_secret(name, "value", "me")
+    for word in ("cursor", "after"):
+        found = send("GET", f"/jobs?{word}=a").document["items"]
+        assert [job["name"] for job in found] == ["b", "c"]
+    reply = send("GET", "/jobs?cursor=a&after=b")
+    assert (reply.status, reply.document["code"]) == (422, "bad_cursor")
+    runs = [client.run_job("a", "me")["run"]["id"] for _ in range(3)]
+    for word in ("cursor", "before"):
+        found = send("GET", f"/runs?{word}={runs[1]}").document["items"]
+        assert [run["id"] for run in found] == runs[:1]
+    assert [one["name"] for one in client.list_secrets(cursor="b")["items"]] == ["c"]
+    assert client.list_nodes(cursor="db-1")["items"] == []
+    assert client.list_events(3, cursor="5.1", kind="k", subject="s")["items"] == [
+        {"kind": "k", "limit": 3, "cursor": "5.1", "subject": "s"}
+    ]
+    assert client.list_ledger("a", 3, cursor="5.1", reason="r")["items"] == [
+        {"job": "a", "limit": 3, "cursor": "5.1", "reason": "r"}
+    ]
+    assert client.timers(3, "9.a")["items"] == [{"limit": 3, "cursor": "9.a"}]
+    assert client.list_alerts("sent", 3, cursor="9.1")["items"][0]["cursor"] == "9.1"
+
+
+def test_parameters_of_a_list_become_one_search(send: Send):
+    query = "state=error&q=backup&source=a%20b"
+    assert send("GET", f"/jobs?{query}").document["q"] == 'state:error source:"a b" backup'
+    assert send("GET", "/jobs?state=odd").status == 422
+    query = "tag=t&node=n&cause=api&from=2h&to=1h&q=x"
+    found = send("GET", f"/runs?{query}").document["q"]
+    assert found == "tag:t node:n cause:api since:2h until:1h x"
+    reply = send("GET", "/runs?q=color:red")
+    assert (reply.status, reply.document["code"]) == (422, "bad_search")
+    reply = send("GET", "/runs?q=tag:a&tag=b")
+    assert (reply.status, reply.document["code"]) == (422, "bad_search")

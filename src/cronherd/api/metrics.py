@@ -28,7 +28,8 @@ routes = APIRouter(tags=["fleet"])
 def metrics(request: Request, fleet: TheFleet) -> Response:
     from cronherd.api.numbers import CONTENT_TYPE, numbers_of  # noqa: PLC0415 - its library
 
-    return Response(numbers_of(fleet, request.app.state.hub.viewers), media_type=CONTENT_TYPE)
+    hub = request.app.state.hub
+    return Response(numbers_of(fleet, hub.viewers, hub.looks), media_type=CONTENT_TYPE)
 
 
 @routes.get(

@@ -5,7 +5,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cronherd import __version__
@@ -19,19 +19,20 @@ NAMED_NODES = 500
 TROUBLES = (Standing.ERROR, Standing.OVERDUE)
 
 
-def numbers_of(fleet: Fleet, viewers: int) -> bytes:
-    """The text of a scrape."""
+def numbers_of(fleet: Fleet, viewers: int, looks: int = 0) -> bytes:
+    """The text of a scrape. `looks`: how often live views had the database read for them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(fleet, viewers))
+    registry.register(_Numbers(fleet, viewers, looks))
     return generate_latest(registry)
 
 
 class _Numbers(Collector):
     """Read anew for each scrape: a few cheap statements, whatever there is."""
 
-    def __init__(self, fleet: Fleet, viewers: int) -> None:
+    def __init__(self, fleet: Fleet, viewers: int, looks: int) -> None:
         self._fleet = fleet
         self._viewers = viewers
+        self._looks = looks
 
     def describe(self) -> list[Metric]:
         return []
@@ -45,6 +46,8 @@ class _Numbers(Collector):
         alerts = self._fleet.list_alerts(None, 1)["counts"]
         posts = {(state,): number for state, number in alerts.items()}
         yield _gauge("alerts", "Messages of the outbox, by state.", ["state"], posts)
+        text = "Looks at the database for all live views together."
+        yield CounterMetricFamily("cronherd_live_looks", text, value=self._looks)
         viewers = {(): self._viewers}
         yield _gauge("live_views", "Streams that this process serves.", [], viewers)
 

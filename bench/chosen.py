@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import (
+    browse,
     burst,
     cancel,
     cli,
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "million": million.run,
     "nodes": nodes.run,
     "live": live.run,
+    "browse": browse.run,
     "cancel": cancel.run,
     "next": planning.run,
     "waiting": waiting.run,
@@ -57,7 +59,14 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
 USUAL = ["burst", "lateness", "own_cpu", "steady", "output", "cli", "tools", "idle"]
-JOBS = {"million": 1_000_000, "nodes": 50_000, "cancel": 40, "next": 1_000_000, "waiting": 100_000}
+JOBS = {
+    "million": 1_000_000,
+    "nodes": 50_000,
+    "cancel": 40,
+    "next": 1_000_000,
+    "browse": 100_000,
+    "waiting": 100_000,
+}
 
 
 def options(argv: list[str]) -> argparse.Namespace:

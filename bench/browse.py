@@ -65,36 +65,29 @@ def _fill_history(server: DatabaseServer, url: str) -> None:
     session = server.open(url)
     base_us = EPOCH_MS * 1_000
     try:
+        jobs = "(SELECT id AS job_id, row_number() OVER (ORDER BY name) AS n FROM job) j"
+        at = f"({EPOCH_MS} + 10000000 + %K * 1000000 + n * 10)"
+        noise, short = "n * 10 + %K", "((n * 7 + %K) & 4294967295)"
         if server.kind == "postgresql":
-            jobs = "(SELECT id AS job_id, row_number() OVER (ORDER BY name) AS n FROM job) j"
-            numbers = f"generate_series(0, {RUNS_EACH - 1}) k"
-            at = f"({EPOCH_MS} + 10000000 + k * 1000000 + n * 10)"
-            short, ident = (
-                "((n * 7 + k) & 4294967295)",
-                (
-                    f"(lpad(to_hex({at}), 12, '0') || '7' || substr(md5((n * 10 + k)::text), 1, 3)"
-                    " || '8' || substr(md5((n * 10 + k)::text), 4, 15))::uuid"
-                ),
+            ident = (
+                f"(lpad(to_hex({at}), 12, '0') || '7' || substr(md5(({noise})::text), 1, 3)"
+                f" || '8' || substr(md5(({noise})::text), 4, 15))::uuid"
             )
         else:
             session.run("SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_ALL_TABLES'")
             session.run("SET SESSION unique_checks = 0")
-            jobs = "(SELECT id AS job_id, row_number() OVER (ORDER BY name) AS n FROM job) j"
-            numbers = f"(SELECT seq AS k FROM seq_0_to_{RUNS_EACH - 1}) s"
-            at = f"({EPOCH_MS} + 10000000 + k * 1000000 + n * 10)"
-            short, ident = (
-                "((n * 7 + k) & 4294967295)",
-                (
-                    f"UNHEX(concat(lpad(hex({at}), 12, '0'), '7', substr(md5(n * 10 + k), 1, 3),"
-                    " '8', substr(md5(n * 10 + k), 4, 15)))"
-                ),
+            ident = (
+                f"UNHEX(concat(lpad(hex({at}), 12, '0'), '7', substr(md5({noise}), 1, 3),"
+                f" '8', substr(md5({noise}), 4, 15)))"
             )
-        outcome = "CASE WHEN (n + k) % 50 = 0 THEN 'failed' ELSE 'succeeded' END"
+        outcome = "CASE WHEN mod(n + %K, 50) = 0 THEN 'failed' ELSE 'succeeded' END"
         what = (
             f"{ident}, {short}, job_id, concat('s:', {at}), {at} * 1000, 'schedule', 1, {outcome},"
             f" {at} * 1000, {at} * 1000, {at} * 1000 + 5, 1, 1, 0, '', 0"
         )
-        session.run(f"INSERT INTO run_history ({HISTORY}) SELECT {what} FROM {jobs}, {numbers}")
+        insert = f"INSERT INTO run_history ({HISTORY}) SELECT {what} FROM {jobs}"
+        for turn in range(RUNS_EACH):
+            session.run(insert.replace("%K", str(turn)))
         session.run(
             "UPDATE job SET failing = TRUE WHERE id IN (SELECT job_id FROM run_history"
             f" WHERE outcome = 'failed' AND created_us > {base_us})"

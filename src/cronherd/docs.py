@@ -34,6 +34,7 @@ from cronherd.domain.run import (
     Reason,
     RunState,
 )
+from cronherd.domain.standing import STANDING_WORDS
 from cronherd.engine.accounts import Account
 from cronherd.engine.order import start_of
 from cronherd.store.base import Claim
@@ -173,6 +174,7 @@ def _state_parts(words: Words) -> dict[str, str]:
     causes = {cause: words["causes"][cause] for cause in Cause}
     return {
         "states": _word_table(STATE_WORDS),
+        "standings": _word_table(STANDING_WORDS),
         "transitions": _transition_table(),
         "diagram": _diagram(),
         "outcomes": _word_table(OUTCOME_WORDS),

@@ -7,6 +7,7 @@ from typing import Any
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
 from cronherd.domain.instant import format_instant
 from cronherd.domain.pulse import Pulse, Watched
+from cronherd.domain.standing import Standing
 from tests.people import PeopleStandIn
 
 Json = dict[str, Any]
@@ -275,7 +276,9 @@ class StandIn(PeopleStandIn):
 
     def overview(self) -> Json:
         self.asked["overview"] += 1
-        return {"api_version": "v1", "now": "now", "counts": {"jobs": len(self.jobs)}}
+        counts = dict.fromkeys((word.value for word in Standing), 0)
+        counts["jobs"] = len(self.jobs)
+        return {"api_version": "v1", "now": "now", "hold": None, "counts": counts, "nodes": []}
 
     def status(self) -> Json:
         return {"api_version": "v1", "version": "0", "counts": {"enabled": len(self.jobs)}}

@@ -17,8 +17,8 @@ from tests.engine.host import Host, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 # What is there before others are asked about, and what ends it: in this order, the rest between.
-FIRST = ["create_job", "edit_job", "run_job", "set_secret"]
-LAST = ["run_output", "cancel_run", "delete_job", "remove_secret", "remove_node"]
+FIRST = ["create_job", "edit_job", "run_job", "set_secret", "set_pool"]
+LAST = ["run_output", "cancel_run", "delete_job", "remove_secret", "remove_pool", "remove_node"]
 # Right answers to examples that find nothing to do; all others succeed.
 OTHERWISE = {
     "resume_node": {"no_such_node"},

@@ -5,6 +5,7 @@ Against a real `up`, one operation after the other, by schemathesis; bounded in 
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis

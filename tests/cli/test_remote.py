@@ -57,6 +57,10 @@ CALLS: dict[str, list[str]] = {
     "node drain": ["away"],
     "node resume": ["away"],
     "node remove": ["away"],
+    "pool set": ["p", "3"],
+    "pool list": [],
+    "pool show": ["p"],
+    "pool remove": ["p"],
     "secret list": [],
     "secret set": ["S"],
     "secret reseal": [],
@@ -74,7 +78,10 @@ CALLS: dict[str, list[str]] = {
     "crontab": ["-l"],
 }
 # What these find nothing to do with; the server was asked all the same.
-REFUSED = {"run cancel", "node drain", "node resume", "node remove", "job resume"}
+REFUSED = {
+    "run cancel", "node drain", "node resume", "node remove", "job resume", "secret remove",
+    "pool show", "pool remove",
+}  # fmt: skip
 
 
 DIFFERENT = 3

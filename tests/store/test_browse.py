@@ -21,6 +21,11 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browse, "JOB_WINDOW", 4)
 
 
+@pytest.fixture(params=[0, 1_000], ids=["many", "few"])
+def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browse, "FEW", request.param)
+
+
 def pages_of(stage: Stage, search: RunSearch, limit: int = 5) -> Iterator[list[Run]]:
     before = None
     while True:
@@ -149,7 +154,7 @@ def odd_jobs(stage: Stage) -> None:
     stage.clock.advance(90)
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_windows", "_few")
 def test_words_about_jobs_choose_the_same_rows_as_the_domain_says(stage: Stage):
     odd_jobs(stage)
     rows = stage.store.jobs(limit=1000)

@@ -158,7 +158,13 @@ def required(document: dict[str, Any], key: str) -> str:
 def member(document: dict[str, Any], key: str, kind: type[Kind], default: Kind) -> Kind:
     """A member of one kind, the default when it is absent."""
     value = document.get(key, default)
-    if isinstance(value, kind):
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    words = {bool: "true or false", str: "text", list: "a list", dict: "a mapping"}
+    words = {
+        bool: "true or false",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+        int: "a whole number",
+    }
     raise Invalid(f"must be {words[kind]}", where=key)

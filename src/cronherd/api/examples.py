@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 NAMES = {
     "/jobs/{name}": "nightly",
     "/nodes/{name}": "db-1",
+    "/pools/{name}": "database",
     "/secrets/{name}": "DB_PASSWORD",
     "{run}": "$RUN",
 }
@@ -45,6 +46,7 @@ EXAMPLES: Mapping[str, Example] = {
     "audit": Example(query="?job=nightly"),
     "send_test": Example(body={"channel": "mail", "target": "ops@example.org"}),
     "list_alerts": Example(query="?state=failed"),
+    "set_pool": Example(body={"permits": 3}),
     "set_secret": Example(body={"value": "correct horse"}),
     "stream": Example(query="?topic=overview&topic=job:nightly"),
 }

@@ -84,7 +84,7 @@ class _Numbers(Collector):
             ("live_runs", "node_runs", "Runs the node has."),
             ("capacity", "node_capacity", "Runs the node takes at once."),
         ):
-            found = {(node["name"],): int(node[key]) for node in nodes}
+            found = {(node["name"],): int(node.get(key) or 0) for node in nodes}
             yield _gauge(name, text, ["node"], found)
 
 

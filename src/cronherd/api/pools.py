@@ -8,6 +8,16 @@ from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["pools"])
 
+_PERMITS = {
+    "type": "object",
+    "properties": {"permits": {"type": "integer", "minimum": 0}},
+    "required": ["permits"],
+    "additionalProperties": False,
+}
+_TAKES_PERMITS = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _PERMITS}}}
+}
+
 
 @routes.get(
     "/pools",
@@ -34,6 +44,7 @@ def show_pool(fleet: TheFleet, name: str) -> Answer:
     summary="Make a pool, or change how many permits it has",
     dependencies=[needs(Role.OPERATOR)],
     operation_id="set_pool",
+    openapi_extra=_TAKES_PERMITS,
 )
 def set_pool(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
     only(body, "permits")

@@ -1,5 +1,6 @@
 """The fleet at a glance: its status, what comes next, what did not run, what happened."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
@@ -39,6 +40,7 @@ from cronherd.views import (
     upcoming_us,
 )
 
+_PLACE = re.compile(r"(\d{1,18})\.([0-9a-f]{32})", re.ASCII)
 FEW = 5  # of each kind in the overview
 Word = TypeVar("Word", EventKind, Reason)
 
@@ -61,10 +63,11 @@ class FleetDesk(Desk):
                 "last_outcome": row.last.outcome if row.last else None,
             }
             for next_us, row in sorted(
-                ((upcoming_us(row), row) for row in rows), key=lambda pair: pair[0] or FOREVER_US
+                ((upcoming_us(row), row) for row in rows),
+                key=lambda pair: (pair[0] or FOREVER_US, pair[1].job.key),
             )
         ]
-        following = f"{rows[-1].next_us}.{rows[-1].job.key}" if len(rows) == limit else None
+        following = f"{rows[-1].next_us}.{rows[-1].id}" if len(rows) == limit else None
         return {**page(items, following), "now": format_instant(now_us)}
 
     def status(self) -> Json:
@@ -178,10 +181,10 @@ def _member(kind: type[Word], text: str | None, *, code: str) -> Word | None:
 
 
 def _read_place(cursor: str | None) -> tuple[int, str] | None:
-    """An instant and a key of a job, as the `next` of timers has them."""
+    """An instant and the id of a job, as the `next` of timers has them."""
     if not cursor:
         return None
-    at, _, key = cursor.partition(".")
-    if not (at.isascii() and at.isdigit() and len(at) < 19 and key):
+    found = _PLACE.fullmatch(cursor)
+    if found is None:
         raise bad_cursor()
-    return int(at), key
+    return int(found[1]), found[2]

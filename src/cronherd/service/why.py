@@ -163,7 +163,7 @@ class WhyDesk(Desk):
             except NotFound:
                 return None
         if verdict.reason in {Because.POOL, Because.ROLLING}:
-            waiting = RunFilter(job_id=row.id, state=RunState.WAITING, limit=1)
+            waiting = RunFilter(job_id=row.id, search=RunSearch.of(RunState.WAITING), limit=1)
             keys = [run.wait_key for run in self._catalog.runs(waiting) if run.wait_key]
             holders = [view for key in keys for view in self._holders(key)]
             return holders[0] if holders else None

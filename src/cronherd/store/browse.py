@@ -22,8 +22,9 @@ from cronherd.store.definitions import JobCache
 from cronherd.store.facts import JobRow, RunFilter
 from cronherd.store.history import ALIVE, LIVE, PAST, HistoryRows, read_jobs, read_run
 
-WINDOW = 20_000  # rows of history that one look for the rare goes through
+WINDOW = 10_000  # rows of history that one look for the rare goes through
 JOB_WINDOW = 10_000
+FEW = 1_000  # jobs that are named by their ids; more of them are met soon when all are looked at
 # Ids begin with the clock of the node that made them, which may be wrong; `created_us` is exact.
 CLOCKS_APART_US = DAY_US
 
@@ -48,6 +49,10 @@ OVERDUE = f"""
 SELECT job_id FROM job_due WHERE next_us < ? UNION SELECT job_id FROM run WHERE {_LATE}
 """
 BEGUN = f"SELECT DISTINCT job_id FROM run WHERE {_BEGUN}"
+# The same of one job, for when there are many.
+BEGUN_ONE = f"EXISTS (SELECT 1 FROM run WHERE run.job_id = j.id AND {_BEGUN})"
+OVERDUE_ONE = f"(d.next_us < ? OR EXISTS (SELECT 1 FROM run WHERE run.job_id = j.id AND {_LATE}))"
+_FEW_OF = {Standing.RUNNING: (BEGUN, 0), Standing.OVERDUE: (OVERDUE, 2)}
 STANDINGS = f"""
 SELECT 'running', count(*) FROM ({BEGUN}) a
 UNION ALL SELECT 'overdue', count(*) FROM ({OVERDUE}) b
@@ -145,17 +150,37 @@ class BrowseRows:
     ) -> tuple[list[JobRow], str | None]:
         with self._db.read() as connection:
             now_us = self._db.dialect.now_us(connection)
-            join, terms = _job_terms(search, now_us)
+            terms = self._job_terms(connection, search, now_us)
+            if terms is None:
+                return [], None
             terms.add('j."key" > ?', after or "")
             edge = self._job_edge(connection, search, after)
             if edge is not None:
                 terms.add('j."key" <= ?', edge)
             where = f'{ALIVE}{terms} ORDER BY j."key" LIMIT ?'
-            rows = read_jobs(
-                connection, self._cache, now_us, where, (*terms.values, limit), join=join
-            )
+            rows = read_jobs(connection, self._cache, now_us, where, (*terms.values, limit))
             following = rows[-1].job.key if len(rows) == limit else edge
             return [row for row in rows if _fits(row, search)], following
+
+    def _job_terms(self, connection: Connection, search: JobSearch, now_us: int) -> Terms | None:
+        """The conditions; None when it is known already that no job fulfils them."""
+        terms, late_us = _stand_terms(search.standing, now_us), now_us - OVERDUE_US
+        if search.standing in _FEW_OF:
+            sql, asks = _FEW_OF[search.standing]
+            rows = fetch(connection, f"{sql} LIMIT ?", (*[late_us] * asks, FEW + 1))
+            if not rows:
+                return None
+            if len(rows) <= FEW:
+                terms = Terms(["j.id IN ?"], [sorted(row[0] for row in rows)])
+        if search.source is not None:
+            terms.add("j.source = ?", search.source)
+        if search.tag is not None:
+            terms.add("j.spec LIKE ? ESCAPE '!'", _quoted(search.tag))
+        for word in search.words:
+            if part := plain_part(word):
+                text = "(lower(j.name) LIKE ? ESCAPE '!' OR lower(j.spec) LIKE ? ESCAPE '!')"
+                terms.add(text, _within(part), _within(_escaped(part)))
+        return terms
 
     def _job_edge(self, connection: Connection, search: JobSearch, after: str | None) -> str | None:
         if not search.words and search.tag is None and search.source is None:
@@ -267,28 +292,13 @@ def _add_word(terms: Terms, name: str, word: str) -> None:
     terms.add(f"({' OR '.join(texts)})", *values)
 
 
-def _job_terms(search: JobSearch, now_us: int) -> tuple[str, Terms]:
-    """What is joined, and the conditions; values of what is joined come first."""
-    join, terms = _stand_terms(search.standing, now_us)
-    if search.source is not None:
-        terms.add("j.source = ?", search.source)
-    if search.tag is not None:
-        terms.add("j.spec LIKE ? ESCAPE '!'", _quoted(search.tag))
-    for word in search.words:
-        if part := plain_part(word):
-            text = "(lower(j.name) LIKE ? ESCAPE '!' OR lower(j.spec) LIKE ? ESCAPE '!')"
-            terms.add(text, _within(part), _within(_escaped(part)))
-    return join, terms
-
-
-def _stand_terms(standing: Standing | None, now_us: int) -> tuple[str, Terms]:
+def _stand_terms(standing: Standing | None, now_us: int) -> Terms:
     terms, late_us = Terms(), now_us - OVERDUE_US
     match standing:
         case Standing.RUNNING:
-            return f" JOIN ({BEGUN}) w ON w.job_id = j.id", terms
+            terms.add(BEGUN_ONE)
         case Standing.OVERDUE:
-            terms.values += [late_us, late_us]
-            return f" JOIN ({OVERDUE}) w ON w.job_id = j.id", terms
+            terms.add(OVERDUE_ONE, late_us, late_us)
         case Standing.NOT_DUE:
             terms.add("d.next_us >= ?", late_us)
         case Standing.PAUSED:
@@ -299,7 +309,7 @@ def _stand_terms(standing: Standing | None, now_us: int) -> tuple[str, Terms]:
             terms.add("j.failing = TRUE")
         case None:
             pass
-    return "", terms
+    return terms
 
 
 def _fits(row: JobRow, search: JobSearch) -> bool:

@@ -127,7 +127,7 @@ class Catalog(People, LockBook, Protocol):
         ...
 
     def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
-        """Those with a next slot, the nearest first, after one of this instant and this key."""
+        """Those with a next slot, the nearest first, after one of this instant and this id."""
         ...
 
     def creation(self, job_id: str, request: str) -> str | None:

@@ -33,7 +33,7 @@ class House:
 
     def server(self, service: Service, socket: Path | None) -> ApiServer:
         app = build_app(service, who=door(self.entrance), entrance=self.entrance)
-        return ApiServer(app, socket, self.ports)
+        return ApiServer(app, socket, self.ports, leave=app.state.hub.close)
 
     def tell(self, service: Service) -> None:
         """Where the pages are; while nobody can log in, the link that makes the first admin."""

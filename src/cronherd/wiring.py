@@ -102,7 +102,6 @@ def up(config: Config, place: Place, *, apply: bool) -> int:
             _run(agent, config, signals)
         finally:
             closing.set()
-            app.state.hub.close()
             shown.give_up(HASTE_S)
             server.stop()
     return _end(signals)

@@ -5,7 +5,7 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,7 +37,16 @@ class ApiServer:
     All in one loop of one thread, so that what the app holds in memory is held once.
     """
 
-    def __init__(self, app: ASGIApp, socket_path: Path | None, ports: Ports | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        socket_path: Path | None,
+        ports: Ports | None = None,
+        *,
+        leave: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`leave` ends live views by themselves, before they would be cut."""
+        self._leave = leave
         self._path = socket_path
         self._ports = ports
         self._server = _Server(app, ports)
@@ -60,6 +69,7 @@ class ApiServer:
 
     def stop(self) -> None:
         """End within a second, with open streams, too; the same again does nothing."""
+        self._leave()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(LEAVE_S)

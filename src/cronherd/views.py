@@ -3,14 +3,15 @@
 Stable: snake_case, instants as RFC 3339 in UTC, durations in seconds, ids in their shown form.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from typing import Any, cast
 
 from cronherd.domain.account import Account, Session
 from cronherd.domain.account import Token as ApiToken
 from cronherd.domain.alert import ChannelName, host_of
 from cronherd.domain.event import Event
-from cronherd.domain.instant import format_instant
+from cronherd.domain.instant import format_instant, load_zone
 from cronherd.domain.job import Job
 from cronherd.domain.node import Node
 from cronherd.domain.policy import FOREVER_US, UNKNOWN_AFTER_US
@@ -18,8 +19,10 @@ from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.search import SILENT
 from cronherd.domain.secret import Secret
 from cronherd.domain.telling import Progress, Told
+from cronherd.domain.timing.explained import explain
+from cronherd.domain.timing.rule import Schedule
 from cronherd.domain.waiting import waiting_for
-from cronherd.store.facts import JobRow, LedgerRow, PoolRow
+from cronherd.store.facts import Ended, JobRow, LedgerRow, PoolRow
 from cronherd.store.lockbook import LockHold
 from cronherd.store.postbox import Post
 
@@ -42,6 +45,9 @@ def job_view(row: JobRow, now_us: int) -> Json:
         "timezone": row.job.timezone,
         "command": _command(row.job),
         "task": row.job.task,
+        "frequency": _frequency(row.job),
+        "window": row.job.spec.get("window"),
+        "timeout_s": _seconds(0, row.job.timeout_us),
         "source": row.source,
         "tags": list(row.job.spec.get("tags", ())),
         "version": row.version,
@@ -158,6 +164,16 @@ def pool_view(pool: PoolRow) -> Json:
         "held": pool.held,
         "free": max(0, pool.capacity - pool.held),
         "waiting": pool.waiting,
+    }
+
+
+def ended_view(ended: Ended) -> Json:
+    """A finished run as a bar: how it ended and how long it took."""
+    return {
+        "id": ended.run_id,
+        "outcome": ended.outcome.value,
+        "created_at": format_instant(ended.created_us),
+        "duration_s": _seconds(ended.started_us, ended.ended_us),
     }
 
 
@@ -329,6 +345,17 @@ def _state(run: Run, lease_us: int | None, now_us: int) -> str:
     if not run.suspected:
         return run.state.value
     return "unknown" if lease_us and now_us - lease_us > UNKNOWN_AFTER_US else "suspected"
+
+
+def _frequency(job: Job) -> str | None:
+    return _say_often(cast("Hashable", job.schedule), job.timezone) if job.schedule else None
+
+
+@lru_cache(maxsize=4_096)  # lists ask for the same ones again and again
+def _say_often(schedule: Hashable, timezone: str) -> str:
+    """The first sentence about a schedule: how often, without what is said around it."""
+    first = explain(cast("Schedule", schedule), load_zone(timezone))[0]
+    return first.rstrip(".").split(", counted from")[0]
 
 
 def _command(job: Job) -> str | list[str]:

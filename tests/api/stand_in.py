@@ -280,6 +280,12 @@ class StandIn(PeopleStandIn):
         counts["jobs"] = len(self.jobs)
         return {"api_version": "v1", "now": "now", "hold": None, "counts": counts, "nodes": []}
 
+    def trends(self, jobs: Sequence[str], count: int = 30) -> Json:
+        return {"api_version": "v1", "jobs": {job: [] for job in jobs}}
+
+    def load(self, past_s: int, next_s: int, step_s: int) -> Json:
+        return {"api_version": "v1", "step_s": step_s, "steps": []}
+
     def status(self) -> Json:
         return {"api_version": "v1", "version": "0", "counts": {"enabled": len(self.jobs)}}
 

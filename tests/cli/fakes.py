@@ -381,6 +381,14 @@ class FakeFleet(PeopleStandIn):
         now = format_instant(NOW_US)
         return {"api_version": "v1", "items": items, "next": None, "now": now}
 
+    def trends(self, jobs: Sequence[str], count: int = 30) -> Json:
+        del count
+        return {"api_version": "v1", "jobs": {job: [] for job in jobs}}
+
+    def load(self, past_s: int, next_s: int, step_s: int) -> Json:
+        del past_s, next_s
+        return {"api_version": "v1", "step_s": step_s, "steps": []}
+
     def status(self) -> Json:
         return {
             "api_version": "v1",

@@ -16,6 +16,7 @@ from cronherd.api import (
     fleet,
     jobs,
     live,
+    load,
     locks,
     me,
     metrics,
@@ -43,7 +44,22 @@ from cronherd.api.problem import ANSWERS, Methods
 from cronherd.domain.access import Role
 from cronherd.service.entrance import Entrance
 
-_NOUNS = (audit, jobs, slots, runs, nodes, pools, secrets, locks, alerts, live, accounts, me, fleet)
+_NOUNS = (
+    audit,
+    jobs,
+    slots,
+    runs,
+    nodes,
+    pools,
+    secrets,
+    locks,
+    alerts,
+    live,
+    load,
+    accounts,
+    me,
+    fleet,
+)
 
 # Newer FastAPI sends traces wherever the environment says; what leaves a host is our decision.
 _SILENT = {

@@ -34,7 +34,7 @@ def query_of(query: Mapping[str, object]) -> str:
     """The query string, without what is None. Raises Invalid."""
     given = [(key, value) for key, value in query.items() if value is not None]
     try:
-        return f"?{urlencode(given)}" if given else ""
+        return f"?{urlencode(given, doseq=True)}" if given else ""
     except UnicodeEncodeError:
         raise Invalid("a name that was given is not UTF-8", code="bad_text") from None
 

@@ -228,6 +228,12 @@ class Client(PeopleClient):
     def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         return self._ask("GET", "/timers", {"limit": limit, "cursor": cursor})
 
+    def trends(self, jobs: Sequence[str], count: int = 30) -> Json:
+        return self._ask("GET", "/trends", {"job": list(jobs), "count": count})
+
+    def load(self, past_s: int, next_s: int, step_s: int) -> Json:
+        return self._ask("GET", "/load", {"past": past_s, "next": next_s, "step": step_s})
+
     def status(self) -> Json:
         return self._ask("GET", "/status")
 

@@ -7,6 +7,7 @@ from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
 from cronherd.service.jobs import JobDesk
 from cronherd.service.live import LiveDesk
+from cronherd.service.load import LoadDesk
 from cronherd.service.locks import LockDesk
 from cronherd.service.nodes import NodeDesk
 from cronherd.service.pools import PoolDesk
@@ -30,6 +31,7 @@ class Service(
     LockDesk,
     AlertDesk,
     LiveDesk,
+    LoadDesk,
     AccountDesk,
     FleetDesk,
 ):

@@ -17,6 +17,7 @@ from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.facts import (
     Backfilled,
+    Ended,
     EventFilter,
     JobRow,
     JobWrite,
@@ -152,6 +153,14 @@ class Catalog(People, LockBook, Protocol):
         A page may hold fewer than asked for and not be the last. `search.job` is not looked at,
         `search.silent` neither.
         """
+        ...
+
+    def last_ended(self, job_ids: Sequence[str], count: int) -> list[Ended]:
+        """The last finished runs of each of these jobs, at most so many of each."""
+        ...
+
+    def ended_since(self, from_us: int, limit: int) -> list[Ended]:
+        """The newest finished runs that were made since then, newest first."""
         ...
 
     def attempts(self, run_id: str) -> list[Attempt]:

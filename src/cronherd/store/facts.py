@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
-from cronherd.domain.run import Reason, Run
+from cronherd.domain.run import Outcome, Reason, Run
 from cronherd.domain.search import RunSearch
 from cronherd.domain.standing import Standing
 
@@ -130,6 +130,18 @@ class LedgerFilter:
     reason: Reason | None = None
     mark: Mark | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A finished run, as far as a chart shows it."""
+
+    job_id: str
+    run_id: str
+    outcome: Outcome
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from cronherd.store.poolrows import PoolRows
 from cronherd.store.promotion import PromotionRows
 from cronherd.store.pruning import PruningRows
 from cronherd.store.pulse import PulseRows
+from cronherd.store.recent import RecentRows
 from cronherd.store.recording import RecordRows
 from cronherd.store.secrets import SecretRows
 from cronherd.store.sessions import FailureRows, SessionRows, TokenRows
@@ -73,6 +74,8 @@ class SqlStore:
         self._take_pages(BrowseRows(db, cache, history), PulseRows(db))
         self.find_job, self.next_jobs = history.find_job, history.next_jobs
         self.jobs_by_key, self.find_run = history.jobs_by_key, history.find_run
+        recent = RecentRows(db)
+        self.last_ended, self.ended_since = recent.last_ended, recent.ended_since
         self.attempts, self.output = history.attempts, history.output
         self.told = history.told
         self._take_secrets(SecretRows(db, events))

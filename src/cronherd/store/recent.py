@@ -1,0 +1,53 @@
+"""What ran lately: the last runs of several jobs at once, and how runs since an instant ended."""
+
+from collections.abc import Sequence
+
+from cronherd.domain.ident import Stored, from_stored, to_stored
+from cronherd.domain.run import Outcome
+from cronherd.store.database import Database, fetch
+from cronherd.store.facts import Ended
+
+# A limited search per job within one statement: a window function would read all of their runs.
+LAST = """
+SELECT * FROM (SELECT h.job_id, h.id, h.outcome, h.created_us, h.started_us, h.ended_us
+FROM run_history h WHERE h.job_id = ? ORDER BY h.id DESC LIMIT ?) r{}
+"""
+SINCE = """
+SELECT h.job_id, h.id, h.outcome, h.created_us, h.started_us, h.ended_us
+FROM run_history h WHERE h.id >= ? ORDER BY h.id DESC LIMIT ?
+"""
+JOBS_AT_ONCE = 50  # SQLite takes 500 selects in one statement
+
+
+class RecentRows:
+    """Reading for people; nothing here locks or writes."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def last_ended(self, job_ids: Sequence[str], count: int) -> list[Ended]:
+        found: list[Ended] = []
+        with self._db.read() as connection:
+            for begin in range(0, len(job_ids), JOBS_AT_ONCE):
+                part = job_ids[begin : begin + JOBS_AT_ONCE]
+                sql = " UNION ALL ".join(LAST.format(place) for place in range(len(part)))
+                values = [value for job_id in part for value in (to_stored(job_id), count)]
+                found += [_ended(row) for row in fetch(connection, sql, values)]
+        return found
+
+    def ended_since(self, from_us: int, limit: int) -> list[Ended]:
+        first = Stored.fromhex(f"{max(from_us, 0) // 1_000:012x}".ljust(32, "0"))
+        with self._db.read() as connection:
+            return [_ended(row) for row in fetch(connection, SINCE, (first, limit))]
+
+
+def _ended(row: Sequence[object]) -> Ended:
+    job_id, run_id, outcome, created_us, started_us, ended_us = row
+    return Ended(
+        job_id=from_stored(job_id),  # type: ignore[arg-type]
+        run_id=from_stored(run_id),  # type: ignore[arg-type]
+        outcome=Outcome(str(outcome)),
+        created_us=created_us,  # type: ignore[arg-type]
+        started_us=started_us,  # type: ignore[arg-type]
+        ended_us=ended_us,  # type: ignore[arg-type]
+    )

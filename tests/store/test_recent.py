@@ -1,0 +1,47 @@
+"""What ran lately: the last runs of several jobs at once, and those since an instant."""
+
+from cronherd.domain.run import Outcome
+from tests.store.stage import Stage
+
+
+def ended(stage: Stage, job_id: str, codes: list[int]) -> list[str]:
+    """A finished run for each exit code; their ids, oldest first."""
+    ids = []
+    for code in codes:
+        stage.clock.advance(1)
+        ids.append(stage.request(job_id, f"m:{stage.now_us}").run_id)
+        stage.end(*stage.claim(1), exit_code=code)
+    return ids
+
+
+def test_the_last_runs_of_each_job_and_no_more(stage: Stage):
+    first, second = stage.job("a"), stage.job("b")
+    ones = ended(stage, first, [0, 1, 0, 3])
+    twos = ended(stage, second, [0])
+    stage.request(second, "m:live")
+    found = stage.store.last_ended([first, second, stage.new_id()], 3)
+    assert {run.run_id for run in found if run.job_id == first} == set(ones[1:])
+    assert {run.run_id for run in found if run.job_id == second} == set(twos)
+    bad = {run.run_id for run in found if run.outcome is Outcome.FAILED}
+    assert bad == {ones[1], ones[3]}
+    assert all(run.started_us is not None and run.ended_us is not None for run in found)
+
+
+def test_more_jobs_than_one_statement_takes(stage: Stage):
+    job_id = stage.job("a")
+    run = ended(stage, job_id, [0])
+    asked = [stage.new_id() for _ in range(120)]
+    found = stage.store.last_ended([*asked, job_id], 1)
+    assert [one.run_id for one in found] == run
+    assert stage.store.last_ended([], 5) == []
+
+
+def test_runs_since_an_instant_newest_first(stage: Stage):
+    job_id = stage.job("a")
+    ended(stage, job_id, [0, 0])
+    stage.clock.advance(10)
+    since_us = stage.now_us
+    ids = ended(stage, job_id, [0, 1, 0])
+    assert [run.run_id for run in stage.store.ended_since(since_us, 50)] == ids[::-1]
+    assert [run.run_id for run in stage.store.ended_since(since_us, 2)] == ids[:0:-1]
+    assert len(stage.store.ended_since(0, 50)) == 5

@@ -50,6 +50,7 @@ BLOCK = "\b"  # click keeps the lines of a paragraph that begins with it
 COMPUTED = {
     ("store/claims.py", "answer.reason.value"): ("overlap", "queue_full", "previous_unknown"),
     ("api/problem.py", "status.name.lower()"): ("bad_request",),
+    ("pages/errors.py", "status.name.lower()"): ("bad_request",),
 }
 
 Rows = Iterable[Sequence[object]]

@@ -12,6 +12,8 @@ from cronherd.api.server import ApiServer
 from cronherd.config.load import Config
 from cronherd.config.web import DEFAULT_LISTEN
 from cronherd.domain.errors import Conflict
+from cronherd.pages.app import build_pages, join
+from cronherd.pages.entry import PrettyPages
 from cronherd.service import Service
 from cronherd.service.entrance import Ages, Entrance
 from cronherd.store.sqlstore import SqlStore
@@ -32,8 +34,10 @@ class House:
         return self.ports.address if self.ports else ELSEWHERE
 
     def server(self, service: Service, socket: Path | None) -> ApiServer:
-        app = build_app(service, who=door(self.entrance), entrance=self.entrance)
-        return ApiServer(app, socket, self.ports, leave=app.state.hub.close)
+        who = door(self.entrance)
+        api = build_app(service, who=who, entrance=self.entrance, entry_pages=PrettyPages())
+        app = join(api, build_pages(service, who=who))
+        return ApiServer(app, socket, self.ports, leave=api.state.hub.close)
 
     def tell(self, service: Service) -> None:
         """Where the pages are; while nobody can log in, the link that makes the first admin."""

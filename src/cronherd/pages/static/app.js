@@ -1,0 +1,11 @@
+// What pages do beyond links and forms. Each file is one thing; all of it may be missing, and
+// everything that matters can still be read and done.
+import "./zone.js";
+import "./times.js";
+import "./live.js";
+import "./pick.js";
+import "./dialogs.js";
+import "./keys.js";
+import "./palette.js";
+
+document.documentElement.classList.add("js");

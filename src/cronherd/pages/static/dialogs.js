@@ -1,0 +1,13 @@
+// Dialogs that a button or a key opens.
+export function open(name) {
+  const dialog = document.getElementById(name);
+  if (dialog && !dialog.open) dialog.showModal();
+  return dialog;
+}
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest?.("[data-open]");
+  if (opener) open(opener.dataset.open);
+  if (event.target.closest?.("[data-close]")) event.target.closest("dialog").close();
+  if (event.target.matches?.("dialog")) event.target.close(); // its backdrop
+});

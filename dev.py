@@ -25,6 +25,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 EXAMPLE = ROOT / "examples" / "cronherd.yaml"
 STATE = ROOT / "var"
 BENCH = ROOT / "bench" / "run.py"
+VENDOR = ROOT / "assets" / "vendor.py"
 DOCS_GENERATOR = ROOT / "src" / "cronherd" / "docs.py"
 
 OLDEST_PYTHON = (3, 11)
@@ -36,11 +37,13 @@ usage: python3 dev.py COMMAND
 
   up [ARGS]       install if needed, then `cronherd up` on ./var with the examples
   test [ARGS]     everything the tests need, then the tests: --tier commit|full, any pytest argument
-  servers         only what test installs before: servers of all kinds and a C compiler
+  servers         only what test installs before: servers, a C compiler, a browser
   check           format, lint, types, layers, generated docs
   torture [ARGS]  hurt a fleet of real nodes and check every promise; --help tells more
   bench [NAMES]   measure
   docs            write docs/reference again
+  shots [ARGS]    pictures of every page, to be looked at: of a cronherd that runs for it
+  vendor          fetch again what the pages ship of others (assets/vendor.toml)
 """
 
 
@@ -205,6 +208,7 @@ SERVERS = (
     ("redis-server", "redis-server", "usr/bin/redis-server", "CRONHERD_TEST_REDIS"),
     ("memcached", "memcached", "usr/bin/memcached", "CRONHERD_TEST_MEMCACHED"),
     ("gcc", "cc", "usr/bin/cc", "CC"),
+    ("chromium", "chromium", "usr/bin/chromium", "CHROME_BIN"),
 )
 
 
@@ -374,6 +378,8 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "torture": lambda args: in_tests("tests.torture", *args),
     "bench": bench,
     "docs": docs,
+    "shots": lambda args: in_tests("tests.browser.shots", *args),
+    "vendor": lambda args: become([sys.executable, VENDOR, *args]),
 }
 
 

@@ -30,6 +30,7 @@ API_VERSION = "v1"
 Json = dict[str, Any]
 # What a running run is called while its node is silent: shown, and no states of their own.
 SILENT_STATES = SILENT
+_FIRST = ("name", "description", "command", "task", "args", "schedule", "timezone", "enabled")
 
 
 def job_view(row: JobRow, now_us: int) -> Json:
@@ -119,6 +120,12 @@ def definition_of(row: JobRow) -> Json:
     spec = dict(row.job.spec)
     spec.pop("enabled", None)
     return spec if row.enabled else {**spec, "enabled": False}
+
+
+def in_order(definition: Json) -> Json:
+    """A definition in the order people write one: what it is first, the rest by name."""
+    rest = sorted(key for key in definition if key not in _FIRST)
+    return {key: definition[key] for key in (*_FIRST, *rest) if key in definition}
 
 
 def run_view(run: Run, lease_us: int | None = None, now_us: int = 0) -> Json:

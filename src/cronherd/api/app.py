@@ -12,6 +12,7 @@ from cronherd.api import (
     accounts,
     alerts,
     audit,
+    changes,
     entry,
     fleet,
     jobs,
@@ -25,6 +26,7 @@ from cronherd.api import (
     runs,
     secrets,
     slots,
+    timeline,
 )
 from cronherd.api.base import (
     PREFIX,
@@ -47,8 +49,10 @@ from cronherd.service.entrance import Entrance
 _NOUNS = (
     audit,
     jobs,
+    changes,
     slots,
     runs,
+    timeline,
     nodes,
     pools,
     secrets,

@@ -25,7 +25,8 @@ from cronherd.cli.session import Session
 from cronherd.cli.table import NAME_LEAST, Column, Table, coloured, dim_no
 from cronherd.cli.timers import slot_table
 from cronherd.cli.times import NOTHING, Times, times_of
-from cronherd.cli.words import command_text, in_order, result_of, run_table, started_before, when_of
+from cronherd.cli.words import command_text, result_of, run_table, started_before, when_of
+from cronherd.views import in_order
 
 
 @click.group("job", cls=Group, aliases={"ls": "list", "rm": "delete", "view": "show"})

@@ -16,8 +16,8 @@ from cronherd.cli.located import located
 from cronherd.cli.output import Json, is_terminal, put_document, talk, to_yaml
 from cronherd.cli.session import Session
 from cronherd.cli.settings import as_written, put_settings
-from cronherd.cli.words import in_order
 from cronherd.domain.errors import Conflict, CronherdError, Invalid, InvalidInput
+from cronherd.views import in_order
 
 if TYPE_CHECKING:
     from cronherd.client import Fleet

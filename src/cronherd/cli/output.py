@@ -99,30 +99,9 @@ def has_colour(session: Session) -> bool:
 
 def to_yaml(value: object) -> str:
     """YAML that our own reader, and any reader of YAML 1.1, takes for the same."""
-    import yaml  # noqa: PLC0415 - only for -o yaml and editors
+    from cronherd.definition.spelling import to_yaml as spell  # noqa: PLC0415 - it imports yaml
 
-    from cronherd.definition.document import resolve_scalar  # noqa: PLC0415 - it imports yaml
-
-    class Dumper(yaml.SafeDumper):
-        """Quotes each text that one of the two would take for something else."""
-
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - their signature
-            del indentless  # list items are indented below their key
-            super().increase_indent(flow, indentless=False)
-
-        def ignore_aliases(self, *_: object) -> bool:
-            return True
-
-    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-        style = None
-        if "\n" in text.rstrip("\n"):
-            style = "|"
-        elif text and not isinstance(resolve_scalar(text), str):
-            style = "'"
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-    Dumper.add_representer(str, represent)
-    return str(yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000))
+    return spell(value)
 
 
 def every_page(ask: Callable[[str | None], Json]) -> Json:

@@ -12,53 +12,8 @@ from cronherd.cli.session import Session
 from cronherd.cli.times import NOTHING, Times, span, times_of
 from cronherd.cli.words import result_of, short, took
 from cronherd.domain.instant import load_zone
-from cronherd.domain.run import OUTCOME_WORDS, REASON_WORDS
-from cronherd.domain.timing.misfit import Cut
-from cronherd.domain.why import BECAUSE_WORDS, Answer, Because
-
-_HEADS = {
-    Answer.RAN: "ran",
-    Answer.WAITING: "has not started yet",
-    Answer.MISSED: "did not run",
-    Answer.DUE: "is due and not decided yet",
-    Answer.WILL_RUN: "will run",
-    Answer.WILL_NOT_RUN: "will not run",
-    Answer.NO_SLOT: "no slot",
-    Answer.UNKNOWN: "nothing is known",
-}
-_CUTS = {
-    Cut.FIELD: "it does not match the schedule's {}",
-    Cut.BETWEEN: "it lies between two slots",
-    Cut.DATES: "the schedule does not name it",
-    Cut.CLOCK: "the clock shows {} twice, and only the first one counts",
-    Cut.WINDOW: "the window {} is closed",
-    Cut.EXCLUDED: "{} is left out",
-    Cut.START: "the schedule begins at {}",
-    Cut.END: "the schedule ended at {}",
-    Cut.AFTER: "slots of this job count from the end of its previous run",
-    Cut.BOOT: "the job runs when its host starts",
-}
-_TO_COME = {
-    "paused": "the job is paused",
-    "disabled": "the job is disabled",
-    "skipped": "somebody said that it is to be skipped",
-}
-_SINCE: dict[str, str] = {
-    Because.BEFORE_JOB: "it was made",
-    Because.FORGOTTEN: "it begins after",
-}
-_LATE = {
-    "catchup": "it was missed, and caught up",
-    "backfill": "somebody asked for it later",
-    Because.JITTER: "its jitter",
-    Because.PERMIT: "it waited for the end of run {}",
-    Because.RETRY: "an earlier attempt failed",
-}
-_WORDS: dict[str, str] = {
-    str(word): text
-    for words in (REASON_WORDS, OUTCOME_WORDS, BECAUSE_WORDS)
-    for word, text in words.items()
-}
+from cronherd.domain.why import Answer
+from cronherd.domain.whywords import HEADS, late_words, why_words
 
 
 @click.command("why", cls=Command)
@@ -86,8 +41,8 @@ def why_command(session: Session, *, job: str, at: str | None) -> None:
 
 
 def _show(document: Json, item: Json, times: Times, zone: tzinfo) -> None:
-    why = _why(item, times, zone)
-    say(f"{times.inside(item['at'], zone)}: {_HEADS[Answer(item['answer'])]}{why}")
+    why = why_words(item, lambda at: times.inside(at, zone))
+    say(f"{times.inside(item['at'], zone)}: {HEADS[Answer(item['answer'])]}{why}")
     facts = [
         *_run_facts(item, times),
         *_ledger_facts(item, times, zone),
@@ -96,30 +51,6 @@ def _show(document: Json, item: Json, times: Times, zone: tzinfo) -> None:
     width = max((len(key) for key, _ in facts), default=0) + 2
     for key, value in facts:
         say(f"  {key + ':':<{width}}{printable(value)}")
-
-
-def _why(item: Json, times: Times, zone: tzinfo) -> str:
-    """The rest of the first line."""
-    answer = Answer(item["answer"])
-    reason = str(item["reason"] or "")
-    if not reason:
-        fires = item["fires_at"] if answer is Answer.WILL_RUN else None
-        return f", at {times.inside(fires, zone)} by its jitter" if fires else ""
-    details = [str(detail) for detail in item["details"]]
-    if reason in _CUTS:
-        cut = Cut(reason)
-        if cut in {Cut.START, Cut.END}:
-            details = [times.inside(detail, zone) for detail in details]
-        return f": {_CUTS[cut].format(' and '.join(details))}"
-    words = _TO_COME[reason] if answer is Answer.WILL_NOT_RUN and reason in _TO_COME else None
-    text = words or _WORDS.get(reason, str(reason))
-    if reason == Because.JITTER and item["fires_at"]:
-        text = f"it fires at {times.inside(item['fires_at'], zone)} by its jitter"
-    elif details and reason in {Because.NO_NODE, Because.POISONED}:
-        text = f"{text} ({', '.join(details)})"
-    if reason in _SINCE:
-        text += f"; {_SINCE[reason]} {times.inside(item['account_from'], zone)}"
-    return f": {text}"
 
 
 def _run_facts(item: Json, times: Times) -> Iterator[tuple[str, str]]:
@@ -146,11 +77,7 @@ def _late(run: Json) -> str:
     """How much later than its slot a run started, and why, as far as is known."""
     if run["late_s"] is None or run["late_s"] < 1:
         return ""
-    whys = [
-        _LATE[cause].format(short(run["waited_for"] or ""))
-        for cause in run["late_because"]
-        if cause in _LATE
-    ]
+    whys = late_words(run)
     return f"{span(run['late_s'])}: {', '.join(whys)}" if whys else span(run["late_s"])
 
 

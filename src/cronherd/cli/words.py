@@ -99,15 +99,6 @@ def command_text(command: str | Sequence[str]) -> str:
     return command if isinstance(command, str) else shlex.join(command)
 
 
-_FIRST = ("name", "description", "command", "task", "args", "schedule", "timezone", "enabled")
-
-
-def in_order(definition: Json) -> Json:
-    """A definition in the order people write one: what it is first, the rest by name."""
-    rest = sorted(key for key in definition if key not in _FIRST)
-    return {key: definition[key] for key in (*_FIRST, *rest) if key in definition}
-
-
 def run_table(runs: Sequence[Json], times: Times) -> Table:
     columns = (
         Column("ID"),

@@ -90,6 +90,19 @@ class Client(PeopleClient):
         headers = {"If-Match": "*" if version is None else f'"{version}"'}
         return self._ask("PUT", path_of("jobs", name), body=[definition], headers=headers)
 
+    def preview_job(self, definition: object, name: str | None = None) -> Json:
+        return self._ask("POST", "/preview", body=[{"definition": definition, "job": name}])
+
+    def list_versions(self, name: str, before: int | None = None, limit: int = 50) -> Json:
+        query = {"before": before, "limit": limit}
+        return self._ask("GET", path_of("jobs", name, "versions"), query)
+
+    def rollback_job(self, name: str, to: int, version: int | None, actor: str) -> Json:
+        del actor
+        headers = {"If-Match": "*" if version is None else f'"{version}"'}
+        path = path_of("jobs", name, "rollback")
+        return self._ask("POST", path, body=[{"to": to}], headers=headers)
+
     def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
         del actor
         return self._ask("POST", path_of("jobs", name, "enable" if enabled else "disable"))
@@ -224,6 +237,10 @@ class Client(PeopleClient):
         return self._ask("GET", path_of("jobs", name, "why"), {"at": at})
 
     # The whole
+
+    def timeline(self, start: str, end: str, step_s: int = 60, *, job: str | None = None) -> Json:
+        query = {"from": start, "to": end, "step": step_s, "job": job}
+        return self._ask("GET", "/timeline", query)
 
     def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         return self._ask("GET", "/timers", {"limit": limit, "cursor": cursor})

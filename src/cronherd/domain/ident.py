@@ -33,6 +33,11 @@ def make_id(now_us: int, noise: bytes) -> str:
     return stored[-SHORT:] + stored[:-SHORT]
 
 
+def first_id(at_us: int) -> str:
+    """What comes before each id that is made at this instant or later, in its shown form."""
+    return from_stored(bytes.fromhex(f"{max(at_us, 0) // 1_000:012x}".ljust(32, "0")))
+
+
 def to_stored(shown: str) -> Stored:
     """The sixteen bytes that are stored for a shown id."""
     return Stored.fromhex(shown[SHORT:] + shown[:SHORT])

@@ -3,9 +3,9 @@
 from cronherd.service.accounts import AccountDesk
 from cronherd.service.alerts import AlertDesk
 from cronherd.service.audit import AuditDesk
+from cronherd.service.changes import ChangeDesk
 from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
-from cronherd.service.jobs import JobDesk
 from cronherd.service.live import LiveDesk
 from cronherd.service.load import LoadDesk
 from cronherd.service.locks import LockDesk
@@ -14,6 +14,7 @@ from cronherd.service.pools import PoolDesk
 from cronherd.service.runs import RunDesk
 from cronherd.service.secrets import SecretDesk
 from cronherd.service.slots import SlotDesk
+from cronherd.service.timeline import TimelineDesk
 from cronherd.service.why import WhyDesk
 
 __all__ = ["Service", "Waiter"]
@@ -23,8 +24,9 @@ class Service(
     AuditDesk,
     WhyDesk,
     SlotDesk,
-    JobDesk,
+    ChangeDesk,
     RunDesk,
+    TimelineDesk,
     NodeDesk,
     PoolDesk,
     SecretDesk,

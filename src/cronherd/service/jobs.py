@@ -129,7 +129,9 @@ class JobDesk(Desk):
     def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
         """Replace a job's definition; `version` is the one the editor saw, None: whatever."""
         row = self._catalog.find_job(name)
-        job = self._read(definition)
+        return self._replace(row, self._read(definition), version, actor)
+
+    def _replace(self, row: JobRow, job: Job, version: int | None, actor: str) -> Json:
         write = JobWrite(
             id=row.id,
             job=job,

@@ -157,7 +157,10 @@ class RunDesk(Desk):
         return found, following
 
     def show_run(self, prefix: str) -> Json:
-        """One run with its attempts, and what its task told in the last of them."""
+        """One run with its attempts, and what its task told in the last of them.
+
+        `holders`: the runs that hold what it waits for.
+        """
         run = self._catalog.find_run(prefix)
         attempts = self._catalog.attempts(run.id)
         told = read_told(self._catalog.told(run.id, run.attempt))

@@ -8,10 +8,37 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cronherd.api.base import Who, all_routes, declared
 from cronherd.client import Fleet
-from cronherd.pages import frame, jobs, nodes, overview, people, runs, settings
+from cronherd.pages import (
+    frame,
+    job,
+    job_changes,
+    job_edit,
+    jobs,
+    nodes,
+    overview,
+    people,
+    run,
+    runs,
+    settings,
+    timeline,
+)
 from cronherd.pages.errors import ANSWERS
 
-_NOUNS = (overview, jobs, runs, nodes, settings, people, frame)
+# What is more exact comes first: `jobs` has an address for whatever one may tell a job.
+_NOUNS = (
+    overview,
+    job_edit,
+    job_changes,
+    job,
+    jobs,
+    run,
+    runs,
+    timeline,
+    nodes,
+    settings,
+    people,
+    frame,
+)
 # What the API answers, the ways in among them; every other address is a page.
 _MACHINES = ("/api/", "/metrics", "/healthz", "/readyz", "/login", "/logout", "/welcome/")
 _SILENT = {

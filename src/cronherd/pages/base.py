@@ -16,9 +16,10 @@ from cronherd import __version__
 from cronherd.domain.errors import CronherdError, InvalidInput
 from cronherd.pages import said as saying
 from cronherd.pages.assets import Assets
+from cronherd.pages.definitions import diff
 from cronherd.pages.forms import Form
 from cronherd.pages.said import Said
-from cronherd.pages.times import show_distance, show_instant
+from cronherd.pages.times import say_clock, show_distance, show_instant
 from cronherd.pages.view import View
 from cronherd.pages.words import badge_of, say_bytes, say_count, say_duration, say_plural
 
@@ -79,6 +80,8 @@ def environment() -> Environment:
         "distance": _distance,
         "duration": say_duration,
         "bytes": say_bytes,
+        "clock": _clock,
+        "as_lines": lambda definition: diff(None, definition),
         "count": say_count,
         "part": lambda text: quote(str(text), safe=""),
     }
@@ -91,6 +94,13 @@ def _moment(
 ) -> Markup:
     view: View = context["view"]
     return show_instant(at, view.zone_of(zone), view.now_us, exact=exact)
+
+
+@pass_context
+def _clock(context: Context, at: str | None) -> str:
+    """`14:02:11.042` in the zone of whoever looks, for lines of output; the page says the zone."""
+    view: View = context["view"]
+    return "" if at is None else say_clock(at, view.zone)
 
 
 @pass_context

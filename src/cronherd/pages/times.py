@@ -40,6 +40,12 @@ def say_instant(at: str, zone: tzinfo, now_us: int, *, exact: bool = False) -> s
     return f"{moment.day} {moment:%b %Y %H:%M} {mark}"
 
 
+def say_clock(at: str, zone: tzinfo) -> str:
+    """`14:02:11.042`."""
+    moment = to_datetime(parse_instant(at), zone)
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
 def show_instant(at: str | None, zone: ZoneInfo, now_us: int, *, exact: bool = False) -> Markup:
     """The instant as an element; its title has the zone's full name and the same in UTC."""
     if at is None:

@@ -2,10 +2,12 @@
 // everything that matters can still be read and done.
 import "./zone.js";
 import "./times.js";
+import "./log.js";
 import "./live.js";
 import "./pick.js";
 import "./dialogs.js";
 import "./keys.js";
 import "./palette.js";
+import "./edit.js";
 
 document.documentElement.classList.add("js");

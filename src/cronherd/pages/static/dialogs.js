@@ -7,7 +7,7 @@ export function open(name) {
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest?.("[data-open]");
-  if (opener) open(opener.dataset.open);
+  if (opener && open(opener.dataset.open)) event.preventDefault(); // a link leads to the same form
   if (event.target.closest?.("[data-close]")) event.target.closest("dialog").close();
   if (event.target.matches?.("dialog")) event.target.close(); // its backdrop
 });

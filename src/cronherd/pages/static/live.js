@@ -70,12 +70,15 @@ function say() {
   if (banner && banner.hidden === late) banner.hidden = !late;
 }
 
+const tell = (kind, data) => document.dispatchEvent(new CustomEvent("cronherd:told", { detail: { kind, data } }));
+
 function listen() {
   if (!wanted() || stream || !window.EventSource) return;
   const topics = live().dataset.live.split(" ").map((topic) => `topic=${encodeURIComponent(topic)}`);
   stream = new EventSource(`${STREAM}?${topics.join("&")}`);
   stream.onopen = () => { streamed = true; };
-  for (const kind of KINDS) stream.addEventListener(kind, soon);
+  for (const kind of KINDS) stream.addEventListener(kind, (event) => { tell(kind, event.data); soon(); });
+  stream.addEventListener("output", (event) => tell("output", event.data));
   stream.onerror = () => {
     if (stream.readyState === EventSource.CLOSED) { stream = null; streamed = false; }
   };

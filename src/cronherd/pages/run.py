@@ -1,0 +1,158 @@
+"""One run: what became of it, why it was late or waits, its attempts and its output."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from cronherd.api.base import needs
+from cronherd.domain.access import Role
+from cronherd.domain.errors import CronherdError, NotFound
+from cronherd.domain.whywords import late_words
+from cronherd.pages.base import TheView, go, sentence_of, show
+from cronherd.pages.forms import TheForm
+from cronherd.pages.output import Screen
+from cronherd.pages.said import Said
+from cronherd.pages.view import View
+from cronherd.views import in_order
+
+routes = APIRouter()
+
+Run = dict[str, Any]
+
+PIECES = 16  # of output that one look at the store brings
+SHOWN_BYTES = 512 * 1024  # of output on one page; a link goes on behind
+LATE_S = 1.0
+# What a run waits for, by the first letter of its key; the rest is a name or an id.
+_WAITS = {
+    "j": "Another run of this job: it runs as often as it may.",
+    "r": "Runs of this job on other nodes: it may run on so many at once.",
+    "@": "A node with the labels that the job asks for.",
+    "p": "The pool",
+}
+_PACED = "Its turn: runs for slots of the past start at a limited rate."
+
+
+@routes.get("/runs/{run}", dependencies=[needs(Role.VIEWER, run="run")])
+def show_run(view: TheView, run: str) -> Response:
+    told = view.fleet.show_run(run)
+    attempt = _number(view.query("attempt"))
+    attempt = attempt if attempt and attempt <= told["attempt"] else None
+    screen, following = _read(view, told["id"], attempt)
+    job = _job(view, told)
+    words = view.query("find").strip()[:200]
+    hits = {line.number for line in screen.lines if words and words.lower() in line.text.lower()}
+    return show(
+        view,
+        "run.html",
+        run=told,
+        job=job,
+        zone=job["timezone"] if job else None,
+        ended=told["state"] == "finished",
+        attempt=attempt,
+        lines=screen.lines,
+        following=following,
+        before=view.query("after") not in {"", "-1"},
+        words=words,
+        hits=hits,
+        clocked=view.query("times") == "1",
+        late=_late(view, told),
+        waits=_waits(told),
+        params=in_order(told["params"]),
+    )
+
+
+def _read(view: View, run: str, attempt: int | None) -> tuple[Screen, str]:
+    """The lines of one page of output, and the address of the next page or nothing."""
+    after = _number(view.query("after"))
+    after = -1 if after is None else after
+    screen = Screen(_number(view.query("line")) or 1)
+    bytes_shown = 0
+    while bytes_shown < SHOWN_BYTES:
+        pieces = view.fleet.run_output(run, attempt, after, PIECES)["items"]
+        if not pieces:
+            break
+        screen.feed(pieces)
+        bytes_shown += sum(len(piece["bytes"]) for piece in pieces)
+        after = pieces[-1]["seq"]
+        if len(pieces) < PIECES:
+            break
+    else:
+        line = 1 + max((one.number for one in screen.lines), default=0)
+        screen.end()
+        return screen, view.with_query(after=after, line=line)
+    screen.end()
+    return screen, ""
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _job(view: View, run: Run) -> dict[str, Any] | None:
+    """The job as it is today; None when it was deleted."""
+    try:
+        return view.fleet.show_job(run["job_id"])
+    except NotFound:
+        return None
+
+
+def _late(view: View, run: Run) -> list[str]:
+    """Why it started later than its slot, as far as is known."""
+    if run["late_s"] is None or run["late_s"] < LATE_S:
+        return []
+    try:
+        answers = view.fleet.why(run["job_id"], run["scheduled_at"])["items"]
+    except CronherdError:
+        return []
+    for answer in answers:
+        for told in answer["runs"]:
+            if told["id"] == run["id"]:
+                return late_words(told)
+    return []
+
+
+def _waits(run: Run) -> str:
+    key = run["waits_for"]
+    if not key:
+        return ""
+    if key[0] == "p":
+        return f"{_WAITS['p']} “{key[1:]}” has no permit free."
+    return _WAITS.get(key[0], _PACED)
+
+
+@routes.get("/runs/{run}/output.txt", dependencies=[needs(Role.VIEWER, run="run")])
+def download(view: TheView, run: str) -> Response:
+    """Output as it is kept, of one attempt or of all of them, byte for byte."""
+    told = view.fleet.show_run(run)
+    attempt = _number(view.query("attempt"))
+    name = f"run-{told['id'][:8]}{f'-{attempt}' if attempt else ''}.txt"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    attempts = [attempt] if attempt else range(1, told["attempt"] + 1)
+    content = (piece for one in attempts for piece in _bytes(view, told["id"], one))
+    return StreamingResponse(content, headers=headers, media_type="text/plain; charset=utf-8")
+
+
+def _bytes(view: View, run: str, attempt: int) -> Iterator[bytes]:
+    after = -1
+    while pieces := view.fleet.run_output(run, attempt, after, PIECES)["items"]:
+        yield b"".join(piece["bytes"].encode("latin-1") for piece in pieces)
+        after = pieces[-1]["seq"]
+
+
+@routes.post("/runs/{run}/again", dependencies=[needs(Role.OPERATOR, run="run")])
+def again(view: TheView, form: TheForm, run: str) -> Response:
+    """A new run of the same job with the same parameters."""
+    told = view.fleet.show_run(run)
+    try:
+        made = view.fleet.run_job(told["job_id"], view.actor, params=told["params"])["run"]
+    except CronherdError as error:
+        return go(view, form.back(f"/runs/{run}"), Said(kind="bad", text=sentence_of(error)))
+    said = Said(kind="ok", text=f"This is a new run of '{made['job']}', with the same parameters")
+    return go(view, f"/runs/{made['id']}", said)

@@ -69,7 +69,8 @@ def open_page(chrome: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         return page
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        refusals = ("409 (Conflict)", "422 (Unprocessable")  # pages that say what does not fit
+        if message.type in {"error", "warning"} and not any(r in message.text for r in refusals):
             complaints.append(message.text)
 
     yield make

@@ -30,6 +30,11 @@ def path_of(noun: str, name: str, verb: str = "") -> str:
         raise Invalid(f"{name[:80]!a} is not UTF-8", code="bad_text") from None
 
 
+def match_of(version: int | None) -> dict[str, str]:
+    """The header that names the version an edit is for; None: whatever there is."""
+    return {"If-Match": "*" if version is None else f'"{version}"'}
+
+
 def query_of(query: Mapping[str, object]) -> str:
     """The query string, without what is None. Raises Invalid."""
     given = [(key, value) for key, value in query.items() if value is not None]

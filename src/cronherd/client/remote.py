@@ -10,7 +10,7 @@ from typing import Self
 
 from cronherd.client.fleet import Json
 from cronherd.client.line import SocketConnection, address_of
-from cronherd.client.messages import document_of, dumped, error_of, path_of, query_of
+from cronherd.client.messages import document_of, dumped, error_of, match_of, path_of, query_of
 from cronherd.client.people import PeopleClient
 from cronherd.domain.errors import Invalid, Unavailable
 from cronherd.domain.instant import format_instant
@@ -87,8 +87,8 @@ class Client(PeopleClient):
 
     def edit_job(self, name: str, definition: object, version: int | None, actor: str) -> Json:
         del actor
-        headers = {"If-Match": "*" if version is None else f'"{version}"'}
-        return self._ask("PUT", path_of("jobs", name), body=[definition], headers=headers)
+        path = path_of("jobs", name)
+        return self._ask("PUT", path, body=[definition], headers=match_of(version))
 
     def preview_job(self, definition: object, name: str | None = None) -> Json:
         return self._ask("POST", "/preview", body=[{"definition": definition, "job": name}])
@@ -99,9 +99,8 @@ class Client(PeopleClient):
 
     def rollback_job(self, name: str, to: int, version: int | None, actor: str) -> Json:
         del actor
-        headers = {"If-Match": "*" if version is None else f'"{version}"'}
         path = path_of("jobs", name, "rollback")
-        return self._ask("POST", path, body=[{"to": to}], headers=headers)
+        return self._ask("POST", path, body=[{"to": to}], headers=match_of(version))
 
     def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
         del actor

@@ -221,7 +221,15 @@ def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[dict[str
 
 
 def _lines(definition: Mapping[str, Any]) -> list[str]:
-    return to_yaml(in_order(dict(definition))).rstrip("\n").split("\n")
+    ordered = {key: _sorted(value) for key, value in in_order(dict(definition)).items()}
+    return to_yaml(ordered).rstrip("\n").split("\n")
+
+
+def _sorted(value: object) -> object:
+    """Mappings in one order: what is stored knows another one than what was written."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value, key=str)}
+    return [_sorted(part) for part in value] if isinstance(value, list) else value
 
 
 def without_switch(definition: Mapping[str, Any]) -> Json:

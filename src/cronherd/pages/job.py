@@ -44,9 +44,8 @@ TONES = {
 
 
 def address_of(job: Job, verb: str = "") -> str:
-    """The page of a job: by its name, by its id where that name leads elsewhere."""
-    name = job["id"] if job["name"] in {".", ".."} or "/" in job["name"] else job["name"]
-    return f"/jobs/{quote(name, safe='')}" + (f"/{verb}" if verb else "")
+    """The page of a job, or one below it."""
+    return f"/jobs/{quote(job['name'], safe='')}" + (f"/{verb}" if verb else "")
 
 
 @routes.get("/jobs/{name}", dependencies=[needs(Role.VIEWER, job="name")])
@@ -182,7 +181,7 @@ def run(view: TheView, form: TheForm, name: str) -> Response:
 @routes.post("/jobs/{name}/pause", dependencies=[needs(Role.OPERATOR, job="name")])
 def pause(view: TheView, form: TheForm, name: str) -> Response:
     """Until an instant in the job's zone, for a length, or until somebody resumes it."""
-    return act(view, form, f"/jobs/{name}", lambda: _pause(view, form, name))
+    return act(view, form, "/jobs", lambda: _pause(view, form, name))
 
 
 def _pause(view: View, form: Form, name: str) -> str:
@@ -211,7 +210,7 @@ def skip(view: TheView, form: TheForm, name: str) -> Response:
             return f"'{told['job']}' skips its slot of {last}"
         return f"'{told['job']}' skips {len(told['slots'])} slots, the last of them {last}"
 
-    return act(view, form, f"/jobs/{name}", doing)
+    return act(view, form, "/jobs", doing)
 
 
 @routes.post("/jobs/{name}/delete", dependencies=[needs(Role.EDITOR, job="name")])

@@ -3,11 +3,11 @@
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from cronherd.api.base import needs
 from cronherd.domain.access import Role
-from cronherd.domain.errors import Conflict, CronherdError, InvalidInput, NotFound
+from cronherd.domain.errors import Conflict, CronherdError, InvalidInput
 from cronherd.pages.base import TheView, go, sentence_of, show
 from cronherd.pages.definitions import (
     FIELDS,
@@ -36,17 +36,7 @@ VERSIONS_READ = 1_000
 # ------------------------------------------------------------------ a new one
 
 
-@routes.get("/jobs/new", dependencies=[needs(Role.VIEWER)])
-def new_or_named(view: TheView) -> Response:
-    """Somebody may have named a job so; the form for new ones is at /new."""
-    try:
-        return RedirectResponse(f"/jobs/{view.fleet.show_job('new')['id']}", 303)
-    except NotFound:
-        query = view.request.url.query
-        return RedirectResponse(f"/new?{query}" if query else "/new", 303)
-
-
-@routes.get("/new", dependencies=[needs(Role.EDITOR)])
+@routes.get("/jobs/new", dependencies=[needs(Role.EDITOR)])
 def new(view: TheView) -> Response:
     """An empty form, one filled from the address, or a copy of another job."""
     definition: Job = {}
@@ -58,7 +48,7 @@ def new(view: TheView) -> Response:
     return _page(view, None, draft_of(definition, as_text=view.query("as") == "text"))
 
 
-@routes.post("/new", dependencies=[needs(Role.EDITOR)])
+@routes.post("/jobs/new", dependencies=[needs(Role.EDITOR)])
 def create(view: TheView, form: TheForm) -> Response:
     draft, do = read_draft(form), form.one("do", "save")
     if do != "save" or draft.definition is None:
@@ -73,7 +63,7 @@ def create(view: TheView, form: TheForm) -> Response:
     return go(view, address_of(job), Said(kind="ok", text=f"'{job['name']}' is made"))
 
 
-@routes.post("/preview", dependencies=[needs(Role.EDITOR)])
+@routes.post("/jobs/preview", dependencies=[needs(Role.EDITOR)])
 def preview_new(view: TheView, form: TheForm) -> Response:
     return _preview(view, None, read_draft(form))
 
@@ -179,6 +169,7 @@ def _page(
         told=told,
         faults=faults,
         lines=_lines(job, told),
+        alone=False,
         version=_version(form, job) if form and job else job["version"] if job else 0,
         disabled=form is not None and form.one("disabled") == "yes",
         fresh=form is None,
@@ -190,6 +181,7 @@ def _preview(view: View, job: Job | None, draft: Draft) -> Response:
     told, faults = _told(view, job, draft)
     return show(
         view, "job_preview.html", job=job, draft=draft, fields=FIELDS, told=told, faults=faults,
+        alone=True,
         lines=_lines(job, told),
     )  # fmt: skip
 
@@ -215,8 +207,8 @@ def _lines(job: Job | None, told: dict[str, Any] | None) -> list[dict[str, str]]
 
 def _zones(view: View) -> list[str]:
     """Some time zones to choose from: who looks' own first."""
-    common = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo")
-    return list(dict.fromkeys([view.zone.key, *common]))
+    usual = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo")
+    return list(dict.fromkeys([view.zone.key, *usual]))
 
 
 def _conflict(view: View, job: Job, mine: Job, version: int) -> Response:

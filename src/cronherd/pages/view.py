@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -24,7 +24,7 @@ class View:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.path = request.url.path
+        self.path = quote(request.scope["path"])  # a name may have blanks, an address has none
         self.fleet: Fleet = request.app.state.fleet
 
     @property

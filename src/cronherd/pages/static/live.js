@@ -20,7 +20,7 @@ function inUse() {
   const part = live();
   if (!part) return true;
   return part.contains(document.activeElement?.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]") ?? null)
-    || part.querySelector("[popover]:popover-open, input[name=job]:checked") !== null
+    || document.querySelector("[popover]:popover-open") !== null || part.querySelector("input[name=job]:checked") !== null
     || document.querySelector("dialog[open]") !== null
     || part.contains(getSelection()?.isCollapsed === false ? getSelection().anchorNode : null);
 }
@@ -30,7 +30,7 @@ async function refresh() {
   busy = true;
   try {
     await window.htmx.ajax("GET", live().dataset.from || location.href, {
-      source: "#live", target: "#live", select: "#live", selectOOB: "#fresh", swap: "outerMorph",
+      source: "#live", target: "#live", select: "#live", selectOOB: "#fresh,#acts:outerMorph", swap: "outerMorph",
       headers: { "X-Live": "1" },
     });
   } finally {

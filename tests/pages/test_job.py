@@ -1,0 +1,293 @@
+"""Pages of one job: what it says, making and editing it, its versions."""
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from cronherd.domain.access import Role
+from cronherd.service import Service
+from tests.pages.conftest import Outline, checked
+from tests.store.stage import Stage
+
+Read = Callable[..., Outline]
+HOSTILE = ("<script>alert(1)<script>", '"><img src=x>', "a'b\"c", "ﷺ x", "{{ 7*7 }}")
+
+
+def make(service: Service, **given: Any) -> dict[str, Any]:
+    definition = {"name": "one", "command": "true", "schedule": "30 2 * * *", **given}
+    return service.create_job(definition, "ada")
+
+
+def draft(**given: str) -> dict[str, str]:
+    return {"as": "form", **{f"f.{key}": value for key, value in given.items()}}
+
+
+def test_a_job_says_what_it_does_when_and_how(service: Service, read: Read):
+    make(service, timeout="1h", overlap="queue", retries=2, timezone="Europe/Berlin")
+    text = read("/jobs/one").text
+    assert "At 02:30 every day." in text
+    assert "waits for its turn" in text
+    assert "1h; then it gets TERM" in text
+    assert "up to 2 more tries when it fails" in text
+    assert "CET" in text or "CEST" in text
+
+
+def test_a_job_of_a_file_is_marked_and_edits_warn(service: Service, read: Read):
+    service.apply_jobs(
+        [{"name": "one", "command": "true"}], "file:/etc/jobs.yaml", "ada", dry_run=False
+    )
+    assert "managed by file:/etc/jobs.yaml" in read("/jobs/one").text
+    assert "puts its own definition back" in read("/jobs/one/edit").text
+
+
+def test_a_job_made_by_hand_has_no_such_mark(service: Service, read: Read):
+    make(service)
+    assert "managed by" not in read("/jobs/one").text
+    assert "puts its own definition back" not in read("/jobs/one/edit").text
+
+
+def test_why_answers_for_any_instant(service: Service, read: Read):
+    make(service, timezone="UTC")
+    assert "It does not match the schedule's" in read("/jobs/one?at=2036-01-01T03:00").text
+    assert "will run" in read("/jobs/one?at=2036-01-01T02:30").text
+    assert "bad" in str(read("/jobs/one?at=nonsense").all("p", role="alert"))
+
+
+@pytest.mark.parametrize("at", ["", "2026-11-21T10:00:00Z", "x" * 900])
+def test_why_never_breaks_the_page(service: Service, read: Read, at: str):
+    make(service)
+    read(f"/jobs/one?at={at}")
+
+
+def test_a_job_is_made_by_a_form(service: Service, browser: TestClient):
+    sent = draft(
+        name="new one", command="[df, -h]", schedule="0 4 * * *\n0 5 * * *", tags="a, b",
+        retries="{max: 3, backoff: 45s}", timeout="90", run_on="{zone: eu}",
+    )  # fmt: skip
+    answer = browser.post("/jobs/new", data=sent, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/jobs/new%20one")
+    assert service.show_job("new one")["definition"] == {
+        "name": "new one",
+        "command": ["df", "-h"],
+        "timezone": "Europe/Berlin",
+        "schedule": ["0 4 * * *", "0 5 * * *"],
+        "tags": ["a", "b"],
+        "retries": {"max": 3, "backoff": "45s"},
+        "timeout": "1m30s",
+        "run_on": {"zone": "eu"},
+    }
+
+
+def test_faults_stand_at_their_fields_and_nothing_is_made(service: Service, browser: TestClient):
+    sent = draft(name="x", command="true", schedule="61 * * * *", timeout="soon")
+    answer = browser.post("/jobs/new", data=sent)
+    page = checked(answer.text)
+    assert answer.status_code == 422
+    assert page.all("textarea", id="f-schedule")[0]["aria-invalid"] == "true"
+    assert page.all("input", id="f-timeout")[0]["aria-invalid"] == "true"
+    assert "aria-invalid" not in page.all("input", id="f-name")[0]
+    assert service.list_jobs()["items"] == []
+
+
+def test_the_form_and_the_text_say_the_same(service: Service, browser: TestClient):
+    make(service, params={"n": 3}, env={"A": "1"}, tags=["x", "y"], description="a\nb")
+    as_text = browser.post(
+        "/jobs/one/edit", data={**_fields(browser.get("/jobs/one/edit").text), "do": "text"}
+    )
+    text = _area(as_text.text, "text")
+    assert "params:" in text
+    assert "command: 'true'" in text
+    again = browser.post("/jobs/one/edit", data={"as": "text", "text": text, "do": "review"})
+    assert "there is nothing to save" in again.text
+
+
+def test_editing_shows_what_differs_and_saves_it(service: Service, browser: TestClient):
+    make(service, env={"A": "1"})
+    fields = _fields(browser.get("/jobs/one/edit").text) | {"f.command": "date"}
+    review = checked(browser.post("/jobs/one/edit", data={**fields, "do": "review"}).text)
+    assert "command: date" in review.text
+    assert service.show_job("one")["version"] == 1
+    browser.post("/jobs/one/edit", data={**fields, "do": "save"})
+    job = service.show_job("one")
+    assert (job["version"], job["command"], job["definition"]["env"]) == (2, "date", {"A": "1"})
+
+
+def test_editing_leaves_the_switch_alone(service: Service, browser: TestClient):
+    make(service)
+    service.set_enabled("one", "ada", enabled=False)
+    fields = _fields(browser.get("/jobs/one/edit").text) | {"f.command": "date", "do": "save"}
+    browser.post("/jobs/one/edit", data=fields)
+    assert service.show_job("one")["enabled"] is False
+
+
+def test_two_editors_meet_and_both_may_be_kept(service: Service, browser: TestClient):
+    make(service)
+    mine = _fields(browser.get("/jobs/one/edit").text) | {"f.command": "mine", "do": "save"}
+    service.edit_job("one", {"name": "one", "command": "true", "description": "theirs"}, 1, "bob")
+    answer = browser.post("/jobs/one/edit", data=mine)
+    page = checked(answer.text)
+    assert answer.status_code == 409
+    assert service.show_job("one")["version"] == 2
+    assert "bob saved version 2" in page.text
+    assert "description: theirs" in page.text
+    assert "command: mine" in page.text
+    merged = [text for text in _areas(answer.text, "text") if "theirs" in text]
+    sent = {"as": "text", "version": "2", "do": "save", "text": merged[0]}
+    browser.post("/jobs/one/edit", data=sent)
+    job = service.show_job("one")
+    assert (job["version"], job["command"], job["description"]) == (3, "mine", "theirs")
+    assert job["schedule"] is None  # theirs took it out, mine did not touch it
+
+
+def test_two_editors_of_one_setting_are_told_so(service: Service, browser: TestClient):
+    make(service)
+    mine = _fields(browser.get("/jobs/one/edit").text) | {"f.command": "mine", "do": "review"}
+    service.edit_job("one", {"name": "one", "command": "theirs"}, 1, "bob")
+    answer = browser.post("/jobs/one/edit", data=mine)
+    assert "Both changed the same" in answer.text
+    assert answer.status_code == 409
+
+
+def test_a_preview_has_words_times_and_faults(service: Service, browser: TestClient):
+    headers = {"HX-Request": "true"}
+    sent = draft(name="", command="", schedule="30 2 * * *", timezone="Europe/Berlin")
+    page = checked(browser.post("/jobs/preview", data=sent, headers=headers).text)
+    assert "At 02:30 every day." in page.text
+    assert len([given for tag, given in page.tags if tag == "time"]) >= 5
+    assert page.all("p", id="fault-command", hx_swap_oob="true")
+    assert "is missing" in page.text
+
+
+def test_a_preview_marks_the_change_of_a_clock(service: Service, browser: TestClient, stage: Stage):
+    sent = draft(name="x", command="true", schedule="30 2 * 3 0", timezone="Europe/Berlin")
+    text = browser.post("/jobs/preview", data=sent, headers={"HX-Request": "true"}).text
+    assert "warn-text" in text
+
+
+def test_versions_are_told_with_what_differs_and_one_may_go_back(
+    service: Service, browser: TestClient, read: Read
+):
+    make(service)
+    service.edit_job("one", {"name": "one", "command": "worse"}, 1, "bob")
+    page = read("/jobs/one/changes")
+    assert "2 settings changed: command, schedule" in page.text
+    assert "bob" in page.text
+    assert "command: 'true'" in read("/jobs/one/rollback?to=1").text
+    assert service.show_job("one")["version"] == 2
+    browser.post("/jobs/one/rollback", data={"to": "1", "version": "2"})
+    job = service.show_job("one")
+    assert (job["version"], job["command"], job["schedule"]) == (3, "true", "30 2 * * *")
+
+
+def test_going_back_meets_a_newer_version(service: Service, browser: TestClient):
+    make(service)
+    service.edit_job("one", {"name": "one", "command": "two"}, 1, "bob")
+    service.edit_job("one", {"name": "one", "command": "three"}, 2, "bob")
+    answer = browser.post("/jobs/one/rollback", data={"to": "1", "version": "2"})
+    assert "changed by somebody else" in answer.text
+    assert service.show_job("one")["command"] == "three"
+
+
+def test_a_copy_has_everything_but_the_name(service: Service, browser: TestClient):
+    job = make(service, env={"A": "1"}, tags=["x"])
+    fields = _fields(browser.get(f"/jobs/new?from={job['id']}").text)
+    browser.post("/jobs/new", data={**fields, "do": "save"})
+    copy = service.show_job("one copy")
+    assert copy["definition"] == {**job["definition"], "name": "one copy"}
+
+
+def test_parameters_are_asked_for_and_checked(service: Service, browser: TestClient):
+    params = {"stage": {"choices": ["a", "b"], "required": True}, "copies": 2, "dry": False}
+    make(service, params=params, schedule=None)
+    page = checked(browser.get("/jobs/one/run").text)
+    assert "required" in page.all("select", id="p-stage")[0]
+    answer = browser.post("/jobs/one/run", data={"param.copies": "many"})
+    assert answer.status_code == 422
+    assert "must be a whole number" in answer.text
+    assert "is required" in answer.text
+    assert service.list_runs()["items"] == []
+    sent = {"param.stage": "b", "param.copies": "5", "param.dry": "true"}
+    answer = browser.post("/jobs/one/run", data=sent, follow_redirects=False)
+    run = service.list_runs()["items"][0]
+    assert answer.headers["location"] == f"/runs/{run['id']}"
+    assert run["params"] == {"stage": "b", "copies": 5, "dry": True}
+
+
+def test_a_pause_may_have_an_end(service: Service, browser: TestClient, read: Read):
+    make(service, timezone="Europe/Berlin")
+    browser.post("/jobs/one/pause", data={"until": "2036-05-01T12:00"})
+    assert service.show_job("one")["paused_until"] == "2036-05-01T10:00:00Z"
+    assert "12:00 CEST" in read("/jobs/one").text
+    browser.post("/jobs/one/pause", data={"for": "1h", "until": ""})
+    assert service.show_job("one")["paused_until"] < "2036"
+
+
+def test_deleting_asks_first(service: Service, browser: TestClient, read: Read):
+    make(service)
+    assert "Its runs and their output stay" in read("/jobs/one/delete").text
+    browser.post("/jobs/one/delete")
+    assert service.list_jobs()["items"] == []
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_break_nothing(service: Service, browser: TestClient, read: Read, text: str):
+    make(
+        service, name=f"n {text}", description=text, command=text, tags=[f"t {text}"],
+        params={"p": {"default": text, "description": text}}, env={"A": text},
+    )  # fmt: skip
+    job = service.list_jobs()["items"][0]
+    for verb in ("", "/runs", "/changes", "/edit", "/edit?as=text", "/run", "/delete", "?at="):
+        page = read(f"/jobs/{job['id']}{verb}")
+        assert not page.all("img"), verb
+    made = browser.post(f"/jobs/{job['id']}/run").url.path
+    read(made)
+    read("/timeline")
+    again = _fields(browser.get(f"/jobs/{job['id']}/edit").text) | {"do": "review"}
+    assert "there is nothing to save" in browser.post(f"/jobs/{job['id']}/edit", data=again).text
+
+
+def test_a_viewer_sees_no_button_and_may_press_none(
+    service: Service, browser_as: Callable[[Role], TestClient]
+):
+    make(service, params={"n": 1})
+    viewer, operator = browser_as(Role.VIEWER), browser_as(Role.OPERATOR)
+    page = checked(viewer.get("/jobs/one").text)
+    assert [form for form in page.all("form", method="post") if "/jobs/" in form["action"]] == []
+    for verb in ("edit", "rollback", "delete", "preview"):
+        assert operator.post(f"/jobs/one/{verb}").status_code == 403
+    assert operator.post("/jobs/new").status_code == 403
+    assert viewer.post("/jobs/one/run").status_code == 403
+
+
+def _fields(text: str) -> dict[str, str]:
+    """What the form of a draft would send as it is."""
+    page = Outline(text)
+    sent = {"as": "form"}
+    for given in page.all("input"):
+        if given.get("name", "").startswith("f.") or given.get("name") == "version":
+            sent[given["name"]] = given["value"]
+    for name in [given["name"] for given in page.all("textarea") if "name" in given]:
+        sent[name] = _area(text, name)
+    for name in [given["name"] for given in page.all("select")]:
+        sent[name] = _chosen(text, name)
+    return sent
+
+
+def _areas(text: str, name: str) -> list[str]:
+    pattern = rf'<textarea[^>]*name="{re.escape(name)}"[^>]*>\n?(.*?)</textarea>'
+    found = re.findall(pattern, text, re.DOTALL)
+    return [html.unescape(each) for each in found]
+
+
+def _area(text: str, name: str) -> str:
+    return _areas(text, name)[0]
+
+
+def _chosen(text: str, name: str) -> str:
+    found = re.search(rf'<select[^>]*name="{re.escape(name)}".*?</select>', text, re.DOTALL)
+    chosen = re.search(r"<option selected>(.*?)</option>", found[0]) if found else None
+    return chosen[1] if chosen else ""

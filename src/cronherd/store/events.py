@@ -42,8 +42,8 @@ FROM ledger l JOIN job j ON j.id = l.job_id LEFT JOIN node n ON n.id = l.node_id
 ORDER BY l.at_us DESC, l.from_us DESC LIMIT ?
 """
 LEDGER_PAGE = """
-SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us
-FROM ledger l JOIN job j ON j.id = l.job_id WHERE {}
+SELECT l.job_id, j.name, l.from_us, l.to_us, l."count", l.reason, l.ref, l.at_us, n.name
+FROM ledger l JOIN job j ON j.id = l.job_id LEFT JOIN node n ON n.id = l.node_id WHERE {}
 ORDER BY l.at_us DESC, l.from_us DESC, l.job_id, l.reason, l.node_id LIMIT ? OFFSET ?
 """
 META = 'SELECT "key", value FROM meta'

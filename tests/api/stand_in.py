@@ -116,6 +116,22 @@ class StandIn(PeopleStandIn):
         self.heard.append(("edit_job", name, version, actor))
         return job
 
+    def preview_job(self, definition: object, name: str | None = None) -> Json:
+        if name is not None:
+            self._job(name)
+        return {"api_version": "v1", "errors": [], "definition": definition, "slots": []}
+
+    def list_versions(self, name: str, before: int | None = None, limit: int = 50) -> Json:
+        job = self._job(name)
+        return {**page([{"number": job["version"], "by": "x"}]), "version": job["version"]}
+
+    def rollback_job(self, name: str, to: int, version: int | None, actor: str) -> Json:
+        job = self._job(name)
+        self.heard.append(("rollback", job["name"], to, version, actor))
+        if to > job["version"]:
+            raise NotFound(f"there is no version {to}", code="no_such_version")
+        return job
+
     def set_enabled(self, name: str, actor: str, *, enabled: bool) -> Json:
         self.heard.append(("set_enabled", name, actor, enabled))
         job = self._job(name)
@@ -270,6 +286,9 @@ class StandIn(PeopleStandIn):
 
     def why(self, name: str, at: str | None = None) -> Json:
         return {"job": self._job(name)["name"], "items": [{"at": at}]}
+
+    def timeline(self, start: str, end: str, step_s: int = 60, *, job: str | None = None) -> Json:
+        return {"from": start, "to": end, "step_s": step_s, "job": job, "runs": [], "slots": []}
 
     def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         return {**page([{"limit": limit, **_told(cursor=cursor)}]), "now": None}

@@ -87,13 +87,13 @@ def test_a_run_that_waits_names_who_holds_what_it_waits_for(stage: Stage, read: 
     job = stage.store.find_job("one")
     waits = stage.request(job.id, "m:again").run_id
     page = read(f"/runs/{waits}")
-    assert "Another run of this job" in page.text
+    assert "An end of the other runs of its job" in page.text
     assert f"Run {claim.run_id[:8]} of one" in page.text
 
 
 def test_a_run_that_waits_for_a_node_says_so(stage: Stage, read: Read):
     run = stage.request(stage.job("one", run_on={"gpu": "yes"}), "m:1").run_id
-    assert "A node with the labels" in read(f"/runs/{run}").text
+    assert "A node with gpu" in read(f"/runs/{run}").text
 
 
 def test_again_has_the_same_parameters(stage: Stage, service: Service, browser: TestClient):

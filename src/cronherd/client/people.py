@@ -1,12 +1,13 @@
 """Accounts and tokens, asked of a running cronherd."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from cronherd.client.asking import Asking
 from cronherd.client.fleet import Json
 from cronherd.client.messages import path_of
 
 
-class PeopleClient:
+class PeopleClient(Asking):
     """The words of a fleet about who may come in."""
 
     def list_accounts(self) -> Json:
@@ -65,13 +66,3 @@ class PeopleClient:
     def revoke_token(self, name: str, actor: str) -> Json:
         del actor
         return self._ask("DELETE", path_of("tokens", name))
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, object] | None = None,
-        body: Sequence[object] = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> Json:
-        raise NotImplementedError

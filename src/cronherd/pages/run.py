@@ -24,14 +24,6 @@ Run = dict[str, Any]
 PIECES = 16  # of output that one look at the store brings
 SHOWN_BYTES = 512 * 1024  # of output on one page; a link goes on behind
 LATE_S = 1.0
-# What a run waits for, by the first letter of its key; the rest is a name or an id.
-_WAITS = {
-    "j": "Another run of this job: it runs as often as it may.",
-    "r": "Runs of this job on other nodes: it may run on so many at once.",
-    "@": "A node with the labels that the job asks for.",
-    "p": "The pool",
-}
-_PACED = "Its turn: runs for slots of the past start at a limited rate."
 
 
 @routes.get("/runs/{run}", dependencies=[needs(Role.VIEWER, run="run")])
@@ -58,7 +50,6 @@ def show_run(view: TheView, run: str) -> Response:
         hits=hits,
         clocked=view.query("times") == "1",
         late=_late(view, told),
-        waits=_waits(told),
         params=in_order(told["params"]),
     )
 
@@ -111,15 +102,6 @@ def _late(view: View, run: Run) -> list[str]:
             if told["id"] == run["id"]:
                 return late_words(told)
     return []
-
-
-def _waits(run: Run) -> str:
-    key = run["waits_for"]
-    if not key:
-        return ""
-    if key[0] == "p":
-        return f"{_WAITS['p']} “{key[1:]}” has no permit free."
-    return _WAITS.get(key[0], _PACED)
 
 
 @routes.get("/runs/{run}/output.txt", dependencies=[needs(Role.VIEWER, run="run")])

@@ -459,6 +459,18 @@ class FakeFleet(PeopleStandIn):
     def retry_alerts(self, actor: str) -> Json:
         return {"api_version": "v1", "retried": len(self.alerts)}
 
+    def preview_job(self, definition: object, name: str | None = None) -> Json:
+        raise NotImplementedError  # only pages ask for it
+
+    def timeline(self, start: str, end: str, step_s: int = 60, *, job: str | None = None) -> Json:
+        raise NotImplementedError
+
+    def list_versions(self, name: str, before: int | None = None, limit: int = 50) -> Json:
+        raise NotImplementedError
+
+    def rollback_job(self, name: str, to: int, version: int | None, actor: str) -> Json:
+        raise NotImplementedError
+
     def list_pools(self) -> Json:
         return {"api_version": "v1", "items": self.pools, "next": None}
 

@@ -1,6 +1,7 @@
 """The page of one run: what became of it, what it waits for, what it wrote."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -25,7 +26,7 @@ def wrote(stage: Stage, claim: Claim, *parts: tuple[int, bytes]) -> None:
     stage.store.record([], chunks, [])
 
 
-def started(stage: Stage, name: str = "one", **spec: object) -> Claim:
+def started(stage: Stage, name: str = "one", **spec: Any) -> Claim:
     stage.request(stage.job(name, **spec), f"m:{name}")
     claim = stage.claim(1)[0]
     stage.start(claim)

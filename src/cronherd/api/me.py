@@ -5,12 +5,13 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from starlette.requests import Request
 
+from cronherd.accountviews import token_view
 from cronherd.api.access import Origin, TheEntrance, session_key
 from cronherd.api.base import Answer, TheCaller, needs, open_to_all, takes
 from cronherd.api.body import Mapping, member, only, required
 from cronherd.api.line import KEY, LOCAL
 from cronherd.domain.access import Role
-from cronherd.views import API_VERSION, token_view
+from cronherd.views import API_VERSION
 
 routes = APIRouter(tags=["accounts"])
 

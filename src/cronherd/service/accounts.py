@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cronherd.accountviews import account_view, session_view, token_view
 from cronherd.domain.access import Role
 from cronherd.domain.account import (
     LINK_US,
@@ -18,7 +19,7 @@ from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Conflict, Invalid, Unavailable
 from cronherd.domain.instant import format_instant
 from cronherd.service.desk import Desk, Keys
-from cronherd.views import API_VERSION, Json, account_view, page, session_view, token_view
+from cronherd.views import API_VERSION, Json, page
 
 WELCOME = "/welcome/"
 

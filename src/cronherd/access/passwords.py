@@ -1,6 +1,6 @@
 """Passwords as argon2id hashes, by the settings of the library, those of RFC 9106.
 
-Each check takes 64 MiB and some ten milliseconds, so only a few are made at once, and not many
+Each check takes 64 MiB and a fifth of a second, so only a few are made at once, and not many
 wait: each that waits holds a thread, which other requests need.
 """
 

@@ -26,7 +26,8 @@ from tests.engine.host import Host
 # About this host, or about nothing but their own words.
 LOCAL = {
     "up", "agent", "agent reload", "tick", "explain", "lock", "timestart", "timeout", "publish",
-    "db upgrade", "config show", "doctor", "completion",
+    "db upgrade", "config show", "doctor", "completion", "web",
+    "login", "logout",  # they make and forget the token itself, and have tests of their own
 }  # fmt: skip
 JOB = ["job"]
 # How each is called. `RUN` is a run that has ended.
@@ -61,6 +62,20 @@ CALLS: dict[str, list[str]] = {
     "pool list": [],
     "pool show": ["p"],
     "pool remove": ["p"],
+    "locks list": [],
+    "locks clear": ["none", "--yes"],
+    "user add": ["ann", "--role", "viewer"],
+    "user list": [],
+    "user role": ["ann", "viewer"],
+    "user disable": ["ann"],
+    "user enable": ["ann"],
+    "user invite": ["ann"],
+    "user password": ["ann"],
+    "user sessions": ["ann"],
+    "user remove": ["ann", "--yes"],
+    "token create": ["ci", "--role", "viewer"],
+    "token list": [],
+    "token revoke": ["ci"],
     "secret list": [],
     "secret set": ["S"],
     "secret reseal": [],
@@ -80,7 +95,8 @@ CALLS: dict[str, list[str]] = {
 # What these find nothing to do with; the server was asked all the same.
 REFUSED = {
     "run cancel", "node drain", "node resume", "node remove", "job resume", "secret remove",
-    "pool show", "pool remove",
+    "pool show", "pool remove", "locks clear", "user role", "user disable", "user enable",
+    "user invite", "user password", "user sessions", "user remove", "token revoke",
 }  # fmt: skip
 
 
@@ -147,7 +163,9 @@ def test_a_command_of_a_fleet_works_by_its_url(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"value"), "utf-8"))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(b"correct horse battery"), "utf-8")
+    )
     Path("jobs.yaml").write_text(f"jobs:\n  by-{command}:\n    command: 'true'\n")
     Path("crontab.txt").write_text("0 1 * * * true\n")
     words = [elsewhere.run if word == "RUN" else word for word in CALLS[command]]

@@ -11,6 +11,9 @@ NAMES = {
     "/nodes/{name}": "db-1",
     "/pools/{name}": "database",
     "/secrets/{name}": "DB_PASSWORD",
+    "/accounts/{name}": "ann",
+    "/tokens/{name}": "ci",
+    "/locks/{name}": "report",
     "{run}": "$RUN",
 }
 
@@ -47,6 +50,17 @@ EXAMPLES: Mapping[str, Example] = {
     "send_test": Example(body={"channel": "mail", "target": "ops@example.org"}),
     "list_alerts": Example(query="?state=failed"),
     "set_pool": Example(body={"permits": 3}),
+    "add_account": Example(
+        body={"name": "ann", "role": "operator", "password": "correct horse battery"}
+    ),
+    "set_role": Example(body={"role": "viewer"}),
+    "set_password": Example(body={"password": "staple battery horse"}),
+    "make_link": Example(body={"account": "ann"}),
+    "create_token": Example(body={"name": "ci", "role": "operator", "expires": "90d"}),
+    "change_password": Example(
+        body={"old": "correct horse battery", "new": "staple battery horse"}
+    ),
+    "login": Example(body={"name": "ann", "password": "staple battery horse", "label": "laptop"}),
     "set_secret": Example(body={"value": "correct horse"}),
     "stream": Example(query="?topic=overview&topic=job:nightly"),
 }

@@ -53,8 +53,7 @@ COMPUTED = {
     ("pages/errors.py", "status.name.lower()"): ("bad_request",),
 }
 
-Rows = Iterable[Sequence[object]]
-Words = Mapping[str, Mapping[str, str]]
+Rows, Words = Iterable[Sequence[object]], Mapping[str, Mapping[str, str]]
 
 
 def pages(words: Mapping[str, Any]) -> dict[str, str]:

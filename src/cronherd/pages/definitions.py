@@ -203,26 +203,39 @@ def _in_one_line(value: object) -> str | None:
 
 
 def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What differs between two definitions as lines with a sign; equal ones are kept around."""
-    before = _lines(old) if old else []
-    after = _lines(new)
+    """What differs between two definitions, setting by setting, as lines with a sign.
+
+    What is the same is kept around; nothing at all when all of it is.
+    """
+    before, after = (_blocks(definition) for definition in (old or {}, new))
     if before == after:
         return []
     found: list[dict[str, str]] = []
-    for word, low, high, first, last in SequenceMatcher(
-        a=before, b=after, autojunk=False
-    ).get_opcodes():
-        if word == "equal":
-            found += [{"sign": " ", "text": line} for line in before[low:high]]
-            continue
-        found += [{"sign": "-", "text": line} for line in before[low:high]]
-        found += [{"sign": "+", "text": line} for line in after[first:last]]
+    for key in in_order(before | after):
+        one, other = before.get(key, []), after.get(key, [])
+        if one == other:
+            found += [{"sign": " ", "text": line} for line in one]
+        else:
+            found += _between(one, other)
     return found
 
 
-def _lines(definition: Mapping[str, Any]) -> list[str]:
-    ordered = {key: _sorted(value) for key, value in in_order(dict(definition)).items()}
-    return to_yaml(ordered).rstrip("\n").split("\n")
+def _between(one: list[str], other: list[str]) -> Iterable[dict[str, str]]:
+    """The lines of one setting before and after."""
+    for word, low, high, first, last in SequenceMatcher(None, one, other, False).get_opcodes():  # noqa: FBT003
+        if word == "equal":
+            yield from ({"sign": " ", "text": line} for line in one[low:high])
+        else:
+            yield from ({"sign": "-", "text": line} for line in one[low:high])
+            yield from ({"sign": "+", "text": line} for line in other[first:last])
+
+
+def _blocks(definition: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The lines of each setting."""
+    return {
+        key: to_yaml({key: _sorted(value)}).rstrip("\n").split("\n")
+        for key, value in definition.items()
+    }
 
 
 def _sorted(value: object) -> object:

@@ -41,15 +41,22 @@ def chromium() -> str | None:
 class Site:
     """`url` for the browser, `fleet` for the test itself."""
 
-    def __init__(self, url: str, fleet: Client, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(
+        self, url: str, fleet: Client, process: "subprocess.Popen[bytes]", *, log: Path
+    ) -> None:
+        self.log = log
         self.url = url
         self.fleet = fleet
         self.process = process
 
 
 @contextmanager
-def serve(jobs: str) -> Iterator[Site]:
-    """A running cronherd with these jobs; it ends with everything that it runs."""
+def serve(jobs: str, *, open_port: bool = False) -> Iterator[Site]:
+    """A running cronherd with these jobs; it ends with everything that it runs.
+
+    With `open_port` the browser comes by a port of its own, where one has to log in.
+    """
+    listen = f"127.0.0.1:{_free_port()}"
     with TemporaryDirectory(prefix="chd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         config = folder / "cronherd.yaml"
@@ -66,6 +73,8 @@ def serve(jobs: str) -> Iterator[Site]:
                     "--config",
                     str(config),
                     "up",
+                    "--listen",
+                    listen,
                 ],
                 env={**os.environ, "HOME": name},
                 stdin=subprocess.DEVNULL,
@@ -77,9 +86,16 @@ def serve(jobs: str) -> Iterator[Site]:
             place = _socket_of(state, process, folder / "log")
             with _door(place) as port:
                 fleet = Client.over_socket(place)
-                yield Site(f"http://127.0.0.1:{port}", fleet, process)
+                url = f"http://{listen}" if open_port else f"http://127.0.0.1:{port}"
+                yield Site(url, fleet, process, log=folder / "log")
         finally:
             _end(process)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        port: int = line.getsockname()[1]
+        return port
 
 
 def _socket_of(state: Path, process: "subprocess.Popen[bytes]", log: Path) -> Path:

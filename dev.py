@@ -207,6 +207,8 @@ SERVERS = (
     ("mariadb-server", "mariadbd", "usr/sbin/mariadbd", "CRONHERD_TEST_MARIADB"),
     ("redis-server", "redis-server", "usr/bin/redis-server", "CRONHERD_TEST_REDIS"),
     ("memcached", "memcached", "usr/bin/memcached", "CRONHERD_TEST_MEMCACHED"),
+    ("gearman-job-server", "gearmand", "usr/sbin/gearmand", "CRONHERD_TEST_GEARMAN"),
+    ("gearman-tools", "gearman", "usr/bin/gearman", "CRONHERD_TEST_GEARMAN"),
     ("gcc", "cc", "usr/bin/cc", "CC"),
     ("chromium", "chromium", "usr/bin/chromium", "CHROME_BIN"),
 )

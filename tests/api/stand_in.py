@@ -217,6 +217,14 @@ class StandIn(PeopleStandIn):
     def show_run(self, prefix: str) -> Json:
         return {**self._run(prefix), "attempts": []}
 
+    def deliver_run(self, run: str, attempt: int, token: str, worker: str) -> Json:
+        self.heard.append(("deliver_run", run, attempt, token, worker))
+        return {"receipt": "won", "code": None}
+
+    def run_delivered(self, run: str, attempt: int, token: str, code: int | None) -> Json:
+        self.heard.append(("run_delivered", run, attempt, token, code))
+        return {"wanted": True}
+
     def cancel_run(self, prefix: str, actor: str) -> Json:
         run = self._run(prefix)
         if run["state"] == "finished":

@@ -287,6 +287,12 @@ class FakeFleet(PeopleStandIn):
         self.calls.append(f"cancel {prefix[:8]}")
         return self.show_run(prefix)
 
+    def deliver_run(self, run: str, attempt: int, token: str, worker: str) -> Json:
+        raise NotImplementedError
+
+    def run_delivered(self, run: str, attempt: int, token: str, code: int | None) -> Json:
+        raise NotImplementedError
+
     def run_output(
         self, prefix: str, attempt: int | None = None, after: int = -1, limit: int = 64
     ) -> Json:

@@ -83,15 +83,15 @@ def test_a_schema_that_is_up_to_date_loads_no_library_for_it(
 
 @pytest.mark.parametrize("verb", ["check", "upgrade"])
 def test_a_newer_schema_is_refused_and_left_alone(stage: Stage, store: SqlStore, verb: str):
-    stage.write("UPDATE meta SET value = '9' WHERE \"key\" IN ('schema', 'min_code')")
+    stage.write("UPDATE meta SET value = '99' WHERE \"key\" IN ('schema', 'min_code')")
     with pytest.raises(Conflict) as caught:
         check_schema(store.db) if verb == "check" else upgrade(store.db)
     assert caught.value.code == "newer_schema"
-    assert store.meta()["schema"] == "9"
+    assert store.meta()["schema"] == "99"
 
 
 def test_a_newer_schema_that_admits_this_program_is_used(stage: Stage, store: SqlStore):
-    stage.write("UPDATE meta SET value = '9' WHERE \"key\" = 'schema'")
+    stage.write("UPDATE meta SET value = '99' WHERE \"key\" = 'schema'")
     check_schema(store.db)
 
 

@@ -137,6 +137,14 @@ class Client(PeopleClient):
         del actor
         return self._ask("POST", path_of("runs", prefix, "cancel"))
 
+    def deliver_run(self, run: str, attempt: int, token: str, worker: str) -> Json:
+        query = {"attempt": attempt, "token": token, "worker": worker}
+        return self._ask("POST", path_of("runs", run, "delivery"), query)
+
+    def run_delivered(self, run: str, attempt: int, token: str, code: int | None) -> Json:
+        query = {"attempt": attempt, "token": token, "code": code}
+        return self._ask("PUT", path_of("runs", run, "delivery"), query)
+
     def run_output(
         self, prefix: str, attempt: int | None = None, after: int = -1, limit: int = 64
     ) -> Json:

@@ -4,6 +4,7 @@ from cronherd.service.accounts import AccountDesk
 from cronherd.service.alerts import AlertDesk
 from cronherd.service.audit import AuditDesk
 from cronherd.service.changes import ChangeDesk
+from cronherd.service.deliveries import DeliveryDesk
 from cronherd.service.desk import Waiter
 from cronherd.service.fleet import FleetDesk
 from cronherd.service.live import LiveDesk
@@ -27,6 +28,7 @@ class Service(
     ChangeDesk,
     RunDesk,
     TimelineDesk,
+    DeliveryDesk,
     NodeDesk,
     PoolDesk,
     SecretDesk,

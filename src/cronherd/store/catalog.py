@@ -11,6 +11,7 @@ from cronherd.domain.audit import Told
 from cronherd.domain.event import Event, EventKind
 from cronherd.domain.node import Node
 from cronherd.domain.pulse import Pulse, Watched
+from cronherd.domain.receipt import Delivered
 from cronherd.domain.run import Attempt, OutputPiece, Run
 from cronherd.domain.search import JobSearch
 from cronherd.domain.secret import Secret
@@ -297,6 +298,14 @@ class Catalog(People, LockBook, Protocol):
 
     def retry_posts(self) -> int:
         """What was given up, or waits for its next try, is due now; how many these are."""
+        ...
+
+    def deliver(self, run_id: str, attempt: int, token: str, worker: str) -> Delivered:
+        """Take an attempt that a job server delivered: once, for whoever holds this token."""
+        ...
+
+    def delivered(self, run_id: str, attempt: int, token: str, code: int | None) -> bool:
+        """The worker with this token lives, or its command ended; False: nobody wants it now."""
         ...
 
     def counts(self) -> Mapping[str, int]:

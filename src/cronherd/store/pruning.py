@@ -8,6 +8,7 @@ from cronherd.domain.job import Job
 from cronherd.domain.policy import Retention
 from cronherd.store.database import Connection, Database, fetch, many, one
 from cronherd.store.definitions import JobCache
+from cronherd.store.deliveries import DROP_DELIVERIES
 from cronherd.store.facts import Pruned
 from cronherd.store.locks import tidy_locks
 
@@ -67,6 +68,7 @@ class PruningRows:
             for sql in (DROP_OUTPUT, DROP_ATTEMPTS, DROP_RUN):
                 if ids:
                     one(connection, sql, (ids,))
+            one(connection, DROP_DELIVERIES, (now_us - REQUEST_AGE_US,))
             return Pruned(
                 runs=len(ids),
                 ledger=one(connection, DROP_LEDGER, (oldest_us,)),

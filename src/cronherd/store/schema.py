@@ -338,6 +338,22 @@ calendar = Table(
     **columns.COLD,
 )
 
+# Of the deliveries of a run by job servers, the one that was first.
+gearman_delivery = Table(
+    "gearman_delivery",
+    metadata,
+    Column("run_id", columns.ident(), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("token", columns.key(32), nullable=False),
+    Column("worker", columns.name(), nullable=False),
+    Column("taken_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("code", Integer),
+    PrimaryKeyConstraint("run_id", "attempt"),
+    Index("gearman_delivery_seen", "seen_us"),
+    **columns.COLD,
+)
+
 meta = Table(
     "meta",
     metadata,

@@ -16,6 +16,7 @@ from cronherd.store.controls import ControlRows
 from cronherd.store.corrections import CorrectionRows
 from cronherd.store.database import Database, again
 from cronherd.store.definitions import JobCache
+from cronherd.store.deliveries import DeliveryRows
 from cronherd.store.events import EventRows
 from cronherd.store.firing import fire
 from cronherd.store.history import HistoryRows
@@ -79,7 +80,7 @@ class SqlStore:
         self.attempts, self.output = history.attempts, history.output
         self.told = history.told
         self._take_secrets(SecretRows(db, events))
-        self._take_outbox(OutboxRows(db, events))
+        self._take_outbox(OutboxRows(db, events), DeliveryRows(db))
         self._take_pools(PoolRows(db, events))
         self._take_nodes(NodeRows(db, events))
         self._take_people(AccountRows(db, events))
@@ -110,7 +111,8 @@ class SqlStore:
         self.runs, self.run_page = pages.runs, pages.run_page
         self.counts, self.standings = pages.counts, pages.standings
 
-    def _take_outbox(self, posts: OutboxRows) -> None:
+    def _take_outbox(self, posts: OutboxRows, rows: DeliveryRows) -> None:
+        self.deliver, self.delivered = again(rows.deliver), again(rows.delivered)
         self.claim_posts, self.settle_posts = again(posts.claim_posts), again(posts.settle_posts)
         self.beat_heart, self.tidy_posts = again(posts.beat_heart), again(posts.tidy_posts)
         self.posts, self.post_counts = posts.posts, posts.post_counts

@@ -528,7 +528,7 @@ def test_it_publishes_a_schema_with_a_sentence_for_each_setting():
     schema = job_schema()
     assert json.loads(json.dumps(schema)) == schema
     assert schema["required"] == ["name"]
-    assert schema["oneOf"] == [{"required": ["command"]}, {"required": ["task"]}]
+    assert schema["oneOf"] == [{"required": [work]} for work in ("command", "task", "gearman")]
     assert schema["additionalProperties"] is False
     assert "title" not in schema["properties"]["retries"]
     for name, setting in schema["properties"].items():

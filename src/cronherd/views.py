@@ -44,6 +44,7 @@ def job_view(row: JobRow, now_us: int) -> Json:
         "timezone": row.job.timezone,
         "command": _command(row.job),
         "task": row.job.task,
+        "gearman": row.job.gearman.function if row.job.gearman else None,
         "frequency": _frequency(row.job),
         "window": row.job.spec.get("window"),
         "timeout_s": _seconds(0, row.job.timeout_us),

@@ -92,7 +92,7 @@ def job_table(jobs: list[Json], times: Times) -> Table:
             times.at(job["next_at"]),
             times.passed(when_of(job["last_run"])),
             result_of(job["last_run"]),
-            job.get("task") or command_text(job["command"]),
+            job.get("task") or job.get("gearman") or command_text(job["command"]),
             job["source"],
             job["timezone"],
         )

@@ -82,7 +82,7 @@ def create_command(
     put_settings(definition, more)
     if "name" not in definition:
         raise click.UsageError("a job needs a name\nwrite: cronherd job create NAME …")
-    if definition.keys().isdisjoint({"command", "task"}):
+    if definition.keys().isdisjoint({"command", "task", "gearman"}):
         raise click.UsageError("a job needs a command\ngive --command TEXT, or -- COMMAND ARG…")
     with session.fleet() as fleet:
         try:

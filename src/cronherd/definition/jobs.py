@@ -22,6 +22,7 @@ from cronherd.definition.faults import (
     spell,
     unknown_setting,
 )
+from cronherd.definition.jobserver import slim_gearman
 from cronherd.definition.retries import RetentionDefinition, RetriesDefinition
 from cronherd.definition.shape import JobDefinition
 from cronherd.domain.errors import Invalid, InvalidInput
@@ -44,7 +45,10 @@ Place = Callable[[Path], str]
 _FIELDS = JobDefinition.model_fields
 _PLACES = {name: place for place, name in enumerate(_FIELDS)}
 # What makes a job this job: a default for it would be a slip.
-_OWN = ("name", "command", "task", "args", "schedule")
+_OWN = ("name", "command", "task", "args", "schedule", "gearman")
+_WORK = ("command", "task", "gearman")
+# Of what a command is given, a worker of a job server gets nothing.
+_NOT_SENT = ("params", "stdin", "args")
 _ALWAYS = {"name", "command", "timezone", "enabled"}
 # A placeholder for what the block of defaults may not say, so that one model serves both.
 _STAND_IN = {"name": "defaults", "command": "true"}
@@ -187,7 +191,7 @@ def job_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A cronherd job",
         **clean_schema(JobDefinition.model_json_schema()),
-        "oneOf": [{"required": ["command"]}, {"required": ["task"]}],
+        "oneOf": [{"required": [work]} for work in _WORK],
     }
 
 
@@ -218,7 +222,9 @@ def _check(raw: Mapping[Any, object], context: object) -> JobDefinition:
 
 
 def _work_faults(raw: Mapping[Any, object]) -> list[Fault]:
-    """What is wrong unless exactly one thing runs: a command, or a task with its arguments."""
+    """What is wrong unless exactly one thing runs: a command, a task with arguments, a job away."""
+    if "gearman" in raw:
+        return _gearman_faults(raw)
     if "task" in raw:
         text, hint = "is instead of a command, and there is one", "leave one of them out"
         return [Fault(text=text, hint=hint, path=("task",))] if "command" in raw else []
@@ -229,6 +235,13 @@ def _work_faults(raw: Mapping[Any, object]) -> list[Fault]:
         hint = "write the command as a list with its arguments"
         faults.append(Fault(text="belongs to a task", hint=hint, path=("args",)))
     return faults
+
+
+def _gearman_faults(raw: Mapping[Any, object]) -> list[Fault]:
+    text, hint = "is one thing to run, and gearman another", "leave one of them out"
+    faults = [Fault(text=text, hint=hint, path=(key,)) for key in ("command", "task") if key in raw]
+    text, hint = "does not reach the worker", "write it into the payload of gearman"
+    return faults + [Fault(text=text, hint=hint, path=(key,)) for key in _NOT_SENT if key in raw]
 
 
 def _by_setting(fault: Fault) -> int:
@@ -244,6 +257,8 @@ def _canonical(spec: Mapping[str, object]) -> dict[str, object]:
         slim["retries"] = _slim_retries(retries)
     if isinstance(retention := spec.get("retention"), Mapping):
         slim["retention"] = _slim(retention, RetentionDefinition)
+    if isinstance(gearman := spec.get("gearman"), Mapping):
+        slim["gearman"] = slim_gearman(gearman)
     return {
         name: slim[name]
         for name, field in _FIELDS.items()

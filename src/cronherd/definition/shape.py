@@ -45,6 +45,7 @@ from cronherd.definition.faults import (
     text,
     whole,
 )
+from cronherd.definition.jobserver import GearmanDefinition
 from cronherd.definition.locks import LOCK
 from cronherd.definition.params import PARAMS_SCHEMA, read_params
 from cronherd.definition.retries import RETRIES, RetentionDefinition
@@ -359,6 +360,9 @@ class JobDefinition(Shape):
     output_file_size: Annotated[int, _FILE_SIZE] = Field(
         default=OUTPUT_FILE_SIZE,
         description="At this size output_file is moved to .1 and begun again; 0: never.",
+    )
+    gearman: Annotated[dict[str, object] | None, nested(GearmanDefinition)] = Field(
+        default=None, description="What a worker of a Gearman job server runs, not this host."
     )
 
     lock: Annotated[Any, LOCK] = Field(

@@ -11,6 +11,7 @@ from cronherd.domain.alert import Alerts, read_alerts
 from cronherd.domain.drawn import drawn
 from cronherd.domain.duration import format_duration
 from cronherd.domain.errors import Invalid
+from cronherd.domain.jobserver import GearmanUse
 from cronherd.domain.lock import LockUse
 from cronherd.domain.param import Param, ParamAs, SecretUse
 from cronherd.domain.place import place_text
@@ -100,6 +101,7 @@ class Job:
     max_runs: int | None = None
     alerts: Alerts | None = None
     lock: LockUse | None = None
+    gearman: GearmanUse | None = None
 
     @property
     def key(self) -> str:
@@ -199,7 +201,7 @@ def build_job(spec: Mapping[str, Any], *, now_us: int = 0) -> Job:
     key = name_key(name)
     timezone = _text(spec, "timezone") or "UTC"
     rule = spec.get("schedule")
-    command = "" if "task" in spec else spec["command"]
+    command = "" if "task" in spec or "gearman" in spec else spec["command"]
     # By what is said, not by what could be: most definitions say little.
     said = {key: value for key, value in spec.items() if value is not None and key in READERS}
     optional = {key: READERS[key](value) for key, value in said.items()}

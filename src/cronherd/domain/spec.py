@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cronherd.domain.duration import parse_duration
+from cronherd.domain.jobserver import read_gearman
 from cronherd.domain.lock import read_lock
 from cronherd.domain.param import SecretUse, build_params, secret_variable
 from cronherd.domain.policy import Catchup, CatchupMode, Delivery, Retention, Retry, Spread
@@ -166,6 +167,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "pools": _pools,
     "min_gap": _duration,
     "lock": read_lock,
+    "gearman": read_gearman,
 }
 FIELDS = {
     "on_time": "on_time_us",

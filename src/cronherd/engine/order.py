@@ -9,6 +9,7 @@ from cronherd.domain.param import ParamAs, Value, all_values, check_values, valu
 from cronherd.domain.policy import CLAIM_TO_EXEC_US
 from cronherd.engine.accounts import Account, Identity, identity_of
 from cronherd.engine.envfiles import read_env_files
+from cronherd.engine.gearmanorder import gearman_argv, gearman_stdin
 from cronherd.engine.lockorder import lock_argv, lock_environment, lock_files
 from cronherd.engine.secrets import Opened, given_to
 from cronherd.engine.taskorder import task_argv, task_environment
@@ -37,6 +38,9 @@ def start_of(
     values = all_values(job.params, check_values(job.params, claim.params))
     environment = _environment(claim, node, identity, values)
     argv = job.argv if job.task is None else task_argv(job, environment)
+    stdin = (job.stdin or "").encode()
+    if job.gearman is not None:
+        argv, stdin = gearman_argv(), gearman_stdin(claim, job.gearman)
     argv = (*argv, *_arguments(job, values))
     return Start(
         run_id=claim.run_id,
@@ -45,7 +49,7 @@ def start_of(
         argv=argv if job.lock is None else lock_argv(job, argv),
         cwd=_directory(job.cwd, environment["HOME"]),
         env={**environment, **given.env},  # behind all that is looked up in it: none shows there
-        stdin=(job.stdin or "").encode(),
+        stdin=stdin,
         timeout_us=job.timeout_us,
         grace_us=job.grace_us,
         head_bytes=job.head_bytes,
@@ -61,7 +65,7 @@ def start_of(
         copy_bytes=0 if job.output_file is None else job.output_file_bytes,
         masks=given.masks,
         files={**given.files, **lock_files(job.lock, identity, account)},
-        task=job.task is not None,
+        task=job.task is not None or job.gearman is not None,
         lock=job.lock is not None,
     )
 

@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass
 
 from cronherd.domain.errors import Unavailable
-from cronherd.gearman.address import Server
+from cronherd.domain.jobserver import Server
 
 PATIENCE_S = 5.0
 _MOST_BYTES = 16 << 20

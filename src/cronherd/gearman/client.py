@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cronherd.domain.errors import Invalid
-from cronherd.gearman.address import Server
+from cronherd.domain.jobserver import FUNCTION_BYTES, UNIQUE_BYTES, Server
 from cronherd.gearman.link import Clock, Link
-from cronherd.gearman.packet import FUNCTION_BYTES, UNIQUE_BYTES, Kind, Packet, encode
+from cronherd.gearman.packet import Kind, Packet, encode
 
 _LONGEST_MS = 60_000
 

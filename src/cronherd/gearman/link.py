@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from cronherd.domain.drawn import drawn
-from cronherd.gearman.address import Server
+from cronherd.domain.jobserver import Server
 from cronherd.gearman.packet import Broken, Decoder, Kind, Packet, encode
 
 SHORTEST_US = 100_000
@@ -76,6 +76,11 @@ class Link:
     def failed(self) -> bool:
         """It was tried, and since then nothing was heard."""
         return self._failures > 0
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the server has not taken yet."""
+        return len(self._out)
 
     def send(self, packet: bytes) -> None:
         """Passed on with the next `flush`; forgotten when the connection is lost."""

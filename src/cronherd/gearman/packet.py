@@ -14,9 +14,6 @@ REQUEST = b"\0REQ"
 RESPONSE = b"\0RES"
 LARGEST = 64 << 20
 """Bytes of arguments. Whoever announces more is not believed."""
-FUNCTION_BYTES = 512
-UNIQUE_BYTES = 64
-"""What gearmand keeps of a name and of a unique id."""
 
 # Made from words, as the protocol spells them.
 Kind = IntEnum(

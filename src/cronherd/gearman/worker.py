@@ -1,11 +1,12 @@
 """A worker: takes jobs from several job servers at once, as many as there is room for."""
 
 import select
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cronherd.gearman.address import Server
+from cronherd.domain.jobserver import Server
 from cronherd.gearman.link import Clock, Link
 from cronherd.gearman.packet import Kind, Packet, encode
 
@@ -34,6 +35,9 @@ class _Side:
     asking: bool = False
     awake: bool = False
     jobs: int = 0
+    here: Counter[bytes] = field(default_factory=Counter)
+    """Of these jobs, how many each function has."""
+    leaving: set[bytes] = field(default_factory=set)
     retired: bool = False
     gave_back: int = 0
 
@@ -58,6 +62,11 @@ class Job:
     def lost(self) -> bool:
         """Nobody hears what is said of it."""
         return not (self.side.link.up and self.side.link.life == self.life)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes said that its server has not taken yet; whoever says more waits a little."""
+        return self.side.link.backlog
 
     def say(self, kind: int, *arguments: bytes) -> None:
         if not self.lost:
@@ -104,25 +113,25 @@ class Worker:
         self._name = name
         self._each = each
         self._say = say
-        self._sides = [_Side(Link(server, clock, say)) for server in servers]
+        self.sides = [_Side(Link(server, clock, say)) for server in servers]
         self._next = 0
         self.ending = False
 
     @property
     def due_us(self) -> int | None:
         """When `turn` is to be called at the latest."""
-        dues = [side.link.due_us for side in self._sides]
+        dues = [side.link.due_us for side in self.sides]
         return min((due_us for due_us in dues if due_us is not None), default=None)
 
     def interests(self) -> dict[int, int]:
         """Descriptors, and for which events."""
-        links = [side.link for side in self._sides]
+        links = [side.link for side in self.sides]
         return {link.descriptor: link.events for link in links if link.descriptor >= 0}
 
     def turn(self, ready: Iterable[int]) -> None:
         """Take in what came on these descriptors, and do what is due."""
         waiting, now_us = set(ready), self._clock.boot_us()
-        for side in list(self._sides):
+        for side in list(self.sides):
             link = side.link
             due = link.due_us is not None and link.due_us <= now_us
             if due or link.descriptor in waiting:
@@ -133,36 +142,34 @@ class Worker:
         self.ask()
 
     def flush(self) -> None:
-        for side in self._sides:
+        for side in self.sides:
             side.link.flush()
             self._notice(side)
 
     def serve(self, functions: Iterable[bytes], servers: Sequence[Server]) -> None:
         """From now on these functions, and these servers."""
         before, self.functions = set(self.functions), list(dict.fromkeys(functions))
-        for side in self._sides:
+        for side in self.sides:
+            side.leaving = (side.leaving | before).difference(self.functions)
             if side.link.up:
-                gone = before.difference(self.functions)
-                self._offer(side, [f for f in self.functions if f not in before], gone)
-        there = {side.link.server for side in self._sides}
-        for side in self._sides:
+                # Nobody is woken for jobs that were there before the function was offered.
+                side.awake = True
+                self._offer(side, [f for f in self.functions if f not in before])
+                self._retract(side)
+        there = {side.link.server for side in self.sides}
+        for side in self.sides:
             side.retired = side.link.server not in servers
-            if side.retired and side.link.up:
-                side.link.send(encode(Kind.RESET_ABILITIES))
         for server in servers:
             if server not in there:
-                self._sides.append(_Side(Link(server, self._clock, self._say)))
+                self.sides.append(_Side(Link(server, self._clock, self._say)))
         self._let_go()
 
     def end(self) -> None:
-        """Take no more; what is here may still be told of."""
+        """Take no more; what is here may still be told of, so nothing is retracted."""
         self.ending = True
-        for side in self._sides:
-            if side.link.up:
-                side.link.send(encode(Kind.RESET_ABILITIES))
 
     def close(self) -> None:
-        for side in self._sides:
+        for side in self.sides:
             side.link.close()
 
     def complete(self, job: Job, result: bytes = b"") -> None:
@@ -182,6 +189,10 @@ class Worker:
         job.say(Kind.WORK_FAIL)
         self._over(job)
 
+    def drop(self, job: Job) -> None:
+        """It is gone from here without a word: its server is lost, or is about to be left."""
+        self._over(job)
+
     def give_back(self, job: Job) -> None:
         """Leave it to another worker: a server delivers anew what its worker left.
 
@@ -197,9 +208,9 @@ class Worker:
 
     def ask(self) -> None:
         """Ask those that may have something, in turn, while there is room."""
-        count = len(self._sides)
+        count = len(self.sides)
         for step in range(count):
-            side = self._sides[(self._next + step) % count]
+            side = self.sides[(self._next + step) % count]
             if self._room.used >= self._room.most or self.ending:
                 return
             full = self._each is not None and side.jobs >= self._each
@@ -215,15 +226,17 @@ class Worker:
         job.open = False
         self._room.used -= 1
         job.side.jobs -= 1
+        job.side.here[job.function] -= 1
+        self._retract(job.side)
         self._let_go()
 
     def _let_go(self) -> None:
         """Servers that are no longer ours, once nothing of them is here."""
-        for side in [side for side in self._sides if side.retired and not side.jobs]:
+        for side in [side for side in self.sides if side.retired and not side.jobs]:
             if side.asking:
                 self._room.used -= 1
             side.link.close()
-            self._sides.remove(side)
+            self.sides.remove(side)
 
     def _notice(self, side: _Side) -> None:
         link = side.link
@@ -238,14 +251,23 @@ class Worker:
             if self._name:
                 link.send(encode(Kind.SET_CLIENT_ID, self._name))
             if not (self.ending or side.retired):
-                self._offer(side, self.functions, ())
+                side.leaving.clear()
+                self._offer(side, self.functions)
                 side.awake = True
 
-    def _offer(self, side: _Side, new: Iterable[bytes], gone: Iterable[bytes]) -> None:
-        for function in gone:
-            side.link.send(encode(Kind.CANT_DO, function))
+    def _offer(self, side: _Side, new: Iterable[bytes]) -> None:
         for function in new:
             side.link.send(encode(Kind.CAN_DO, function))
+
+    def _retract(self, side: _Side) -> None:
+        """Say which functions are no longer offered.
+
+        Not while a job of theirs is here: gearmand would take it away and deliver it anew.
+        """
+        for function in [each for each in side.leaving if not side.here[each]]:
+            side.leaving.discard(function)
+            if side.link.up:
+                side.link.send(encode(Kind.CANT_DO, function))
 
     def _hear(self, side: _Side, packet: Packet) -> None:
         kind, arguments = packet
@@ -255,6 +277,7 @@ class Worker:
                 self._room.used += 1
             side.asking = False
             side.jobs += 1
+            side.here[function] += 1
             side.awake = True
             self._take(Job(handle, function, unique, payload, side, side.link.life))
         elif kind == Kind.NO_JOB:

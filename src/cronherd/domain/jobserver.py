@@ -1,13 +1,18 @@
-"""Where job servers are: `host`, `host:port`, `[2001:db8::1]:4730`."""
+"""Gearman's job servers: `host`, `host:port`, `[2001:db8::1]:4730`; and a job that goes there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cronherd.domain.errors import Invalid
 
 PORT = 4730
 _HOST_LENGTH = 253
 MOST_SERVERS = 100
+FUNCTION_BYTES = 512
+UNIQUE_BYTES = 64
+"""What gearmand keeps of a name and of a unique id."""
+PRIORITIES = ("high", "normal", "low")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,6 +25,40 @@ class Server:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+LOCAL = Server("127.0.0.1")
+"""Where everybody looks who was told nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GearmanUse:
+    """What a job hands in at a job server instead of running a command."""
+
+    function: str
+    payload: str = ""
+    servers: tuple[Server, ...] = (LOCAL,)
+    priority: str = "normal"
+
+
+def read_gearman(said: Mapping[str, Any]) -> GearmanUse:
+    """From the words of a checked definition."""
+    servers = said.get("servers") or ()
+    return GearmanUse(
+        function=said["function"],
+        payload=said.get("payload", ""),
+        servers=read_servers([servers] if isinstance(servers, str) else servers) or (LOCAL,),
+        priority=said.get("priority", "normal"),
+    )
+
+
+def check_function(name: str) -> str:
+    """The name itself. Raises Invalid for one that no server keeps as it is."""
+    if not name or len(name.encode(errors="replace")) > FUNCTION_BYTES:
+        raise Invalid(f"a function's name has 1 to {FUNCTION_BYTES} bytes", code="bad_gearman_name")
+    if not name.isprintable():
+        raise Invalid("a function's name has no control characters", code="bad_gearman_name")
+    return name
 
 
 def read_server(text: str) -> Server:

@@ -20,6 +20,7 @@ TIERS = ("commit", "full")
 # the last line counts it.
 BACK_ENDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 BACK_ENDS |= {"redis": "Redis", "redis_tls": "Redis with TLS", "memcached": "Memcached"}
+BACK_ENDS |= {"gearman": "Gearman"}
 
 _EXERCISED = pytest.StashKey[Counter[str]]()
 _MISSED = pytest.StashKey[set[str]]()

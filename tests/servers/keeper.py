@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.servers.caches import CACHES
 from tests.servers.engines import ENGINES, Server, ServerBroken, ServerMissing
+from tests.servers.jobservers import JOB_SERVERS
 
 
 class Keeper:
@@ -49,7 +50,7 @@ class Keeper:
     def _server(self, kind: str) -> Server:
         if kind not in self._servers:
             self._servers[kind] = Server(
-                engine={**ENGINES, **CACHES}[kind], home=self._folder / kind
+                engine={**ENGINES, **CACHES, **JOB_SERVERS}[kind], home=self._folder / kind
             )
         return self._servers[kind]
 

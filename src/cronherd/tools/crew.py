@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from cronherd.engine.clock import SystemClock
@@ -91,15 +91,20 @@ class Crew:
         os.close(self._note)
 
     def start(
-        self, argv: Sequence[str], ends: Sequence[int] = STANDARD, *, bound: bool = False
+        self,
+        argv: Sequence[str],
+        ends: Sequence[int] = STANDARD,
+        more: Mapping[str, str] = MappingProxyType({}),
+        *,
+        bound: bool = False,
     ) -> Command:
-        """Execute `argv` with these descriptors as its 0, 1 and 2. Raises SpawnError.
+        """Execute `argv` with these descriptors as its 0, 1 and 2, and `more` variables.
 
-        `bound`: the kernel kills it when this process dies; 10 ms more.
+        Raises SpawnError. `bound`: the kernel kills it when this process dies; 10 ms more.
         """
         tool_id = os.urandom(6).hex()
         outer = self._environ.get(MARK, "")
-        env = {**self._environ, MARK: f"{outer}:{tool_id}" if outer else tool_id}
+        env = {**self._environ, **more, MARK: f"{outer}:{tool_id}" if outer else tool_id}
         started_us = self.clock.boot_us()
         spawned = (_bound_spawn() if bound else spawn_beside)(list(argv), env, ends)
         command = Command(tool_id, spawned.pid, spawned.pidfd, started_us)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cronherd.cli.asking import confirm
+from cronherd.cli.gearman_import import gearman_command
 from cronherd.cli.grammar import Group, yes_option
 from cronherd.cli.import_plan import (
     Plan,
@@ -305,3 +306,6 @@ def _jobs(count: int) -> str:
 
 def _lines(count: int) -> str:
     return f"{count} {'line' if count == 1 else 'lines'}"
+
+
+import_command.add_command(gearman_command)

@@ -19,6 +19,7 @@ from bench import (
     cancel,
     cli,
     flood,
+    gearman,
     idle,
     lateness,
     live,
@@ -55,6 +56,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "cancel": cancel.run,
     "next": planning.run,
     "waiting": waiting.run,
+    "gearman": gearman.run,
 }
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
@@ -66,6 +68,7 @@ JOBS = {
     "next": 1_000_000,
     "browse": 100_000,
     "waiting": 100_000,
+    "gearman": 20_000,
 }
 
 

@@ -81,7 +81,7 @@ def _parts(words: Mapping[str, Any]) -> dict[str, str]:
         "job": _property_table(job),
         **{
             name: _property_table(_mapping_form(job["properties"][name]))
-            for name in ("retries", "retention", "limits", "webhook", "ping", "lock")
+            for name in ("retries", "retention", "limits", "webhook", "ping", "lock", "gearman")
         },
         "params": _property_table(
             _mapping_form(job["properties"]["params"]["additionalProperties"])

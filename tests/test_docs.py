@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cronherd import docs
+from cronherd import codes, docs
 from cronherd.api.app import build_app
 from cronherd.api.base import always
 from cronherd.cli.main import root
@@ -225,7 +225,7 @@ def test_documented_exit_codes_are_returned_somewhere():
 def test_a_code_that_cannot_be_read_is_refused():
     value = ast.parse("f'bad_{thing}'", mode="eval").body
     with pytest.raises(LookupError, match=r"service\.py"):
-        docs.codes_of("service.py", value)
+        codes.codes_of("service.py", value)
 
 
 # ------------------------------------------------------------------ the reference is up to date

@@ -9,7 +9,6 @@ import inspect
 import json
 import sys
 import tomllib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from cronherd.api.describe import describe
 from cronherd.api.hub import Served
 from cronherd.cli.grammar import Command, Group
 from cronherd.cli.main import root as top_command
+from cronherd.codes import error_codes, trees
 from cronherd.config.settings import config_schema, list_settings
 from cronherd.definition.jobs import job_schema
 from cronherd.domain.event import EVENT_WORDS, EventKind
@@ -42,18 +42,12 @@ from cronherd.views import API_VERSION
 
 FOLDER = Path("docs/reference")
 WORDS = Path("docs/words.toml")
-SRC = Path(__file__).parent
 NOTICE = "<!-- Made from the code by `python3 dev.py docs`; change the code or docs/words.toml. -->"
 NOT_YET = "; nothing writes it yet"
 BLOCK = "\b"  # click keeps the lines of a paragraph that begins with it
-# Codes that are put together where they are raised, by file and as they are written there.
-COMPUTED = {
-    ("store/claims.py", "answer.reason.value"): ("overlap", "queue_full", "previous_unknown"),
-    ("api/problem.py", "status.name.lower()"): ("bad_request",),
-    ("pages/errors.py", "status.name.lower()"): ("bad_request",),
-}
 
-Rows, Words = Iterable[Sequence[object]], Mapping[str, Mapping[str, str]]
+Rows = Iterable[Sequence[object]]
+Words = Mapping[str, Mapping[str, str]]
 
 
 def pages(words: Mapping[str, Any]) -> dict[str, str]:
@@ -208,7 +202,7 @@ def unused(words: type[StrEnum]) -> set[object]:
     """Members that only their own table names: prepared, and written by nothing yet."""
     named = {
         node.attr
-        for path, tree in _trees()
+        for path, tree in trees()
         if path not in {"domain/run.py", "domain/event.py"}
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
@@ -301,53 +295,6 @@ def _route_table() -> str:
         for verb, route in verbs.items()
     ]
     return _table(("request", "name", "what it does"), rows)
-
-
-# ------------------------------------------------------------------ error codes
-
-
-def error_codes() -> dict[str, set[str]]:
-    """Each machine code and the files that raise it. Raises LookupError for one it cannot read."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for path, tree in _trees():
-        for value in _code_values(tree):
-            for code in codes_of(path, value):
-                found[code].add(path)
-    return {code: found[code] for code in sorted(found)}
-
-
-def _trees() -> Iterator[tuple[str, ast.Module]]:
-    for file in sorted(SRC.rglob("*.py")):
-        yield file.relative_to(SRC).as_posix(), ast.parse(file.read_text("utf-8"))
-
-
-def _code_values(tree: ast.Module) -> Iterator[ast.expr]:
-    """What stands behind `code=` in calls and defaults, or is the default of a kind of error."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="_refuse"), args=[_, _, _, code]):
-                yield code
-            case ast.Call(keywords=keywords):
-                yield from (word.value for word in keywords if word.arg == "code")
-            case ast.FunctionDef(args=ast.arguments(args=words, defaults=defaults)):
-                pairs = zip(reversed(words), reversed(defaults), strict=False)
-                yield from (value for word, value in pairs if word.arg == "code")
-            case ast.AnnAssign(target=ast.Name(id="code"), value=ast.expr() as value):
-                yield value
-            case ast.Assign(targets=[ast.Name(id="default_code")], value=value):
-                yield value
-
-
-def codes_of(path: str, value: ast.expr) -> Sequence[str]:
-    """The codes an expression can be. Raises LookupError when it cannot be told."""
-    if isinstance(value, ast.Constant):
-        return [value.value] if isinstance(value.value, str) and value.value else []
-    shown = ast.unparse(value)
-    if (path, shown) in COMPUTED:
-        return COMPUTED[path, shown]
-    if shown == "code" or shown.endswith((".code", "[0].code")):
-        return []  # passed on: it was said where the error was made
-    raise LookupError(f"{path}: {shown}: say in docs.py which error codes this can be")
 
 
 def _code_table() -> str:

@@ -51,11 +51,12 @@ FIELDS = "id, job_id, version, attempt, token, fence, epoch, cause, slot_us, sta
 BY_IDS = f"SELECT {FIELDS} FROM run WHERE id IN ? ORDER BY prio, ready_us, id"
 BY_TOKEN = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND token = ? AND state = 'claimed'"
 BY_NODE = f"SELECT {FIELDS} FROM run WHERE node_id = ? AND state IN ('claimed', 'running')"
-# The least of an index is one step into it; whether anything exists was answered by scans.
+# The least of an index is one step into it; whether anything exists was answered by scans, and so
+# was the least of what is not NULL (MariaDB, by all who wait).
 LOOK = """
 SELECT now_us(), (SELECT min(next_us) FROM job_due WHERE next_us BETWEEN ? AND now_us() + ?),
 (SELECT min(place) FROM run WHERE state = 'ready') IS NOT NULL,
-(SELECT min(wait_key) FROM run WHERE wait_key IS NOT NULL) IS NOT NULL
+(SELECT min(wait_key) FROM run WHERE wait_key > '') IS NOT NULL
 OR (SELECT min(ready_us) FROM run WHERE state = 'delayed') IS NOT NULL
 OR (SELECT min(deadline_us) FROM run WHERE deadline_us IS NOT NULL) IS NOT NULL,
 (SELECT count(*) FROM run WHERE node_id = ? AND cancel),

@@ -70,6 +70,8 @@ SELECT (SELECT min(r.wait_key) FROM run r WHERE r.wait_key > found.k)
 FROM found WHERE found.k IS NOT NULL
 ) SELECT k FROM found WHERE k IS NOT NULL LIMIT ?
 """
+# The same for MySQL and MariaDB, whose recursion would read through the whole line.
+KEYS_BY_GROUP = "SELECT wait_key FROM run WHERE wait_key > ? GROUP BY wait_key LIMIT ?"
 UNCLAIMED = """
 SELECT id, place FROM run WHERE state = 'ready' AND ready_us < ? AND place <> '' LIMIT 1000
 """
@@ -220,7 +222,8 @@ class PromotionRows:
             with self._db.write() as connection:
                 self._send_back(connection, unclaimed)
         with self._db.glance() as connection:
-            keys = [row[0] for row in fetch(connection, KEYS, (self._swept, KEYS_AT_ONCE))]
+            sql = KEYS_BY_GROUP if self._db.dialect.name == "mysql" else KEYS
+            keys = [row[0] for row in fetch(connection, sql, (self._swept, KEYS_AT_ONCE))]
         self._swept = keys[-1] if len(keys) == KEYS_AT_ONCE else ""
         return keys
 

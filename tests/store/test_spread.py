@@ -391,6 +391,7 @@ def test_a_rolling_job_is_on_so_many_nodes_at_once(stage: Stage, three: list[Nod
     assert on(stage, job_id, RunState.READY) == ["two", "zwei"]
     held = assert_sound(stage)
     stage.edit(job_id, rolling=1)
+    assert stage.fetch("SELECT capacity FROM gate WHERE gkey = ?", f"r{job_id}") == [(1,)]
     stage.settle()
     assert_sound(stage, over=held)
     stage.end(*stage.claim(node=three[1]))

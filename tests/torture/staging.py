@@ -34,6 +34,7 @@ class World:
     permits: list[tuple[str, int, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
+    pools: dict[str, int] = field(default_factory=dict)
     last_s: float = 60
     over_s: float = 62
 
@@ -160,6 +161,7 @@ class World:
             attempts=self.attempts,
             ledger=self.ledger,
             permits=self.permits,
+            pools=self.pools,
         )
         return Case(evidence=evidence, records=records, over_us=us(self.over_s))
 

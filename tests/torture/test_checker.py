@@ -287,6 +287,23 @@ def _one_request_two_runs() -> World:
     return world
 
 
+def _two_in_a_mutex() -> World:
+    """Runs that the job itself would let overlap."""
+    world = quiet_world(without=(20, 30), overlap="allow", pools=["db"])
+    world.pools = {"db": 1}
+    world.ran(20, lasted_s=12)
+    world.ran(30)
+    return world
+
+
+def _five_permits_of_four() -> World:
+    world = quiet_world(without=(20, 30), overlap="allow", pools=[{"name": "db", "permits": 3}])
+    world.pools = {"db": 4}
+    world.ran(20, lasted_s=12)
+    world.ran(30)
+    return world
+
+
 BREAKINGS: list[tuple[str, Breaking]] = [
     ("slot_without_outcome", _lost_slot),
     ("two_outcomes", _two_outcomes),
@@ -306,6 +323,8 @@ BREAKINGS: list[tuple[str, Breaking]] = [
     ("too_many", _two_at_once),
     ("too_many", _four_where_three_may),
     ("too_many", _two_at_once_by_the_coroner),
+    ("pool_overfull", _two_in_a_mutex),
+    ("pool_overfull", _five_permits_of_four),
     ("start_without_record", _unrecorded),
     ("record_without_start", _recorded_but_never_seen),
     ("denied_start", _denied),
@@ -346,6 +365,16 @@ def test_every_check_has_been_seen_failing():
 
 def test_it_is_content_with_a_quiet_world():
     assert quiet_world().violations() == []
+
+
+def test_it_accepts_as_many_as_a_pool_has():
+    world = quiet_world(
+        without=(20, 30), overlap="allow", pools=["db", {"name": "x", "permits": 2}]
+    )
+    world.pools = {"db": 2, "x": 4}
+    world.ran(20, lasted_s=12)
+    world.ran(30)
+    assert world.violations() == []
 
 
 def test_it_accepts_a_skip_while_the_run_before_lived():

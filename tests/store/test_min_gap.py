@@ -166,6 +166,20 @@ def test_a_limit_that_begins_to_count_again_finds_nothing_that_rested_long_ago(s
     assert resting(stage) == 0
 
 
+def test_a_limit_that_begins_to_count_while_one_rests_counts_what_runs(stage: Stage):
+    job_id = stage.job("job", None, min_gap="30s")
+    stage.request(job_id, "m:1")
+    stage.end(stage.one_claim())
+    stage.edit(job_id, overlap="allow", min_gap=None)
+    stage.request(job_id, "m:2")
+    claim = stage.one_claim()
+    stage.edit(job_id, overlap="skip")
+    assert_sound(stage)
+    assert (stage.permits(job_id), resting(stage)) == (1, 0)
+    stage.end(claim)
+    assert stage.permits(job_id) == 0
+
+
 def test_what_rests_for_nobody_any_more_is_forgotten(stage: Stage):
     job_id = stage.job("job", None, min_gap="30s")
     stage.request(job_id, "m:1")

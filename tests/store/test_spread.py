@@ -317,6 +317,7 @@ def past_slots(stage: Stage, count: int) -> list[int]:
 
 
 def test_a_backfill_runs_on_each_node(stage: Stage, three: list[Node]):
+    three += [stage.join(f"zzz{n}") for n in range(4)]  # the rows lie in no certain order
     job_id = spread(stage, enabled=False)
     stage.clock.advance(600)
     for node in three:
@@ -325,13 +326,13 @@ def test_a_backfill_runs_on_each_node(stage: Stage, three: list[Node]):
     runs = [(stage.new_id(), slot) for slot in past_slots(stage, 3)]
     made = stage.store.backfill(job_id, runs, "tester")
     assert [answer.made for answer in made] == [True] * 3
-    assert len(stage.runs(job_id)) == 9
+    assert len(stage.runs(job_id)) == 21
     assert_sound(stage)
     again = stage.store.backfill(job_id, runs, "tester")
     assert [(a.run_id, a.made) for a in again] == [(run_id, True) for run_id, _ in runs]
     others = [(stage.new_id(), slot) for _, slot in runs]
     assert [a.made for a in stage.store.backfill(job_id, others, "tester")] == [False] * 3
-    assert len(stage.runs(job_id)) == 9
+    assert len(stage.runs(job_id)) == 21
 
 
 def test_a_backfill_whose_answer_was_lost_is_made_once(

@@ -68,7 +68,7 @@ def long_step(title: str) -> Iterator[None]:
 
 
 def run_quietly(argv: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **environment}
+    env = os.environ | environment
     return subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
 
 
@@ -120,8 +120,8 @@ def make_ready(*, dev: bool) -> None:
         keep_dev = dev or stamp.get("dev") is True
         make_venv(stamp)
         STAMP.unlink(missing_ok=True)
-        extra, more = ("[dev]", " and what its tests need") if keep_dev else ("", "")
-        install(f"{ROOT}{extra}", f"cronherd{more}")
+        wanted = ("[dev]", " and what its tests need") if keep_dev else ("", "")
+        install(f"{ROOT}{wanted[0]}", f"cronherd{wanted[1]}")
         fresh = {"hash": wanted_hash(), "root": str(ROOT), "dev": keep_dev}
         STAMP.write_text(json.dumps(fresh) + "\n", encoding="utf-8")
 
@@ -173,14 +173,9 @@ def install(what: str, title: str) -> None:
 
 
 NETWORK_SIGNS = (
-    "name resolution",
-    "NewConnectionError",
-    "Network is unreachable",
-    "Connection refused",
-    "timed out",
-    "ConnectTimeoutError",
-    "ProxyError",
-)
+    "name resolution", "NewConnectionError", "Network is unreachable", "Connection refused",
+    "timed out", "ConnectTimeoutError", "ProxyError",
+)  # fmt: skip
 
 
 def explain_pip(stderr: str) -> str:
@@ -338,13 +333,9 @@ def check(args: Sequence[str]) -> int:
 def step_passes(step: Step) -> bool:
     began = time.monotonic()
     done = subprocess.run(
-        [PYTHON, *step.argv],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+        [PYTHON, *step.argv], cwd=ROOT, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     passed = done.returncode == 0
     verdict = "ok" if passed else "FAILED"
     print(f"{step.title:<8} {verdict}  {time.monotonic() - began:.1f} s", flush=True)

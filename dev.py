@@ -29,6 +29,7 @@ VENDOR = ROOT / "assets" / "vendor.py"
 DOCS_GENERATOR = ROOT / "src" / "cronherd" / "docs.py"
 
 OLDEST_PYTHON = (3, 11)
+WORKERS = str((os.cpu_count() or 1) + 1)  # one more than processors: many tests wait
 if sys.version_info < OLDEST_PYTHON:  # before anything that an older one cannot even define
     sys.exit(f"dev.py: cronherd needs Python 3.11 or newer, and {sys.executable} is older.")
 
@@ -365,7 +366,7 @@ def refuse_arguments(command: str, args: Sequence[str]) -> None:
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "up": up,
-    "test": lambda args: in_tests("pytest", "-n", "auto", "--maxschedchunk", "1", *args),
+    "test": lambda args: in_tests("pytest", "-n", WORKERS, "--maxschedchunk", "1", *args),
     "servers": servers,
     "check": check,
     "torture": lambda args: in_tests("tests.torture", *args),

@@ -291,3 +291,25 @@ def _chosen(text: str, name: str) -> str:
     found = re.search(rf'<select[^>]*name="{re.escape(name)}".*?</select>', text, re.DOTALL)
     chosen = re.search(r"<option selected>(.*?)</option>", found[0]) if found else None
     return chosen[1] if chosen else ""
+
+
+def test_going_back_leaves_the_switch_alone(service: Service, browser: TestClient):
+    make(service, enabled=False)
+    service.set_enabled("one", "ada", enabled=True)
+    service.edit_job("one", {"name": "one", "command": "worse"}, 1, "bob")
+    browser.post("/jobs/one/rollback", data={"to": "1", "version": "2"})
+    job = service.show_job("one")
+    assert (job["command"], job["enabled"]) == ("true", True)
+    told = service.list_versions("one")["items"]
+    assert [each for each in told if "enabled" in each["definition"]] == []
+
+
+def test_a_text_that_names_the_switch_shows_it(service: Service, browser: TestClient):
+    make(service)
+    text = "name: one\ncommand: 'true'\nschedule: 30 2 * * *\nenabled: {}\n"
+    sent = {"as": "text", "do": "review", "text": text.format("false")}
+    assert "enabled: false" in checked(browser.post("/jobs/one/edit", data=sent).text).text
+    same = {**sent, "text": text.format("true")}
+    assert "there is nothing to save" in browser.post("/jobs/one/edit", data=same).text
+    told = service.preview_job({"name": "one", "command": "true", "enabled": False}, "one")
+    assert [each["key"] for each in told["changes"]] == ["enabled", "schedule"]

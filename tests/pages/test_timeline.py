@@ -105,3 +105,23 @@ def test_the_page_has_lanes_and_the_same_as_a_table(stage: Stage, read: Read):
 def test_an_odd_address_is_a_page(stage: Stage, read: Read, query: str):
     stage.job("a", "every 60s")
     read(f"/timeline?{query}")
+
+
+def test_what_rare_jobs_do_not_need_is_for_the_others(
+    service: Service, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(timeline, "SLOTS_COUNTED", 70)
+    for name in ("a", "b", "c"):
+        stage.job(name, "0 0 1 1 *")
+    stage.job("often", "every 60s")
+    told = service.timeline(*around(stage))
+    assert told["complete_until"] == told["to"]
+    assert sum(slot["count"] for slot in told["slots"]) in {59, 60, 61}
+
+
+def test_what_ended_before_is_not_there(service: Service, stage: Stage):
+    stage.request(stage.job("a"), "m:1")
+    stage.finish_all()
+    stage.clock.advance(1_200)
+    assert service.timeline(*around(stage, 600_000_000))["runs"] == []
+    assert len(service.timeline(*around(stage, 1_300_000_000))["runs"]) == 1

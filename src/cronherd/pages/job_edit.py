@@ -103,7 +103,7 @@ def _review(view: View, job: Job, draft: Draft, definition: Job, form: Form) -> 
         here=address_of(job),
         draft=draft,
         told=told,
-        lines=diff(without_switch(job["definition"]), told["definition"]),
+        lines=diff(_present(job, told["definition"]), told["definition"]),
         version=version,
     )
 
@@ -202,7 +202,13 @@ def _lines(job: Job | None, told: dict[str, Any] | None) -> list[dict[str, str]]
     """What would change, for a job that is there; None where that cannot be told."""
     if job is None or told is None or told["definition"] is None:
         return None
-    return diff(without_switch(job["definition"]), told["definition"])
+    return diff(_present(job, told["definition"]), told["definition"])
+
+
+def _present(job: Job, new: Job) -> Job:
+    """What a new definition is compared with: the switch counts only where that names it."""
+    old = without_switch(job["definition"])
+    return {**old, "enabled": job["enabled"]} if "enabled" in new else old
 
 
 def _zones(view: View) -> list[str]:

@@ -204,8 +204,10 @@ def _bars(found: Mapping[str, Any], scale: Scale) -> list[dict[str, Any]]:
         place = (parse_instant(run["started_at"] or run["created_at"]) - scale.from_us) // step_us
         if 0 <= place < BARS:
             past[place] += 1
+    whole_us = parse_instant(found["complete_until"])  # behind it a bar would be too low
     for slot in found["slots"]:
-        place = (parse_instant(slot["at"]) - scale.from_us) // step_us
+        at_us = parse_instant(slot["at"])
+        place = (at_us - scale.from_us) // step_us if at_us <= whole_us else -1
         if 0 <= place < BARS:
             future[place] += slot["count"]
     most = max([one + other for one, other in zip(past, future, strict=True)], default=0) or 1

@@ -11,7 +11,7 @@ from cronherd.service.desk import PAGE_SIZE, checked_limit
 from cronherd.service.jobs import JobDesk
 from cronherd.service.told import schedule_words
 from cronherd.store.facts import JobRow
-from cronherd.views import API_VERSION, Json, changed, definition_of
+from cronherd.views import API_VERSION, Json, changed
 
 PREVIEWED = 5  # slots that a preview names
 # What says when a job runs: previewed even while the rest of a definition is not finished.
@@ -49,7 +49,7 @@ class ChangeDesk(JobDesk):
                 {"where": one.where, "text": one.text, "code": one.code, "hint": one.hint}
                 for one in errors
             ],
-            "definition": _plain(whole) if whole else None,
+            "definition": dict(whole.spec) if whole else None,
             "timezone": job.timezone if job else None,
             "schedule": schedule.text if schedule else None,
             "slots": [format_instant(slot_us) for slot_us in slots],
@@ -100,10 +100,8 @@ class ChangeDesk(JobDesk):
                     "by": by,
                     "at": format_instant(at_us),
                     "present": number == row.version,
-                    "definition": _without_switch(spec),
-                    "changes": None
-                    if older is None
-                    else changed(_without_switch(older), _without_switch(spec)),
+                    "definition": dict(spec),
+                    "changes": None if older is None else changed(older, spec),
                 }
             )
             if len(items) == most:
@@ -133,8 +131,8 @@ class ChangeDesk(JobDesk):
                 code="no_such_version",
                 hint=f"it is at version {row.version}",
             )
-        wanted = _without_switch(spec)
-        if not changed(_without_switch(row.job.spec), wanted):
+        wanted = dict(spec)
+        if not changed(row.job.spec, wanted):
             raise Conflict(
                 f"version {to} says what '{row.job.name}' says now", code="same_definition"
             )
@@ -143,14 +141,9 @@ class ChangeDesk(JobDesk):
         return self._replace(row, job, version, actor)
 
 
-def _plain(job: Job) -> Json:
-    return _without_switch(job.spec)
-
-
-def _without_switch(spec: Mapping[str, object]) -> Json:
-    return {key: value for key, value in spec.items() if key != "enabled"}
-
-
 def _changes(row: JobRow | None, job: Job) -> list[Json]:
-    old = _without_switch(definition_of(row)) if row else {}
-    return changed(old, _plain(job))
+    """What saving it would change; the switch only where the definition says something of it."""
+    old = dict(row.job.spec) if row else {}
+    if row and "enabled" in job.spec:
+        old["enabled"] = row.enabled
+    return changed(old, job.spec)

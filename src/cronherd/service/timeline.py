@@ -86,10 +86,13 @@ class TimelineDesk(Desk):
         until_us = to_us
         if len(rows) == JOBS_READ:
             until_us = min(until_us, max(rows[-1].next_us or to_us, now_us))
-        most = max(SLOTS_COUNTED // max(len(rows), 1), 1)
         told: list[Json] = []
-        for each in rows:
+        left = SLOTS_COUNTED
+        # Those that are due last are the rarest: what they do not need is for the others.
+        for place, each in enumerate(reversed(rows)):
+            most = max(left // (len(rows) - place), 1)
             slots = list(_until(upcoming_slots(each, now_us, now_us, most), to_us))
+            left -= len(slots)
             if len(slots) == most:
                 until_us = min(until_us, slots[-1])
             told += _steps(each, [slot for slot in slots if slot >= from_us], step_us)

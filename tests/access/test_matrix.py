@@ -22,7 +22,7 @@ ROUTES = [
     for method in sorted(route.methods or ())
 ]
 CLOSED = [route for route in ROUTES if route[2] is not None]
-DOORS = {"/login", "/welcome/{key}", "/api/v1/login"}
+DOORS = {"/login", "/welcome/{key}", "/api/v1/login", "/healthz"}
 ENDS = {"/logout", "/api/v1/logout"}  # what is sent with them is over afterwards
 
 

@@ -40,6 +40,7 @@ LAST = [
 REFUSED = {
     "resume_node", "drain_node", "remove_node", "cancel_run", "change_password", "login", "logout",
     "me", "acquire_lock", "renew_lock", "release_lock", "clear_lock",
+    "deliver_run", "run_delivered",
 }  # fmt: skip
 STREAMS = {"stream"}
 

@@ -254,8 +254,12 @@ def test_a_run_that_missed_its_deadline_is_mailed(stage: Stage):
     assert len(stage.runs()) == 1
     stage.advance(100)
     stage.settle()
-    (post,) = waiting(stage)
+    no_node, post = sorted(
+        waiting(stage), key=lambda post: str(post.payload["event"]), reverse=True
+    )
     assert (post.payload["event"], post.payload["outcome"]) == ("failure", "not_started")
+    assert no_node.payload["event"] == "no_node"
+    assert no_node.payload["text"] == "no live node has zone=nowhere"
 
 
 def test_a_digest_waits_and_then_takes_all_of_one_receiver(stage: Stage):

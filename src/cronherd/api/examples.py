@@ -53,6 +53,8 @@ EXAMPLES: Mapping[str, Example] = {
     "send_test": Example(body={"channel": "mail", "target": "ops@example.org"}),
     "list_alerts": Example(query="?state=failed"),
     "set_pool": Example(body={"permits": 3}),
+    "deliver_run": Example(query="?attempt=1&token=0123456789abcdef&worker=web-1"),
+    "run_delivered": Example(query="?attempt=1&token=0123456789abcdef&code=0"),
     "add_account": Example(
         body={"name": "ann", "role": "operator", "password": "correct horse battery"}
     ),

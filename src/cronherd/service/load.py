@@ -1,5 +1,6 @@
 """How busy the fleet was and will be: counts in equal steps, and the last runs of jobs as bars."""
 
+import re
 from collections.abc import Sequence
 
 from cronherd.domain.errors import Invalid
@@ -9,6 +10,7 @@ from cronherd.service.desk import Desk
 from cronherd.service.told import upcoming_slots
 from cronherd.views import API_VERSION, Json, ended_view
 
+_ID = re.compile(r"[0-9a-f]{32}")
 TREND_JOBS = 200
 TREND_RUNS = 100
 STEPS = 500
@@ -26,6 +28,9 @@ class LoadDesk(Desk):
         if len(jobs) > TREND_JOBS or not 1 <= count <= TREND_RUNS:
             text = f"at most {TREND_JOBS} jobs and {TREND_RUNS} runs of each"
             raise Invalid(text, code="bad_limit", where="jobs")
+        wrong = next((job for job in jobs if not _ID.fullmatch(job)), None)
+        if wrong is not None:
+            raise Invalid(f"'{wrong[:40]}' is not the id of a job", code="bad_id", where="job")
         found: dict[str, list[Json]] = {job: [] for job in jobs}
         for ended in reversed(self._catalog.last_ended(list(found), count) if jobs else []):
             found[ended.job_id].append(ended_view(ended))

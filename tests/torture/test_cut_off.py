@@ -20,7 +20,10 @@ TAKEOVER_S = int(TAKEOVER[:-1])
 LONG_MS = 120_000
 # A node hears of a drain with its next beat.
 DRAINED_S = 6
-SERVERS = pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+# One server with each change, since most of it is waiting; both in the full tier.
+SERVERS = pytest.mark.parametrize(
+    "kind", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)]
+)
 OPEN = "SELECT count(*) FROM run WHERE state <> 'held'"
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())

@@ -29,7 +29,7 @@ def seed_of(record_property: Record) -> int:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
 def test_what_is_shared_is_never_held_twice(kind: str, record_property: Record):
     seed, quiet_s = seed_of(record_property), 12.0
     works = shared_works(seed)

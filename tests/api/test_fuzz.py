@@ -59,7 +59,8 @@ def test_no_request_makes_the_server_fail(
     seen: list[int] = []
 
     @settings(
-        max_examples=CALLS[request.config.getoption("--tier")], deadline=None, database=None, derandomize=True,
+        max_examples=CALLS[request.config.getoption("--tier")],
+        deadline=None, database=None, derandomize=True,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip

@@ -59,7 +59,7 @@ def tools(places: Mapping[str, Place]) -> dict[str, list[str]]:
     files = f"ssl_ca={guarded.home}/ca.pem&ssl_cert={guarded.home}/host.pem"
     by_tls = f"{guarded.url}/x?{files}&ssl_key={guarded.home}/host.key"
     said = {
-        "lock, file": ["lock", "file", "true"],
+        "lock, file": ["lock", "./file", "true"],
         "lock, Redis": ["lock", f"{places['redis'].url}/x", "true"],
         "lock, Redis with TLS": ["lock", by_tls.replace("//", "//locker:of-locker@"), "true"],
         "lock, Memcached": ["lock", f"{places['memcached'].url}/x", "true"],

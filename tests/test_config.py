@@ -382,7 +382,7 @@ def test_it_publishes_a_schema_of_files():
     assert "required" not in properties["jobs"]["additionalProperties"]
     for form in ("items", "additionalProperties"):
         one_of = properties["jobs"][form]["oneOf"]
-        assert one_of == [{"required": ["command"]}, {"required": ["task"]}]
+        assert one_of == [{"required": [key]} for key in ("command", "task", "gearman")]
     assert "timeout" in properties["defaults"]["properties"]
     assert "command" not in properties["defaults"]["properties"]
 

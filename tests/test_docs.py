@@ -235,6 +235,7 @@ def test_the_reference_is_what_the_code_says():
     assert not docs.differing(FOLDER, made()), "run python3 dev.py docs"
 
 
+@pytest.mark.full
 def test_the_reference_is_the_same_each_time():
     made.cache_clear()
     first = made()

@@ -5,7 +5,8 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,12 @@ def test_a_view_ends_after_its_time_to_be_opened_again(
 # ------------------------------------------------------------------ bounds
 
 
+def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In a thread of its own: a browser in this process leaves its loop in the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(work())).result()
+
+
 def test_there_are_so_many_seats_only(service: StandIn):
     async def sit() -> None:
         hub = Hub(service, seats=1)
@@ -331,7 +338,7 @@ def test_there_are_so_many_seats_only(service: StandIn):
         hub.open(Seat(frozenset({"overview"})))
         hub.close()
 
-    asyncio.run(sit())
+    _run(sit)
 
 
 def test_who_takes_nothing_is_dropped_and_told_to_load_again():
@@ -346,4 +353,4 @@ def test_who_takes_nothing_is_dropped_and_told_to_load_again():
         messages, ended = seat.take()
         assert ([message.kind for message in messages], ended) == (["reload"], True)
 
-    asyncio.run(sit())
+    _run(sit)

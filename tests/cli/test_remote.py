@@ -4,6 +4,7 @@ A command that is not named here fails: say whether it is about a fleet, and how
 """
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tests.engine.host import Host
 LOCAL = {
     "up", "agent", "agent reload", "tick", "explain", "lock", "timestart", "timeout", "publish",
     "db upgrade", "config show", "doctor", "completion", "web",
+    "gearman worker", "gearman submit", "gearman status",
     "login", "logout",  # they make and forget the token itself, and have tests of their own
 }  # fmt: skip
 JOB = ["job"]
@@ -88,6 +90,7 @@ CALLS: dict[str, list[str]] = {
     "apply": ["-f", "jobs.yaml", "--yes"],
     "diff": ["-f", "jobs.yaml"],
     "import crontab": ["crontab.txt", "--yes"],
+    "import gearman": ["conf.json", "--yes"],
     "export crontab": [],
     "export yaml": [],
     "crontab": ["-l"],
@@ -168,6 +171,9 @@ def test_a_command_of_a_fleet_works_by_its_url(
     )
     Path("jobs.yaml").write_text(f"jobs:\n  by-{command}:\n    command: 'true'\n")
     Path("crontab.txt").write_text("0 1 * * * true\n")
+    servers = [{"server": "127.0.0.1", "port": 4730}]
+    conf = {"job_servers": servers, "jobs": [{"task1": "/bin/true"}]}
+    Path("conf.json").write_text(json.dumps(conf))
     words = [elsewhere.run if word == "RUN" else word for word in CALLS[command]]
     environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "CRONHERD_TOKEN": "t0ken"}
     session = Session(load_host=lambda: NoHost(FakeFleet()), now_us=lambda: NOW_US, environ=environ)

@@ -28,6 +28,9 @@ REPAIRED = 1
 """e2fsck: the journal was replayed, or files without a name were freed. More is a fault of ours."""
 
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
 @dataclass(frozen=True)
 class Cut:
     """What a copy holds. `least` was published before it was made, `most` perhaps begun."""
@@ -82,6 +85,7 @@ class Disk:
                 *([left_out] if left_out else []),
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
         )  # fmt: skip
         self.stat = Path(self.answer())
 

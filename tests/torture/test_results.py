@@ -91,7 +91,7 @@ def _outage(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("kind", [pytest.param("postgresql", marks=pytest.mark.full), "mariadb"])
 def test_results_and_output_arrive_after_a_short_outage(
     kind: str, tmp_path: Path, record_property: Record
 ):

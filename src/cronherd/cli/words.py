@@ -39,7 +39,7 @@ def result_of(run: Json | None) -> str:
         return NOTHING
     outcome = run.get("outcome")
     if outcome is None:
-        what = progress_of(run) or _waits(run)
+        what = progress_of(run) or _waits(run) or ("forced" if run.get("forced") else "")
         return f"{run['state']} ({what})" if what else str(run["state"])
     if outcome != "failed":
         return str(outcome).replace("_", " ")

@@ -71,13 +71,12 @@ def by_slot(
     """
     slots = [slot_us for slot_us, node in ran if not node]
     told = [row for row, node in rows if not node]
-    runs = Counter((slot_us, node) for slot_us, node in ran if node)
-    missed = Counter((row.from_us, node) for row, node in rows if node)
-    for slot_us in {slot_us for slot_us, _ in runs}:
-        twice = any(times > 1 for (at_us, _), times in runs.items() if at_us == slot_us)
-        twice = twice or any(at_us == slot_us and (at_us, n) in missed for at_us, n in runs)
-        slots += [slot_us] * (1 + twice)
+    by_nodes = {(slot_us, node) for slot_us, node in ran if node}
+    made = Counter((slot_us, node) for slot_us, node in ran if node)
+    made.update((row.from_us, node) for row, node in rows if node)
+    slots += {slot_us for slot_us, _ in by_nodes}
     known = set(slots)
+    slots += {slot_us for (slot_us, _), times in made.items() if times > 1}
     for row, node in rows:
         if node and row.from_us not in known:
             known.add(row.from_us)

@@ -20,16 +20,6 @@ class Receipt(StrEnum):
     UNKNOWN = "unknown"
 
 
-RECEIPT_WORDS = {
-    Receipt.WON: "start it: nobody else may",
-    Receipt.TAKEN: "another delivery of it was taken, and its end is still to come",
-    Receipt.SILENT: "another delivery was taken by a worker that says nothing any more",
-    Receipt.ENDED: "another delivery of it has ended, with this exit code",
-    Receipt.OVER: "this attempt of the run is over",
-    Receipt.UNKNOWN: "no run has this id",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """`code`: the exit code of the delivery that was taken, once it has ended."""

@@ -13,17 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from cronherd.locks.base import Clock
-from cronherd.tools.held import Keeping
+from cronherd.tools.held import PASSED_ON, Keeping
 
 Mask = AbstractSet[int]
-ASKS = {
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-}
+ASKS = {*PASSED_ON} - {signal.SIGTSTP}
 """Whatever a job may have as its stop signal, save KILL."""
 HEARD = {signal.SIGCHLD, *ASKS}
 IDLE_US = 3_600_000_000

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -32,6 +32,19 @@ def job(site: Site, request: pytest.FixtureRequest) -> Callable[..., str]:
         return name
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def tidy(site: Site) -> Iterator[None]:
+    """No other test sees the jobs that one has made."""
+    before = set(_names(site))
+    yield
+    for name in set(_names(site)) - before:
+        site.fleet.delete_job(name, "local")
+
+
+def _names(site: Site) -> list[str]:
+    return [job["name"] for job in site.fleet.list_jobs()["items"]]
 
 
 def test_a_job_is_made_with_a_preview_and_seen_to_run(open_page: Open):

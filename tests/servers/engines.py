@@ -98,7 +98,7 @@ def make_home(folder: Path) -> None:
 
 
 def _surroundings(home: Path) -> dict[str, str]:
-    """A temporary folder of its own, too: a MariaDB that starts clears away what others have there."""
+    """With a temporary folder of its own: a MariaDB that starts deletes what others have there."""
     return {**_ENVIRONMENT, "HOME": str(home), "TMPDIR": str(home)}
 
 

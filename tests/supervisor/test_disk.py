@@ -49,6 +49,32 @@ def test_it_lets_a_run_end_on_a_full_disk_and_spools_its_end_later(host: Host) -
     assert text_of(output) == b"up\ndown\n"
 
 
+def test_an_end_that_no_replay_has_yet_is_told_to_the_next_agent(host: Host) -> None:
+    """Else that agent would take the run for one which was never started."""
+    pipe = host.state / "go"
+    host.sh(f"mkfifo {pipe}", run_id="r0")
+    host.supervisor.start([host.order("/bin/sh", "-c", "echo up; read line < $0", str(pipe))])
+    host.until_written(b"up")
+    fill_disk(host, 10)
+    with pipe.open("w") as writer:
+        writer.write("go\n")
+    host.until_ended(1)
+    host.reconnect()
+    assert host.supervisor.live == {("r1", 1, "t-r1")}
+    free_disk(host)
+    host.until_ended(2)
+    host.reconnect()
+    assert host.supervisor.live == set()
+
+
+def test_an_end_is_untold_until_it_is_spooled(tmp_path: Path) -> None:
+    outbox = Outbox(Spool(str(tmp_path)))
+    outbox.post_end(("gone", "r1", 1, "t"))
+    assert outbox.untold() == [("r1", 1, "t")]
+    outbox.flush(None)
+    assert outbox.untold() == []
+
+
 class DeafSink:
     """An agent that takes nothing."""
 

@@ -8,7 +8,7 @@ own pace: what it has not taken yet lies in the spool, not in memory.
 from typing import Any, Protocol
 
 from cronherd.supervisor import wire
-from cronherd.supervisor.spool import REPORTS, Key, Spool
+from cronherd.supervisor.spool import REPORTS, Attempt, Spool
 
 FRAME_BYTES = 1 << 20
 FRAME_REPORTS = 1000
@@ -39,9 +39,9 @@ class Outbox:
         self._reports: list[wire.Message] = []
         self._blobs: list[bytes] = []
         self._blob_bytes = 0
-        self._ended: list[Key] = []
-        self._closed: list[tuple[bytes, list[Key]]] = []
-        self._held: list[tuple[bytes, list[Key]]] = []
+        self._ended: list[Attempt] = []
+        self._closed: list[tuple[bytes, list[Attempt]]] = []
+        self._held: list[tuple[bytes, list[Attempt]]] = []
         self._held_bytes = 0
 
     @property
@@ -66,12 +66,17 @@ class Outbox:
         if self._blob_bytes > FRAME_BYTES:
             self._close_frame()
 
-    def post_end(self, report: wire.Message, key: Key) -> None:
+    def post_end(self, report: wire.Message) -> None:
         """Take the last report of an attempt."""
         self._reports.append(report)
-        self._ended.append(key)
+        self._ended.append((report[1], report[2], report[3]))
         if len(self._reports) > FRAME_REPORTS:
             self._close_frame()
+
+    def untold(self) -> list[Attempt]:
+        """Attempts whose last report is posted but not spooled: no replay has it yet."""
+        frames = [ended for _, ended in (*self._held, *self._closed)]
+        return [attempt for ended in (*frames, self._ended) for attempt in ended]
 
     def flush(self, sink: Sink | None) -> None:
         """Spool what was posted, usually as one frame, and send it if the agent can take it."""
@@ -122,7 +127,7 @@ class Outbox:
         self._closed.append((wire.pack(self._reports, self._blobs), self._ended))
         self._reports, self._blobs, self._ended, self._blob_bytes = [], [], [], 0
 
-    def _keep(self, frame: bytes, ended: list[Key], sink: Sink | None) -> None:
+    def _keep(self, frame: bytes, ended: list[Attempt], sink: Sink | None) -> None:
         before = self._spool.end
         if self._held or not self._spool.append_reports(frame, ended):
             self._hold(frame, ended, sink)
@@ -131,7 +136,7 @@ class Outbox:
         else:
             self.pump(sink)
 
-    def _hold(self, frame: bytes, ended: list[Key], sink: Sink | None) -> None:
+    def _hold(self, frame: bytes, ended: list[Attempt], sink: Sink | None) -> None:
         self._held.append((frame, ended))
         self._held_bytes += len(frame)
         if sink is not None and sink.has_room():

@@ -76,9 +76,12 @@ class Runs:
         return len(self._children) + len(self._queue)
 
     def live(self) -> list[tuple[str, int, str]]:
-        """Run, attempt and token of all that is queued or has not reported its end."""
+        """Run, attempt and token of all that is queued or whose end is not in the spool."""
         known: list[Order | Child] = [*self._orders.values(), *self._children.values()]
-        return [(each.run_id, each.attempt, each.token) for each in known]
+        return [
+            *((each.run_id, each.attempt, each.token) for each in known),
+            *self._outbox.untold(),
+        ]
 
     @property
     def unfenced(self) -> bool:
@@ -158,12 +161,12 @@ class Runs:
         now_us = self._clock.now_us()
         for order in orders:
             message = reports.never(order, now_us, "", "spawn_failed", text)
-            self._outbox.post_end(message, order.key)
+            self._outbox.post_end(message)
 
     def _withdraw(self, order: Order, reason: str) -> None:
         order.withdrawn = True
         message = reports.never(order, self._clock.now_us(), reason, "", "")
-        self._outbox.post_end(message, order.key)
+        self._outbox.post_end(message)
 
     def _spawn(self, order: Order) -> None:
         try:
@@ -173,7 +176,7 @@ class Runs:
         except SpawnError as error:
             now_us = self._clock.now_us()
             message = reports.never(order, now_us, "", error.code, error.text)
-            self._outbox.post_end(message, order.key)
+            self._outbox.post_end(message)
             return
         place = self.table.enter(spawned.pid)  # At once: from now on it dies with us.
         boot_us = self._clock.boot_us()
@@ -340,14 +343,12 @@ class Runs:
             child.capture.discard()
         self._post(child, child.capture.fresh())
         self._post(child, child.capture.rest())
-        key = (child.run_id, child.attempt)
-        self._outbox.post_end(message, key)
-        del self._children[key]
+        self._outbox.post_end(message)
+        del self._children[child.run_id, child.attempt]
 
     def _say_never(self, child: Child, refusal: SpawnError) -> None:
         """Its launcher could not become the command, or was killed before."""
         code, text = ("", "") if child.killed_by else (refusal.code, refusal.text)
         message = reports.never(child, child.ended_us, child.killed_by, code, text)
-        key = (child.run_id, child.attempt)
-        self._outbox.post_end(message, key)
-        del self._children[key]
+        self._outbox.post_end(message)
+        del self._children[child.run_id, child.attempt]

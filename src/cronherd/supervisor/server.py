@@ -148,7 +148,7 @@ class Server:
         if not sweep({run_id for (run_id, _), _ in now_open}):
             raise Refusal(UNDEAD)
         for (run_id, attempt), token in now_open:
-            self._outbox.post_end(("gone", run_id, attempt, token), (run_id, attempt))
+            self._outbox.post_end(("gone", run_id, attempt, token))
         self._outbox.flush(None)
 
     # Connections

@@ -22,6 +22,8 @@ BUSY_BYTES = 1 << 20
 """With runs open the log moves to a new segment from here on, once all is acked."""
 
 Key = tuple[str, int]
+Attempt = tuple[str, int, str]
+"""run_id, attempt, token"""
 
 
 class Spool:
@@ -75,13 +77,13 @@ class Spool:
         self.open.update(((run_id, attempt), token) for run_id, attempt, token in rows)
         return True
 
-    def append_reports(self, frame: bytes, ended: Iterable[Key]) -> bool:
+    def append_reports(self, frame: bytes, ended: Iterable[Attempt]) -> bool:
         """Keep a frame of reports, in which `ended` came to their end. False: disk full."""
         if not self._append(REPORTS, frame):
             return False
         self.reports_end = self.end
-        for key in ended:
-            self.open.pop(key, None)
+        for run_id, attempt, _ in ended:
+            self.open.pop((run_id, attempt), None)
         return True
 
     def read(self, position: int) -> tuple[int, bytes, int] | None:

@@ -34,6 +34,10 @@ class Task:
     _reader: threading.Thread
     _pieces: list[bytes]
 
+    def signal_group(self, number: int) -> None:
+        """As a supervisor does; only of those with hooks, which are a session of their own."""
+        os.killpg(self.process.pid, number)
+
     def end(self) -> "Ended":
         out, err = self.process.communicate(timeout=30)
         self._reader.join(10)
@@ -66,18 +70,21 @@ Run = Callable[..., Ended]
 def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def begin(task: str, args: Any = None, *arguments: str, **more: Any) -> Task:
+    def begin(task: str | None, args: Any = None, *arguments: str, **more: Any) -> Task:
         """`more` is of the job; its env is all that the process gets."""
-        spec = {"name": "job", "command": "", "task": task, **more}
+        work = {"command": ""} if task is None else {"command": "", "task": task}
+        spec = {"name": "job", **work, **more}
         if args is not None:
             spec["args"] = args
         job = build_job(spec)
-        env = {"PATH": os.environ["PATH"], **job.env, **task_environment(job)}
+        name = {"CRONHERD_JOB_NAME": job.name}
+        env = {"PATH": os.environ["PATH"], **name, **job.env, **task_environment(job)}
         ours, theirs = os.pipe()
         process = subprocess.Popen(
             [sys.executable, "-c", AS_THREE, str(theirs), *task_argv(job, env), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=env, cwd=job.cwd or HERE, pass_fds=[theirs],
+            start_new_session=bool(job.hooks),
         )  # fmt: skip
         started.append(process)
         os.close(theirs)
@@ -95,7 +102,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def run(start: Start) -> Run:
-    def run(task: str, args: Any = None, *arguments: str, **more: Any) -> Ended:
+    def run(task: str | None, args: Any = None, *arguments: str, **more: Any) -> Ended:
         return start(task, args, *arguments, **more).end()
 
     return run

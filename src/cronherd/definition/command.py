@@ -37,6 +37,7 @@ MAX_ENV = 1_000
 MAX_ENV_FILES = 20
 MAX_SECRETS = 100
 MAX_CODES = 255
+MAX_HOOKS = 20
 MAX_MEMORY = 1 << 50
 MAX_FILE = 1 << 50
 LONG = 5_000
@@ -178,6 +179,16 @@ def read_task(value: object) -> str:
     if colon and all(name.isidentifier() and not iskeyword(name) for name in names):
         return text
     raise Invalid(f"{spell(text)} does not name a function", hint="write package.module:function")
+
+
+def read_functions(value: object) -> str | list[str]:
+    """One function or a list of them."""
+    if not isinstance(value, list | tuple):
+        return read_task(value)
+    if not 0 < len(value) <= MAX_HOOKS:
+        raise Invalid(f"must be a function or a list of 1 to {MAX_HOOKS} of them")
+    functions = read_items(value, read_task)
+    return functions[0] if len(functions) == 1 else functions
 
 
 def read_args(value: object) -> object:

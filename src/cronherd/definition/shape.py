@@ -45,6 +45,7 @@ from cronherd.definition.faults import (
     text,
     whole,
 )
+from cronherd.definition.hooks import HOOKS
 from cronherd.definition.jobserver import GearmanDefinition
 from cronherd.definition.locks import LOCK
 from cronherd.definition.params import PARAMS_SCHEMA, read_params
@@ -152,6 +153,10 @@ class JobDefinition(Shape):
     )
     args: Annotated[Any, Kind(read_args, {"type": ["array", "object"]})] = Field(
         default=None, description="What the task is called with: a list, or a mapping by name."
+    )
+    hooks: Annotated[dict[str, object] | None, HOOKS] = Field(
+        default=None,
+        description="Functions around the command or task, each module:function or a list.",
     )
     params: Annotated[dict[str, object] | None, Kind(read_params, PARAMS_SCHEMA)] = Field(
         default=None, description="What whoever asks for a run may set, by name."

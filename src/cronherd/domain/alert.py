@@ -210,6 +210,8 @@ def drafts_of_end(
 
     `facts` has at least job, run_id and attempt; they become the payload of each message.
     """
+    if outcome is Outcome.SKIPPED:  # nothing was to be done, so nothing succeeded or failed
+        return []
     event = event_of(outcome)
     drafts = _calls(alerts, event, facts)
     if alerts.mails(outcome, spoke=spoke):

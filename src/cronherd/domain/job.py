@@ -95,6 +95,8 @@ class Job:
     secrets: tuple[SecretUse, ...] = ()
     task: str | None = None
     args: Any = None
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Functions around the command or task, by when they are called (taskrun/hooks.py)."""
     output_file: str | None = None
     output_file_bytes: int = OUTPUT_FILE_SIZE
     jitter_us: int = 0
@@ -170,6 +172,16 @@ class Job:
     def at_boot(self) -> bool:
         """Whether a start of the host is a slot too."""
         return self.schedule is not None and self.schedule.at_boot
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether the runner of tasks starts it, and listens to what it tells."""
+        return self.task is not None or bool(self.hooks)
+
+    @property
+    def tells(self) -> bool:
+        """Whether what is started says something of itself, on descriptor 3."""
+        return self.wrapped or self.gearman is not None
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from cronherd.domain.policy import Delivery
 from cronherd.domain.run import Exit, Outcome
 
 VOID = "void"
+SKIPPED = "skipped"
+"""The error of an attempt whose hooks said no before its command was started."""
 _KILLED = {
     "timeout": Outcome.TIMED_OUT,
     "cancel": Outcome.CANCELLED,
@@ -61,7 +63,7 @@ def outcome_of(ending: Exit, success: Container[int] = SUCCESS_CODES) -> Outcome
     if ending.error == LOCK_LOST:
         return Outcome.FAILED
     if ending.error:
-        return Outcome.NOT_STARTED
+        return Outcome.SKIPPED if ending.error == SKIPPED else Outcome.NOT_STARTED
     return Outcome.SUCCEEDED if ending.exit_code in success else Outcome.FAILED
 
 

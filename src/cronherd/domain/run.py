@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     LOST = "lost"
     NOT_STARTED = "not_started"
+    SKIPPED = "skipped"
 
 
 class Cause(StrEnum):
@@ -81,6 +82,7 @@ OUTCOME_WORDS = {
     Outcome.CANCELLED: "somebody cancelled it, or the node was stopped",
     Outcome.LOST: "its node or supervisor died with it; how it ended is unknown",
     Outcome.NOT_STARTED: "the command could not be started, or was given up before",
+    Outcome.SKIPPED: "one of the job's `when` or `skip` said no, so the command was not started",
 }
 REASON_WORDS = {
     Reason.OVERLAP: "the job was already running as often as it may",

@@ -121,6 +121,11 @@ def _pool(said: str | Mapping[str, Any]) -> PoolUse:
     return PoolUse(pool_key(said["name"]), _count(said.get("permits", 1)))
 
 
+def _hooks(value: object) -> dict[str, tuple[str, ...]]:
+    assert isinstance(value, Mapping)
+    return {str(key): _one_or_more(part) for key, part in value.items()}
+
+
 def _strings(value: object) -> dict[str, str]:
     assert isinstance(value, Mapping)
     return {str(key): str(part) for key, part in value.items()}
@@ -158,6 +163,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "secrets": _secrets,
     "task": str,
     "args": lambda value: value,
+    "hooks": _hooks,
     "output_file": str,
     "output_file_size": _count,
     "jitter": _duration,

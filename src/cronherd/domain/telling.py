@@ -4,6 +4,7 @@
     {"result": …}                             what its function returned
     {"error": {"type": …, "message": …, "traceback": …}}
     {"note": "the result was not kept: …"}    a sentence for people
+    {"skipped": "shop:is_open said no"}       nothing was started, and why
 
 Anything may come here: half a line, a huge one, bytes that are no text, an object in an object a
 thousand times over. What is none of the above is passed over, and a note says so once.
@@ -29,8 +30,8 @@ _NUMBER_MOST = 1e15
 _ESCAPED = 6  # characters that JSON may make of one
 _WORDS_LENGTH = 300
 _NOTES = 5
-_KINDS = frozenset({"progress", "result", "error", "note"})
-_LAST_WORDS = frozenset({"result", "error"})
+_KINDS = frozenset({"progress", "result", "error", "note", "skipped"})
+_LAST_WORDS = frozenset({"result", "error", "skipped"})
 _MISSING = b'{"note": "%d bytes on descriptor 3 were passed over: more came than is kept"}\n'
 _ODD = b'{"note": "a line on descriptor 3 was not understood and was passed over"}\n'
 
@@ -81,7 +82,17 @@ class Listener:
     crash of the agent hears only its end (`fresh` is False then), and both ends are read as one.
     """
 
-    __slots__ = ("_first", "_kept", "_odd", "_open", "_spare", "_torn", "progress", "words")
+    __slots__ = (
+        "_first",
+        "_kept",
+        "_odd",
+        "_open",
+        "_spare",
+        "_torn",
+        "progress",
+        "skipped",
+        "words",
+    )
 
     def __init__(self, *, fresh: bool) -> None:
         self._open = b""
@@ -93,6 +104,8 @@ class Listener:
         """What was kept last has no end, and gets none."""
         self.progress: Progress | None = None
         self.words = ""
+        self.skipped = ""
+        """The hook that said no, and so nothing was started."""
 
     def hear(self, piece: bytes, dropped: int = 0) -> bytes:
         """What is to be kept of the next piece. `progress` is the last one in it, if any.
@@ -135,6 +148,8 @@ class Listener:
             return self._fitting(kept)
         if kind == "error":
             self.words = error_words(read_error(value))
+        elif kind == "skipped" and isinstance(value, str):
+            self.skipped = _line_of(value, _WORDS_LENGTH)
         text = (whole if self._torn else end) + b"\n"
         return self._closed(text, spare=kind in _LAST_WORDS)
 

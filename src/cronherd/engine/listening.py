@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from cronherd.domain.judge import SKIPPED
 from cronherd.domain.run import Exit
 from cronherd.domain.telling import STREAM, Advance, Listener
 from cronherd.engine.live import Key, LiveRuns
@@ -32,7 +33,11 @@ class Listening:
     def end(self, claim: Claim, seen: Exit) -> Exit:
         """The end of the attempt, with the words of its exception where there are no others."""
         listener = self._listeners.pop((claim.run_id, claim.attempt), None)
-        if listener is None or not listener.words or seen.error_text or seen.killed_by:
+        if listener is None:
+            return seen
+        if listener.skipped and seen.exit_code == 0 and not (seen.error or seen.killed_by):
+            return replace(seen, error=SKIPPED, error_text=listener.skipped)
+        if not listener.words or seen.error_text or seen.killed_by:
             return seen
         return replace(seen, error_text=listener.words)
 

@@ -37,7 +37,7 @@ def start_of(
     identity = identity_of(job, account)
     values = all_values(job.params, check_values(job.params, claim.params))
     environment = _environment(claim, node, identity, values)
-    argv = job.argv if job.task is None else task_argv(job, environment)
+    argv = task_argv(job, environment) if job.wrapped else job.argv
     stdin = (job.stdin or "").encode()
     if job.gearman is not None:
         argv, stdin = gearman_argv(), gearman_stdin(claim, job.gearman)
@@ -65,7 +65,7 @@ def start_of(
         copy_bytes=0 if job.output_file is None else job.output_file_bytes,
         masks=given.masks,
         files={**given.files, **lock_files(job.lock, identity, account)},
-        task=job.task is not None or job.gearman is not None,
+        task=job.tells,
         lock=job.lock is not None,
     )
 

@@ -1,4 +1,7 @@
-"""What a supervisor is told to start for a Python task: this project's runner, in a process."""
+"""What a supervisor is told to start for a Python task: this project's runner, in a process.
+
+A command with hooks is started by it too.
+"""
 
 import json
 import sys
@@ -35,14 +38,17 @@ _SOURCE = str(Path(__file__).resolve().parents[2])
 
 
 def task_argv(job: Job, environment: dict[str, str]) -> tuple[str, ...]:
-    """The runner of a job's task."""
-    assert job.task is not None
+    """The runner of a job's task, or of its command, which stands behind an empty name."""
     python = environment.get(TASK_PYTHON) or sys.executable
-    return (python, "-c", _BOOT, _SOURCE, job.task)
+    what = ("", *job.argv) if job.task is None else (job.task,)
+    return (python, "-c", _BOOT, _SOURCE, *what)
 
 
 def task_environment(job: Job) -> dict[str, str]:
     """What the runner takes out of its environment before the task sees it."""
-    if job.task is None:
+    if not job.wrapped:
         return {}
-    return {ORDER: json.dumps({"args": job.args, "signal": job.stop_signal})}
+    order: dict[str, object] = {"args": job.args, "signal": job.stop_signal}
+    if job.hooks:
+        order |= {"hooks": job.hooks, "success": sorted(job.success_codes)}
+    return {ORDER: json.dumps(order)}

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -21,8 +21,10 @@ from cronherd.domain.telling import DEPTH, RESULT_BYTES, TRACEBACK_BYTES, parse_
 from cronherd.engine.clock import SystemClock
 from cronherd.task import Context
 from cronherd.taskrun.channel import DESCRIPTOR, Channel, Meter, line_of
-from cronherd.taskrun.stop import Stop
-from cronherd.taskrun.target import Args, Refused, call
+from cronherd.taskrun.command import end_alike, run_command
+from cronherd.taskrun.hooks import Hooks
+from cronherd.taskrun.stop import FAILED, Stop
+from cronherd.taskrun.target import Refused, call
 
 ORDER = "CRONHERD_TASK"
 """The variable with what to do, as JSON; the task and its children do not see it."""
@@ -33,7 +35,10 @@ _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pat
 
 
 def main() -> int:
-    """Call the task that argv names, before the run's arguments if it has any. The exit code."""
+    """Call the task that argv names, before the run's arguments if it has any. The exit code.
+
+    An empty name: what follows is a command, and only its hooks are called.
+    """
     sys.argv = sys.argv[1:]
     target = sys.argv[0]
     if sys.path and not sys.path[0]:
@@ -44,22 +49,78 @@ def main() -> int:
     stop = Stop(order.get("signal", signal.SIGTERM))
     channel = Channel(DESCRIPTOR if order else None)
     try:
-        return _run(target, order.get("args"), channel, stop)
+        return end_alike(_run(target, order, channel, stop))
     finally:
         channel.close()
 
 
-def _run(target: str, args: Args, channel: Channel, stop: Stop) -> int:
+def _run(target: str, order: Mapping[str, Any], channel: Channel, stop: Stop) -> int:
+    """The exit code, minus a signal that ended the command."""
     meter = Meter(channel, SystemClock().boot_us)
     context = context_of(os.environ, meter, stop)
-    try:
+
+    def work() -> int:
+        if not target:
+            stop.watch()  # the command gets the signal by itself
+            return run_command(sys.argv[1:])
         try:
-            value = call(target, args, context)
+            value = call(target, order.get("args"), context)
             if inspect.isawaitable(value):
                 value = stop.run(value)
         finally:
             stop.watch()
             meter.flush()
+        tell_result(channel, value)
+        return 0
+
+    if "hooks" not in order:
+        return _caught(work, channel, stop)
+    hooks = Hooks(order["hooks"], context, stop.run)
+    code, asked = _begin(hooks, channel, stop), None
+    if code is not None:
+        return code
+    try:
+        code = _caught(lambda: _prepared(hooks, work), channel, stop)
+    except SystemExit as wanted:
+        code, asked = _code_of(wanted), wanted
+    stop.watch()
+    success = code in order["success"] and not stop.asked
+    for name, error in hooks.after(success=success):
+        _tell_hook(channel, name, error)
+    if asked is not None:
+        raise asked
+    return code
+
+
+def _begin(hooks: Hooks, channel: Channel, stop: Stop) -> int | None:
+    """An exit code when nothing is to be started: somebody said no, or could not be asked."""
+    said = ""
+
+    def ask() -> int:
+        nonlocal said
+        said = hooks.refusal()
+        return 0
+
+    try:
+        code = _caught(ask, channel, stop)
+    except SystemExit as wanted:  # it says neither yes nor no
+        _tell_error(channel, "", f"a hook ended with exit code {_code_of(wanted)}", "")
+        return _code_of(wanted) or FAILED
+    if said:
+        _write(f"cronherd: skipped, {_clean(said)}\n")
+        channel.say("skipped", _clean(said))
+    return code if said or code else None
+
+
+def _prepared(hooks: Hooks, work: Callable[[], int]) -> int:
+    hooks.before()
+    return work()
+
+
+def _caught(work: Callable[[], int], channel: Channel, stop: Stop) -> int:
+    """The exit code; what is raised is told and becomes one. Raises SystemExit."""
+    try:
+        return work()
     except Refused as refused:
         _write(f"cronherd: {refused}\n")
         _tell_error(channel, "", str(refused), "")
@@ -69,8 +130,21 @@ def _run(target: str, args: Args, channel: Channel, stop: Stop) -> int:
     except BaseException as error:  # noqa: BLE001 - whatever a task raises is its failure
         _report_error(channel, error)
         return stop.exit_code(error)
-    tell_result(channel, value)
-    return 0
+
+
+def _code_of(asked: SystemExit) -> int:
+    """What Python makes of it."""
+    if asked.code is None:
+        return 0
+    return asked.code if isinstance(asked.code, int) else FAILED
+
+
+def _tell_hook(channel: Channel, name: str, error: BaseException) -> None:
+    """A hook that fails afterwards changes nothing: the work is done, and must not be repeated."""
+    error.with_traceback(_of_task(error.__traceback__))
+    _write("".join(traceback.format_exception(error)))
+    words = f"{type(error).__qualname__}: {_words(error)}"[:SENTENCE_LENGTH]
+    channel.say("note", _clean(f"{name} failed: {words}"))
 
 
 def context_of(environ: Mapping[str, str], meter: Meter, stop: Stop) -> Context:

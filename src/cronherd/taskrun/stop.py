@@ -57,6 +57,11 @@ class Stop:
             return 128 + self._number
         return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else FAILED
 
+    @property
+    def asked(self) -> bool:
+        """Whether the run was asked to end."""
+        return self._asked
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
         """Once: what cleans up is not interrupted by a second signal."""
         del number, frame

@@ -1,15 +1,21 @@
-"""What a Python task may use: `from cronherd.task import Context`.
+"""What a Python task may use: `from cronherd.task import Context`, and `from cronherd import task`.
 
 A task is a function that a job names: `task: "shop.reports:nightly"`. When its first parameter is
 called `context`, or annotated as Context, it gets one; docs/tasks.md has the whole of it. For a
 test of your own, `Context()` works anywhere: it tells nobody anything.
+
+`@task` gives a function a name that people and schedules may use. The module itself may be called
+too, so that `from cronherd import task` is the decorator whoever imported what before.
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
+from typing import Any, TypeVar, overload
 
 Number = int | float
 Report = Callable[[Number, Number | None, str], None]
@@ -73,3 +79,77 @@ class Context:
             logger.setLevel(logging.INFO)
             logger.propagate = False
         return logger
+
+
+Function = Callable[..., Any]
+_F = TypeVar("_F", bound=Function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A function that has a name; `target` is how the process of a run finds it."""
+
+    name: str
+    target: str
+    function: Function
+
+
+_TASKS: dict[str, Task] = {}
+
+
+@overload
+def task(function: _F, /) -> _F: ...
+
+
+@overload
+def task(*, name: str) -> Callable[[_F], _F]: ...
+
+
+def task(function: _F | None = None, /, *, name: str = "") -> _F | Callable[[_F], _F]:
+    """Give a function a name, its own or another one; the function itself stays as it is.
+
+    Raises TypeError for what the process of a run could not find, ValueError for a taken name.
+    """
+    if function is None:
+        return lambda found: _register(found, name)
+    return _register(function, name)
+
+
+def find(wanted: Function | str) -> Task | None:
+    """The task of a name, or of a function."""
+    if isinstance(wanted, str):
+        return _TASKS.get(wanted)
+    return next((known for known in _TASKS.values() if known.function is wanted), None)
+
+
+def registered() -> list[Task]:
+    """All tasks of the modules that were imported, by name."""
+    return [_TASKS[name] for name in sorted(_TASKS)]
+
+
+def _register(function: _F, name: str) -> _F:
+    target = f"{function.__module__}:{function.__qualname__}" if _is_plain(function) else ""
+    if not target:
+        raise TypeError("@task stands before a function at the top level of a module")
+    name = name or function.__name__
+    if not name.strip() or ":" in name:
+        raise ValueError(f"'{name}' cannot be the name of a task")
+    known = _TASKS.get(name)
+    if known is not None and known.target != target:
+        raise ValueError(f"the task '{name}' is {known.target} already: @task(name=...)")
+    _TASKS[name] = Task(name=name, target=target, function=function)
+    return function
+
+
+def _is_plain(function: Any) -> bool:
+    return callable(function) and "<" not in getattr(function, "__qualname__", "<")
+
+
+class _Decorator(ModuleType):
+    """The kind of this module, which may be called as `task` may."""
+
+    def __call__(self, function: Any = None, /, *, name: str = "") -> Any:
+        return task(name=name) if function is None else _register(function, name)
+
+
+sys.modules[__name__].__class__ = _Decorator

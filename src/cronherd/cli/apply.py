@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DIFFERS = 3  # 1 and 2 are failures; diff(1) has no third
 _FILES = click.option(
-    "-f", "--file", "files", multiple=True, metavar="FILE|DIR|-",
+    "-f", "--file", "files", multiple=True, metavar="FILE|DIR|-|MODULE:OBJECT",
     help="Without it: the jobs of the configuration.",
 )  # fmt: skip
 

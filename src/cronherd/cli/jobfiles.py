@@ -1,4 +1,4 @@
-"""Job definitions from files and folders, checked here so that a fault has its line."""
+"""Job definitions from files, folders and code, checked here so that a fault has its line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from cronherd.config.load import Config
 from cronherd.definition.document import Document, read_document
 from cronherd.definition.jobs import build_jobs, read_jobs
 from cronherd.domain.errors import Invalid
+from cronherd.sdk.app import is_app, load_app
 
 STDIN = "-"
 _ENDINGS = {".yaml", ".yml", ".json"}
@@ -25,7 +26,14 @@ class Bundle:
 
 
 def read_bundle(path: str, *, timezone: str, now_us: int) -> Bundle:
-    """The jobs of a file, of all files of a folder, or of standard input. Raises InvalidInput."""
+    """The jobs of a file, of all files of a folder, of standard input, or of code.
+
+    Raises InvalidInput.
+    """
+    if is_app(path):
+        app = load_app(path)
+        found = build_jobs(app.definitions(), timezone=timezone, now_us=now_us)
+        return Bundle(source=app.source, definitions=tuple(job.spec for job in found))
     if path == STDIN:
         return _bundle("file:-", [read_yaml(STDIN)], timezone, now_us)
     where = Path(path)

@@ -45,6 +45,8 @@ ROOMS = {
     "logout": ("login", "Log out at a fleet elsewhere."),
     "alerts": ("alerts", "Mail, webhooks and pings: list, test, retry."),
     "maintenance": ("maintenance", "Hold the whole fleet, and let it go on: on, off."),
+    "schedule": ("schedule", "A schedule in code: list, test, work, clear-lock."),
+    "task": ("task", "Python functions with @task: list, run."),
     "apply": ("apply", "Make the fleet's jobs what files say."),
     "diff": ("apply", "What apply would change."),
     "import": ("importing", "Take over crontabs, and the tasks of a Gearman worker."),

@@ -1,0 +1,1 @@
+"""Schedules as code: what `from cronherd import Scheduler, task` gives."""

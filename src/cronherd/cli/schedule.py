@@ -33,6 +33,9 @@ _ELSEWHERE = (
     *("mailto", "mail", "webhook", "ping", "start_deadline", "min_gap"),
 )
 
+_HOLDS_NOTHING = frozenset({"finished", "waiting", "held"})
+_MOST = 500
+
 
 @click.group("schedule", cls=Group)
 def schedule_command() -> None:
@@ -153,7 +156,8 @@ def clear_lock_command(session: Session, *, name: str, yes: bool) -> int:
     """
     with session.fleet() as fleet:
         name = fleet.show_job(name)["name"]
-        live = [run for run in fleet.list_runs(job=name)["items"] if run["state"] != "finished"]
+        runs = fleet.list_runs(job=name, limit=_MOST)["items"]
+        live = [run for run in runs if run["state"] not in _HOLDS_NOTHING]
         if not live:
             talk(f"nothing holds '{name}'")
             return 0

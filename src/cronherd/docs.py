@@ -37,6 +37,7 @@ from cronherd.domain.run import (
 from cronherd.domain.standing import STANDING_WORDS
 from cronherd.engine.accounts import Account
 from cronherd.engine.order import start_of
+from cronherd.sdk.wordpage import step_tables
 from cronherd.store.base import Claim
 from cronherd.views import API_VERSION
 
@@ -75,8 +76,12 @@ def _parts(words: Mapping[str, Any]) -> dict[str, str]:
         "job": _property_table(job),
         **{
             name: _property_table(_mapping_form(job["properties"][name]))
-            for name in ("retries", "retention", "limits", "webhook", "ping", "lock", "gearman")
+            for name in (
+                *("retries", "retention", "limits", "hooks"),
+                *("webhook", "ping", "lock", "gearman"),
+            )
         },
+        **step_tables(),
         "params": _property_table(
             _mapping_form(job["properties"]["params"]["additionalProperties"])
         ),
@@ -137,16 +142,14 @@ def _property_table(schema: Mapping[str, Any]) -> str:
     for name, part in schema["properties"].items():
         default = "" if "default" not in part else _code(_spelled(part["default"]))
         needed = name in schema.get("required", ())
-        rows.append((_code(name), _type(part), "required" if needed else default, _about(part)))
+        rows.append(
+            (_code(name), _type(part), "required" if needed else default, part["description"])
+        )
     return _table(("setting", "type", "default", "meaning"), rows)
 
 
 def _spelled(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _about(part: Mapping[str, Any]) -> str:
-    return str(part["description"])
 
 
 def _type(part: Mapping[str, Any]) -> str:

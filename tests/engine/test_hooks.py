@@ -1,4 +1,4 @@
-"""Hooks on a real node: what a run that was skipped leaves behind, and what a job around it sees."""
+"""Hooks on a real node: what a run that was skipped leaves behind, and what fails afterwards."""
 
 from pathlib import Path
 from typing import Any

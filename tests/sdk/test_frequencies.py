@@ -16,6 +16,10 @@ def at(hour: int, *minutes: int):
     return lambda h, m: h == hour and m in (minutes or (0,))
 
 
+def on(weekday: int):
+    return lambda day: day.weekday() == weekday
+
+
 def every_second(period: int) -> Case:
     words = {1: "second", 2: "two_seconds", 5: "five_seconds", 10: "ten_seconds"}
     words |= {15: "fifteen_seconds", 20: "twenty_seconds", 30: "thirty_seconds"}
@@ -37,7 +41,8 @@ OFTEN = [
          clock=lambda h, m: m % 10 == 0 and (1, 0) <= (h, m) < (4, 30)),
     Case(step="every_ten_minutes().unless_between('22:00', '23:30')",
          clock=lambda h, m: m % 10 == 0 and not (22, 0) <= (h, m) < (23, 30)),
-    Case(step="hourly().between('22:00', '3:00')", clock=lambda h, m: m == 0 and (h >= 22 or h < 3)),
+    Case(step="hourly().between('22:00', '3:00')",
+         clock=lambda h, m: m == 0 and (h >= 22 or h < 3)),
     Case(step="hourly().between('22:00', '0:00')", clock=lambda h, m: m == 0 and h >= 22),
     Case(step="hourly().unless_between('23:00', '4:00')",
          clock=lambda h, m: m == 0 and 4 <= h < 23),
@@ -99,7 +104,8 @@ CASES = [
     Case(step="daily().days('Fri-Mon')", day=lambda d: d.weekday() in {FRI, SAT, SUN, MON},
          clock=at(0)),
     Case(step="daily().days(0, 3)", day=lambda d: d.weekday() in {SUN, WED}, clock=at(0)),
-    Case(step="daily().days([7, 'thursday'])", day=lambda d: d.weekday() in {SUN, THU}, clock=at(0)),
+    Case(step="daily().days([7, 'thursday'])", day=lambda d: d.weekday() in {SUN, THU},
+         clock=at(0)),
     Case(step="hourly().between('22:00', '3:00').weekdays()", day=lambda d: d.weekday() <= FRI,
          clock=lambda h, m: m == 0 and (h >= 22 or h < 3)),
     Case(step="cron('0 * * * *').between('22:00', '3:00').days('Sat')",
@@ -108,8 +114,7 @@ CASES = [
          day=lambda d: d.weekday() == MON, clock=lambda h, m: h == 0 and m < 5,
          second=lambda s: s % 30 == 0),
     Case(step="schedule('30 2 * * *', '45 2 * * *')", clock=at(2, 30, 45)),
-    *(Case(step=f"daily_at('6:00').{name}days()", day=lambda d, n=number: d.weekday() == n,
-           clock=at(6))
+    *(Case(step=f"daily_at('6:00').{name}days()", day=on(number), clock=at(6))
       for number, name in enumerate(("mon", "tues", "wednes", "thurs", "fri", "satur", "sun"))),
 ]  # fmt: skip
 STEADY = ("UTC", "Asia/Kolkata")

@@ -46,7 +46,8 @@ class Crier:
 
 
 def _level(ending: Ending) -> int:
-    return logging.INFO if ending.verdict.outcome is Outcome.SUCCEEDED else logging.WARNING
+    well = ending.verdict.outcome in {Outcome.SUCCEEDED, Outcome.SKIPPED}
+    return logging.INFO if well else logging.WARNING
 
 
 def _sentence(name: str, ending: Ending) -> str:

@@ -1,0 +1,1 @@
+"""A small shop: a web page, its orders in an SQLite file, and a schedule."""

@@ -58,3 +58,14 @@ def test_a_hook_that_fails_afterwards_is_a_note_of_the_run(host: Host, shop: Pat
     run = end(host, begin(host, "job"))
     assert (run["outcome"], len(run["attempts"])) == ("succeeded", 1)
     assert run["notes"] == ["on_success: shop:broken failed: ValueError: no such table"]
+
+
+def test_a_lock_is_held_around_the_hooks_too(host: Host, shop: Path, tmp_path: Path) -> None:
+    called = {"when": "shop:yes", "after": "shop:note", "on_success": "shop:broken"}
+    lock = {"file": str(tmp_path / "lock"), "log": "verbose"}
+    job = {"name": "job", "command": "echo work", "cwd": str(shop), "hooks": called, "lock": lock}
+    host.client.create_job(job, "me")
+    run = end(host, begin(host, "job"))
+    assert (run["outcome"], len(run["notes"])) == ("succeeded", 1)
+    assert output(host, run["id"])["stdout"] == "work\n"
+    assert (shop / "notes").read_text() == "note\n"

@@ -106,6 +106,8 @@ GIVEN = {
     'job.pools("db", {"name": "api", "permits": 2})': {
         "pools": [{"name": "api", "permits": 2}, "db"]
     },
+    'job.lock("catalogue")': {"lock": "catalogue"},
+    'job.lock("/run/x", wait="5m")': {"lock": {"file": "/run/x", "wait": "5m"}},
     'job.set(nice=10, grace="1m")': {"nice": 10, "grace": "1m"},
     'job.name("Report").tags("a").description("d").user("u")': {
         "name": "Report", "tags": ["a"], "description": "d", "user": "u",

@@ -155,7 +155,10 @@ def clear_lock_command(session: Session, *, name: str, yes: bool) -> int:
     that is silent is not ended by this: `cronherd node remove NODE --confirm-dead` says it is gone.
     """
     with session.fleet() as fleet:
-        name = fleet.show_job(name)["name"]
+        job = fleet.show_job(name)
+        name = job["name"]
+        if job["definition"].get("lock"):
+            talk("the lock that its runs hold is cleared by cronherd locks clear")
         runs = fleet.list_runs(job=name, limit=_MOST)["items"]
         live = [run for run in runs if run["state"] not in _HOLDS_NOTHING]
         if not live:

@@ -29,9 +29,12 @@ def spot(file: str, line: int | None) -> str:
     return f"{path}:{line or 1}"
 
 
-def refuse(text: str, *, hint: str = "", code: str = "bad_step", where: str = "") -> Invalid:
+def refuse(text: str, *, hint: str = "", code: str = "", where: str = "") -> Invalid:
     """What is wrong with the step that is being taken, with its line."""
-    return Invalid(text, code=code, hint=hint, where=where or caller())
+    where = where or caller()
+    if not code:
+        return Invalid(text, code="bad_step", hint=hint, where=where)
+    return Invalid(text, code=code, hint=hint, where=where)
 
 
 def function_name(function: object) -> str:

@@ -174,6 +174,11 @@ class Settings(ABC):
     def pools(self, *pools: str | Mapping[str, object]) -> Self:
         return self._set(pools=list(pools))
 
+    def lock(self, where: str, **more: object) -> Self:
+        """`where`: a name in the fleet, a file that begins with /, or a URL."""
+        form = "url" if "://" in str(where) else "file" if str(where)[:1] == "/" else "name"
+        return self._set(lock={form: where, **more})
+
     def priority(self, number: int) -> Self:
         return self._set(priority=number)
 

@@ -182,6 +182,8 @@ SETTINGS = (
     Word("run_on", OURS, "The labels a node must have.", 'job.daily().run_on("zone=eu, !slow")'),
     Word("prefer", OURS, "The labels of nodes that come first.", 'job.daily().prefer("fast")'),
     Word("pools", OURS, "Pools whose permits each run holds.", 'job.daily().pools("database")'),
+    Word("lock", OURS, "A lock that each run holds: a name in the fleet, a file, or a URL.",
+         'job.daily().lock("catalogue", wait="10m")'),
     Word("priority", OURS, "What a busy node takes first: the smaller number.",
          "job.daily().priority(-5)"),
     Word("min_gap", OURS, "How long nothing of it starts after an end.",

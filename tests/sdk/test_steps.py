@@ -102,6 +102,9 @@ GIVEN = {
     'job.email_written_output_to("a@x.de")': {"mailto": "a@x.de"},
     'job.email_output_on_failure("a@x.de")': {"mailto": "a@x.de", "mail": "on_failure"},
     'job.append_output_to("/var/log/x")': {"output_file": "/var/log/x"},
+    'job.send_output_to("/var/log/x")': {
+        "output_file": "/var/log/x", "output_file_fresh": True,
+    },
     'job.env(A=1).env(B="2")': {"env": {"A": "1", "B": "2"}},
     'job.pools("db", {"name": "api", "permits": 2})': {
         "pools": [{"name": "api", "permits": 2}, "db"]
@@ -230,6 +233,7 @@ REFUSED = {
     "job.daily().timeout('1h').timeout('2h')": "timeout was said before as '1h'",
     "job.daily().without_overlapping(5).timeout('2h')": "timeout was said before as '300s'",
     "job.daily().without_overlapping().queue()": "overlap was said before as 'skip'",
+    "job.daily().send_output_to('/a').append_output_to('/a')": "output_file_fresh was said",
     "job.daily().on_one_server().on_all_servers()": "spread was said before as 'any'",
     "job.daily().without_overlapping([])": "expires is a number of minutes",
     "job.daily().overlapping(1)": "1 is not a number of runs",

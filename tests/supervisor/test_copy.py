@@ -41,6 +41,24 @@ def test_it_copies_all_output_in_the_order_of_reading(host: Host, tmp_path: Path
     assert path.read_text() == "before\no1\ne1\no2\ne2\no3\ne3\n"
 
 
+def test_a_fresh_one_is_emptied_once_by_each_attempt(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("before\n")
+    host.sh("echo one; sleep 0.1; echo two", copy=str(path), copy_fresh=True)
+    assert path.read_text() == "one\ntwo\n"
+    host.sh("true", copy=str(path), copy_fresh=True)
+    assert path.read_text() == ""
+
+
+def test_a_fresh_one_is_not_emptied_again_where_it_is_rotated(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    copy = Copy(str(path), 4, "run r1", [], fresh=True)
+    for chunk in (b"1234", b"5678", b"9"):
+        copy.add(chunk)
+    copy.close()
+    assert (path.read_text(), (tmp_path / "log.1").read_text()) == ("9", "5678")
+
+
 def test_it_makes_a_file_that_only_we_read(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "log"
     host.sh("echo hi", copy=str(path))

@@ -19,6 +19,7 @@ _SENTENCES = {
     "cancelled": "was cancelled",
     "lost": "was lost: its node went away, and how it ended is unknown",
     "not_started": "was not started",
+    "skipped": "was skipped",
 }
 
 
@@ -52,7 +53,7 @@ def run_command(
     """Run a job now, whatever its schedule says.
 
     With --wait or --follow the exit code is the command's own; 124: time limit, 125: lost,
-    cancelled or not started, 126 and 127: not executable, not found, 128+n: signal n.
+    cancelled, skipped or not started, 126 and 127: not executable, not found, 128+n: signal n.
     """
     waits = wait or following
     try:

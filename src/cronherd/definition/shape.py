@@ -366,6 +366,9 @@ class JobDefinition(Shape):
         default=OUTPUT_FILE_SIZE,
         description="At this size output_file is moved to .1 and begun again; 0: never.",
     )
+    output_file_fresh: Annotated[bool, SWITCH] = Field(
+        default=False, description="Whether each attempt empties output_file first."
+    )
     gearman: Annotated[dict[str, object] | None, nested(GearmanDefinition)] = Field(
         default=None, description="What a worker of a Gearman job server runs, not this host."
     )

@@ -99,6 +99,7 @@ class Job:
     """Functions around the command or task, by when they are called (taskrun/hooks.py)."""
     output_file: str | None = None
     output_file_bytes: int = OUTPUT_FILE_SIZE
+    output_file_fresh: bool = False
     jitter_us: int = 0
     max_runs: int | None = None
     alerts: Alerts | None = None

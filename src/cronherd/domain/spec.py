@@ -166,6 +166,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "hooks": _hooks,
     "output_file": str,
     "output_file_size": _count,
+    "output_file_fresh": bool,
     "jitter": _duration,
     "max_runs": _count,
     "spread": Spread,

@@ -63,6 +63,7 @@ def start_of(
         group=identity.group,
         copy="" if job.output_file is None else _directory(job.output_file, identity.home),
         copy_bytes=0 if job.output_file is None else job.output_file_bytes,
+        copy_fresh=job.output_file is not None and job.output_file_fresh,
         masks=given.masks,
         files={**given.files, **lock_files(job.lock, identity, account)},
         task=job.tells,

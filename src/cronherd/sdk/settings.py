@@ -223,8 +223,11 @@ class Settings(ABC):
 
     # ------------------------------------------------------------------ output, mail, pings
 
+    def send_output_to(self, path: str | Path) -> Self:
+        return self._set(output_file=str(path), output_file_fresh=True)
+
     def append_output_to(self, path: str | Path) -> Self:
-        return self._set(output_file=str(path))
+        return self._set(output_file=str(path), output_file_fresh=False)
 
     def email_output_to(self, *addresses: str) -> Self:
         return self._mail("always", addresses)

@@ -207,6 +207,9 @@ SETTINGS = (
 )  # fmt: skip
 
 TELLING = (
+    Word("send_output_to", "sendOutputTo", "All output goes to this file as well, on the node that "
+         "runs it; each attempt empties it first.",
+         'job.daily().send_output_to("/var/log/report.log")'),
     Word("append_output_to", "appendOutputTo", "All output goes to the end of this file as well, "
          "on the node that runs it.", 'job.daily().append_output_to("/var/log/report.log")'),
     Word("email_output_to", "emailOutputTo", "The end of each run is mailed, with its output.",
@@ -244,8 +247,6 @@ TELLING = (
 )  # fmt: skip
 
 ABSENT = (
-    Absent("sendOutputTo", "append_output_to(): a file is never emptied by a run; its size is "
-           "bounded by set(output_file_size=…), and each run's own output is in the database"),
     Absent("storeOutput", "the output of every run is stored"),
     Absent("thenWithOutput, onSuccessWithOutput, onFailureWithOutput",
            "a webhook, or email_output_to(); hooks do not see the output"),

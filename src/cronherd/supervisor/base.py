@@ -78,6 +78,8 @@ class Start:
     """A file on this host that gets all of the output as well, under no cap."""
     copy_bytes: int = 0
     """At this size the copy is rotated, once: the one before is kept as `.1`. 0: never."""
+    copy_fresh: bool = False
+    """The copy is emptied first."""
     task: bool = False
     """Give it a third pipe as descriptor 3: what it writes there is output of stream 3."""
     lock: bool = False

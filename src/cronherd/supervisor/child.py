@@ -187,7 +187,9 @@ class Child:
         if masks:
             self._sieves = {stream: Sieve(masks) for stream in (OUT, ERR, SAID)}
         if order.copy:
-            self.copy = Copy(order.copy, order.copy_bytes, f"run {order.run_id}", order.masks)
+            run = f"run {order.run_id}"
+            fresh = order.copy_fresh
+            self.copy = Copy(order.copy, order.copy_bytes, run, order.masks, fresh=fresh)
             if order.user or order.group:
                 self.copy.ids = None
 

@@ -20,16 +20,30 @@ Ids = tuple[int, ...]
 class Copy:
     """The copy of one attempt. Opened with the first output."""
 
-    __slots__ = ("_fd", "_gap", "_limit", "_masks", "_path", "_run", "_said", "ids", "missing")
+    __slots__ = (
+        "_fd",
+        "_fresh",
+        "_gap",
+        "_limit",
+        "_masks",
+        "_path",
+        "_run",
+        "_said",
+        "ids",
+        "missing",
+    )
 
-    def __init__(self, path: str, limit: int, run: str, masks: list[str]) -> None:
-        """`limit`: bytes after which a new file is begun, 0 for never.
+    def __init__(
+        self, path: str, limit: int, run: str, masks: list[str], *, fresh: bool = False
+    ) -> None:
+        """`limit`: bytes after which a new file is begun, 0 for never; `fresh`: empty it first.
 
         `run` and `masks`: for sentences.
         """
         self._masks = masks
         self._path = path
         self._limit = limit
+        self._fresh = fresh
         self._run = run
         self._fd = -1
         self._gap = 0
@@ -56,6 +70,8 @@ class Copy:
 
     def close(self) -> None:
         """The run has ended."""
+        if self._fresh and self.ids is not None:  # it wrote nothing
+            self.add(b"")
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -76,6 +92,9 @@ class Copy:
             raise ValueError("the rights of its user are not known")
         with rights_of(self.ids), _trail(self._path) as trail:
             self._fd = _open_ours(trail)
+        if self._fresh:
+            self._fresh = False
+            os.ftruncate(self._fd, 0)
 
     def _rotate(self) -> None:
         """Go on in a new file. Another run that writes the same copy may have done it before."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 FIELDS = 15
 EXTRAS = {
     "stop_signal": 15, "nice": 0, "limits": {}, "user": "", "group": "", "masks": [], "files": {},
-    "copy": "", "copy_bytes": 0, "task": False, "lock": False,
+    "copy": "", "copy_bytes": 0, "copy_fresh": False, "task": False, "lock": False,
 }  # fmt: skip
 """What a start may say beyond its fixed fields, and what it means not to say it."""
 LIMITS = ("memory", "processes", "open_files", "cpu")
@@ -23,10 +23,10 @@ class Order:
     """One start, as base.Start, in a class that costs the supervisor no import."""
 
     __slots__ = (
-        "argv", "arrived_us", "attempt", "copy", "copy_bytes", "cwd", "env", "fence_us", "files",
-        "grace_us", "group", "head_bytes", "limits", "lock", "masks", "nice", "plain", "run_id",
-        "stdin", "stop_signal", "tail_bytes", "task", "timeout_us", "token", "unknown", "user",
-        "valid_until_boot_us", "withdrawn",
+        "argv", "arrived_us", "attempt", "copy", "copy_bytes", "copy_fresh", "cwd", "env",
+        "fence_us", "files", "grace_us", "group", "head_bytes", "limits", "lock", "masks", "nice",
+        "plain", "run_id", "stdin", "stop_signal", "tail_bytes", "task", "timeout_us", "token",
+        "unknown", "user", "valid_until_boot_us", "withdrawn",
     )  # fmt: skip
 
     # Taken from the extras.
@@ -39,6 +39,7 @@ class Order:
     files: dict[str, str]
     copy: str
     copy_bytes: int
+    copy_fresh: bool
     task: bool
     lock: bool
 
@@ -122,6 +123,7 @@ def _extras(start: "Start") -> dict[str, Any]:
         "stop_signal": start.stop_signal, "nice": start.nice, "limits": dict(start.limits),
         "user": start.user, "group": start.group, "masks": list(start.masks),
         "files": dict(start.files), "copy": start.copy, "copy_bytes": start.copy_bytes,
+        "copy_fresh": start.copy_fresh,
         "task": start.task, "lock": start.lock,
     }  # fmt: skip
     return {name: value for name, value in said.items() if value != EXTRAS[name]}

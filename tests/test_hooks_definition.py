@@ -42,6 +42,12 @@ def test_what_is_no_function_is_refused(hooks: object, words: str):
     assert words in str(caught.value)
 
 
+def test_around_a_job_of_a_job_server_nothing_is_called():
+    raw = {"name": "x", "gearman": {"function": "f", "servers": ["a"]}, "hooks": {"when": "a:b"}}
+    with pytest.raises(InvalidInput, match="hooks: is around a command or a task"):
+        read_job(raw, timezone="UTC")
+
+
 def test_a_skipped_run_is_no_failure_and_is_not_tried_again():
     ending = Exit(started_us=1, ended_us=2, exit_code=0, error=SKIPPED, error_text="no")
     verdict = judge(build_job({"name": "x", "command": "true", "retries": 3}), 1, ending, 0.5)

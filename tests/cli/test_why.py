@@ -72,6 +72,7 @@ NEVER = RAN | {"started_at": None, "outcome": "not_started"}
 FUTURE = {"fires_at": "2026-11-21T01:37:00Z"}
 
 # What was found, and what must stand on the first line, and on the others.
+BY_HOOK = RAN | {"outcome": "skipped", "error": "when: shop:is_open said no"}
 CASES: list[tuple[dict[str, Any], str, list[str]]] = [
     (item("ran", runs=[RAN]), "ran",
      ["run:       def67890, succeeded on web-1 in 3.0s", "output:    cronherd run logs def67890",
@@ -99,6 +100,11 @@ CASES: list[tuple[dict[str, Any], str, list[str]]] = [
     (item("did_not_run", "not_started", runs=[NEVER]),
      "did not run: the command could not be started, or was given up before",
      ["run:       def67890, not started"]),
+    (item("did_not_run", "skipped", runs=[BY_HOOK]),
+     "did not run: one of the job's `when` or `skip` said no", ["run:       def67890, skipped"]),
+    (item("did_not_run", "skipped", ledger=row("skipped")),
+     "did not run: somebody said that it is to be skipped", []),
+    (item("did_not_run", "skipped"), "did not run: somebody said that it is to be skipped", []),
     (item("due", "hold"), "is due and not decided yet: the fleet is held for maintenance", []),
     (item("due", "jitter", fires_at="2026-11-21T01:37:00Z"),
      "is due and not decided yet: it fires at 2026-11-21 02:37:00 CET by its jitter", []),

@@ -70,6 +70,8 @@ CASES: list[tuple[str, Facts, Answer, str]] = [
     ("it failed", facts(runs=(run(outcome=Outcome.FAILED),)), Answer.RAN, ""),
     ("it runs", facts(runs=(run(RunState.RUNNING),)), Answer.RAN, ""),
     ("it is being started", facts(runs=(run(RunState.CLAIMED),)), Answer.RAN, ""),
+    ("skipped by a hook", facts(runs=(run(started_us=PAST_US, outcome=Outcome.SKIPPED),)),
+     Answer.MISSED, "skipped"),
     ("not started", facts(runs=(run(started_us=None, outcome=Outcome.NOT_STARTED),)),
      Answer.MISSED, "not_started"),
     ("cancelled first", facts(runs=(run(started_us=None, outcome=Outcome.CANCELLED),)),

@@ -241,7 +241,11 @@ def _gearman_faults(raw: Mapping[Any, object]) -> list[Fault]:
     text, hint = "is one thing to run, and gearman another", "leave one of them out"
     faults = [Fault(text=text, hint=hint, path=(key,)) for key in ("command", "task") if key in raw]
     text, hint = "does not reach the worker", "write it into the payload of gearman"
-    return faults + [Fault(text=text, hint=hint, path=(key,)) for key in _NOT_SENT if key in raw]
+    faults += [Fault(text=text, hint=hint, path=(key,)) for key in _NOT_SENT if key in raw]
+    if "hooks" in raw:
+        text, hint = "is around a command or a task", "let the worker call these functions"
+        faults.append(Fault(text=text, hint=hint, path=("hooks",)))
+    return faults
 
 
 def _by_setting(fault: Fault) -> int:

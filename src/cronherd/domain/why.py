@@ -212,7 +212,8 @@ def _row(facts: Facts, *, fits: bool) -> Skip | None:
 
 
 def _of_run(run: Run, *, hold: bool) -> Verdict:
-    if run.state is RunState.FINISHED and run.started_us is None:
+    never_began = run.started_us is None or run.outcome is Outcome.SKIPPED
+    if run.state is RunState.FINISHED and never_began:
         return Verdict(answer=Answer.MISSED, reason=(run.outcome or Outcome.NOT_STARTED).value)
     if run.state in {RunState.CLAIMED, RunState.RUNNING, RunState.FINISHED}:
         return Verdict(answer=Answer.RAN)

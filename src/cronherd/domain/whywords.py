@@ -52,9 +52,11 @@ _LATE = {
 }
 _WORDS: dict[str, str] = {
     str(word): text
-    for words in (REASON_WORDS, OUTCOME_WORDS, BECAUSE_WORDS)
+    for words in (OUTCOME_WORDS, REASON_WORDS, BECAUSE_WORDS)
     for word, text in words.items()
 }
+# A run may be skipped, and a slot: these are two things.
+_OF_RUNS = _WORDS | {str(word): text for word, text in OUTCOME_WORDS.items()}
 
 
 def why_words(item: Json, moment: Moment) -> str:
@@ -71,7 +73,8 @@ def why_words(item: Json, moment: Moment) -> str:
             details = [moment(detail) for detail in details]
         return f": {_CUTS[cut].format(' and '.join(details))}"
     words = _TO_COME[reason] if answer is Answer.WILL_NOT_RUN and reason in _TO_COME else None
-    text = words or _WORDS.get(reason, str(reason))
+    known = _OF_RUNS if item["runs"] and item["ledger"] is None else _WORDS
+    text = words or known.get(reason, str(reason))
     if reason == Because.JITTER and item["fires_at"]:
         text = f"it fires at {moment(item['fires_at'])} by its jitter"
     elif details and reason in {Because.NO_NODE, Because.POISONED}:

@@ -29,7 +29,7 @@ _SOURCE = str(Path(__file__).resolve().parents[2])
 
 def lock_argv(job: Job, argv: Sequence[str]) -> tuple[str, ...]:
     """The holder, and behind it the command."""
-    descriptor = "4" if job.wrapped else "3"
+    descriptor = "4" if job.tells else "3"
     return (sys.executable, "-I", "-c", _BOOT, _SOURCE, descriptor, *argv)
 
 

@@ -60,7 +60,7 @@ def show_job(view: TheView, name: str) -> Response:
         here=address_of(job),
         slots=job["upcoming"][:SLOTS],
         trend=trend,
-        ended=[run for run in trend if run["outcome"] not in {"succeeded", "cancelled"}],
+        ended=[run for run in trend if run["outcome"] not in {"succeeded", "cancelled", "skipped"}],
         policies=policies(job["definition"]),
         params=build_params(job["definition"].get("params", {})),
         why=_why(view, job) if asked else None,

@@ -32,7 +32,7 @@ TICKS = 6
 NOWHERE = "no node yet"
 # The steps between marks of the axis, in seconds.
 _EVERY = (600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400)
-GOOD = {"succeeded": "ok", "cancelled": "off"}
+GOOD = {"succeeded": "ok", "cancelled": "off", "skipped": "off"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ BADGES: Mapping[str, Badge] = {
     "cancelled": _badge("cancelled", "circle-slash", "off"),
     "lost": _badge("lost", "ghost", "bad"),
     "not_started": _badge("not started", "circle-alert", "bad"),
+    "skipped": _badge("skipped", "circle-dashed", "off"),
     "waiting": _badge("waiting", "hourglass", "wait"),
     "ready": _badge("ready", "circle-dashed", "wait"),
     "delayed": _badge("tries again", "rotate-cw", "warn"),

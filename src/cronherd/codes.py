@@ -2,7 +2,8 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 SRC = Path(__file__).parent
@@ -17,22 +18,29 @@ COMPUTED = {
 def error_codes() -> dict[str, set[str]]:
     """Each machine code and the files that raise it. Raises LookupError for one it cannot read."""
     found: dict[str, set[str]] = defaultdict(set)
-    for path, tree in trees():
-        for value in _code_values(tree):
+    for path, nodes in sources():
+        for value in _code_values(nodes):
             for code in codes_of(path, value):
                 found[code].add(path)
     return {code: found[code] for code in sorted(found)}
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    """Every source file, by its path below the package."""
-    for file in sorted(SRC.rglob("*.py")):
-        yield file.relative_to(SRC).as_posix(), ast.parse(file.read_text("utf-8"))
+@cache
+def sources() -> Sequence[tuple[str, Sequence[ast.AST]]]:
+    """Every source file by its path below the package, and all that is written in it.
+
+    Read once: parsing and walking it all takes seconds, and the reference looks several times.
+    """
+    files = sorted(SRC.rglob("*.py"))
+    return [
+        (file.relative_to(SRC).as_posix(), list(ast.walk(ast.parse(file.read_text("utf-8")))))
+        for file in files
+    ]
 
 
-def _code_values(tree: ast.Module) -> Iterator[ast.expr]:
+def _code_values(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
     """What stands behind `code=` in calls and defaults, or is the default of a kind of error."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Call(func=ast.Attribute(attr="_refuse"), args=[_, _, _, code]):
                 yield code

@@ -19,7 +19,7 @@ from cronherd.api.describe import describe
 from cronherd.api.hub import Served
 from cronherd.cli.grammar import Command, Group
 from cronherd.cli.main import root as top_command
-from cronherd.codes import error_codes, trees
+from cronherd.codes import error_codes, sources
 from cronherd.config.settings import config_schema, list_settings
 from cronherd.definition.jobs import job_schema
 from cronherd.domain.event import EVENT_WORDS, EventKind
@@ -205,9 +205,9 @@ def unused(words: type[StrEnum]) -> set[object]:
     """Members that only their own table names: prepared, and written by nothing yet."""
     named = {
         node.attr
-        for path, tree in trees()
+        for path, nodes in sources()
         if path not in {"domain/run.py", "domain/event.py"}
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == words.__name__

@@ -93,6 +93,7 @@ class FakeFleet(PeopleStandIn):
         self.first: list[str] = []
         self.hold: Json | None = None
         self.pools: list[Json] = []
+        self.versions: list[Json] = []
         self.secrets: dict[str, str] = {}
         self.locks: list[Json] = []
         self.alerts: list[Json] = []
@@ -476,10 +477,13 @@ class FakeFleet(PeopleStandIn):
         raise NotImplementedError
 
     def list_versions(self, name: str, before: int | None = None, limit: int = 50) -> Json:
-        raise NotImplementedError
+        self._find(name)
+        told = [each for each in self.versions if before is None or each["number"] < before]
+        return {"api_version": "v1", "job": name, "items": told[:limit], "next": None}
 
     def rollback_job(self, name: str, to: int, version: int | None, actor: str) -> Json:
-        raise NotImplementedError
+        self.calls.append(f"rollback to {to} from {version} by {actor.partition(':')[0]}")
+        return {**self.show_job(name), "version": 9}
 
     def list_pools(self) -> Json:
         return {"api_version": "v1", "items": self.pools, "next": None}

@@ -29,6 +29,7 @@ LOCAL = {
     "up", "agent", "agent reload", "tick", "explain", "lock", "timestart", "timeout", "publish",
     "db upgrade", "config show", "doctor", "completion", "web",
     "gearman worker", "gearman submit", "gearman status",
+    "schedule list", "schedule test", "schedule work", "task list", "task run",
     "login", "logout",  # they make and forget the token itself, and have tests of their own
 }  # fmt: skip
 JOB = ["job"]
@@ -45,6 +46,9 @@ CALLS: dict[str, list[str]] = {
     "job resume": ["job"],
     "job skip-next": ["job"],
     "job run": ["job", "--wait"],
+    "job versions": ["job"],
+    "job rollback": ["job", "--to", "1"],
+    "schedule clear-lock": ["job", "--yes"],
     "job delete": ["spare", "--yes"],
     "run list": ["-q", "state:finished"],
     "run show": ["RUN"],
@@ -98,7 +102,8 @@ CALLS: dict[str, list[str]] = {
 # What these find nothing to do with; the server was asked all the same.
 REFUSED = {
     "run cancel", "node drain", "node resume", "node remove", "job resume", "secret remove",
-    "pool show", "pool remove", "locks clear", "user role", "user disable", "user enable",
+    "pool show", "pool remove", "locks clear", "job rollback", "user role", "user disable",
+    "user enable",
     "user invite", "user password", "user sessions", "user remove", "token revoke",
 }  # fmt: skip
 

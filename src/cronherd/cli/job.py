@@ -11,6 +11,7 @@ from cronherd.cli.job_edit import edit_command
 from cronherd.cli.job_pause import pause_command, pause_story, resume_command
 from cronherd.cli.job_run import run_command
 from cronherd.cli.job_skip import skip_command
+from cronherd.cli.job_versions import rollback_command, versions_command
 from cronherd.cli.output import (
     Json,
     put,
@@ -40,6 +41,8 @@ job_command.add_command(pause_command)
 job_command.add_command(resume_command)
 job_command.add_command(skip_command)
 job_command.add_command(run_command)
+job_command.add_command(versions_command)
+job_command.add_command(rollback_command)
 
 
 @job_command.command("list")

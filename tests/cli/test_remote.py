@@ -134,6 +134,7 @@ class Elsewhere:
     """A real fleet behind an address, and what it heard."""
 
     url: str
+    client: Client
     run: str
     heard: list[bytes]
 
@@ -151,7 +152,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     assert [piece["bytes"] for piece in client.follow_output(run) if "bytes" in piece] == ["hi\n"]
     heard: list[bytes] = []
     with port_of(host.state / "run" / "api.sock", heard) as url:
-        yield Elsewhere(url, str(run), heard)
+        yield Elsewhere(url, client, str(run), heard)
     host.stop()
     host.clear_away()
 
@@ -170,6 +171,7 @@ def test_a_command_of_a_fleet_works_by_its_url(
     capfdbinary: pytest.CaptureFixture[bytes],
     monkeypatch: pytest.MonkeyPatch,
 ):
+    elsewhere.client.set_enabled("job", "me", enabled=True)  # whatever the test before did
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         sys, "stdin", io.TextIOWrapper(io.BytesIO(b"correct horse battery"), "utf-8")

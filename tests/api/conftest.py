@@ -18,6 +18,9 @@ from cronherd.api.server import ApiServer
 from cronherd.client import Client, connect_to
 from cronherd.domain.access import LOCAL
 from tests.api.stand_in import StandIn
+from tests.engine.conftest import closed_rigs
+
+__all__ = ["closed_rigs"]  # autouse: for those of here that a Rig serves
 
 
 @pytest.fixture

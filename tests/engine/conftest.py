@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.host import Host
+from tests.engine.stand_in import Rig
 
 
 @pytest.fixture
@@ -13,3 +14,10 @@ def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     yield made
     made.clear_away()
+
+
+@pytest.fixture(autouse=True)
+def closed_rigs() -> Iterator[None]:
+    """Thousands of tests share a process: each gives back the files that it opened."""
+    yield
+    Rig.close_all()

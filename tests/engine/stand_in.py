@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cronherd.domain.ident import make_id
 from cronherd.domain.job import build_job
@@ -81,7 +81,12 @@ class FakeSupervisor:
 
 
 class Rig:
-    """One node's store, clock, worker and finisher around such a supervisor."""
+    """One node's store, clock, worker and finisher around such a supervisor.
+
+    After the test `close_all` gives back the files of those that were made.
+    """
+
+    made: ClassVar[list["Rig"]] = []
 
     def __init__(self, folder: Path, capacity: int = 4, replay_until: int = 0) -> None:
         self.clock = FakeClock()
@@ -89,11 +94,17 @@ class Rig:
         db = Database(SqliteDialect(folder / "cronherd.db", self.clock.now_us))
         upgrade_schema(db, timezone="UTC", incarnation=self.new_id())
         self.store = SqlStore(db, self.new_id)
+        self.made.append(self)
         self.node = Node(
             id=self.new_id(), name="one", incarnation="i", boot_id="b", capacity=capacity
         )
         self.store.register_node(self.node, LEASE_US)
         self.begin(replay_until)
+
+    @classmethod
+    def close_all(cls) -> None:
+        while cls.made:
+            cls.made.pop().store.close()
 
     def begin(self, replay_until: int = 0) -> None:
         """A new life: nothing of the last one but what is stored."""

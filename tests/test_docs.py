@@ -208,6 +208,7 @@ def test_an_option_without_its_line_is_noticed():
         "cronherd backfill --dry-run",
         "cronherd apply --dry-run",
         "cronherd import crontab --dry-run",
+        "cronherd import distributed-cron --dry-run",
         "cronherd import gearman --dry-run",
     ]
 

@@ -20,6 +20,7 @@ from cronherd.cli.main import answer, root
 from cronherd.cli.session import Session
 from cronherd.client import Client, Fleet
 from cronherd.config.load import Config
+from cronherd.domain.oldtable import OldRow, OldTable
 from tests.api.up import port_of
 from tests.cli.fakes import NOW_US, FakeFleet, FakeHost
 from tests.engine.host import Host
@@ -95,6 +96,7 @@ CALLS: dict[str, list[str]] = {
     "diff": ["-f", "jobs.yaml"],
     "import crontab": ["crontab.txt", "--yes"],
     "import gearman": ["conf.json", "--yes"],
+    "import distributed-cron": ["--database", "mysql://old@db/cron", "--yes"],
     "export crontab": [],
     "export yaml": [],
     "crontab": ["-l"],
@@ -109,6 +111,11 @@ REFUSED = {
 
 
 DIFFERENT = 3
+OLD_TABLE = OldTable(
+    rows=(OldRow(id=1, description="", command="true", active=1, start_s=None, stop_s=None,
+                 frequency=60, max_run_time=1),),
+    zone="UTC",
+)  # fmt: skip
 
 
 class NoHost(FakeHost):
@@ -176,6 +183,7 @@ def test_a_command_of_a_fleet_works_by_its_url(
     monkeypatch.setattr(
         sys, "stdin", io.TextIOWrapper(io.BytesIO(b"correct horse battery"), "utf-8")
     )
+    monkeypatch.setattr("cronherd.jobtable.read_job_table", lambda *_: OLD_TABLE)
     Path("jobs.yaml").write_text(f"jobs:\n  by-{command}:\n    command: 'true'\n")
     Path("crontab.txt").write_text("0 1 * * * true\n")
     servers = [{"server": "127.0.0.1", "port": 4730}]

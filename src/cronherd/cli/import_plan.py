@@ -130,7 +130,7 @@ def plan_of(session: Session, read: Read, terms: Terms) -> Plan:
             refusal_of=terms.refusal_of,
             disabled=terms.disabled,
         )
-        fault = _fault(job, session.now_us())
+        fault = fault_of(job, session.now_us())
         if fault is None:
             jobs.append(job)
         else:
@@ -171,7 +171,7 @@ def _bytes(path: str) -> bytes:
     return raw
 
 
-def _fault(job: Imported, now_us: int) -> tuple[str, str] | None:
+def fault_of(job: Imported, now_us: int) -> tuple[str, str] | None:
     """Why the fleet would refuse the definition: known before, so that one line stops no other."""
     from cronherd.definition.jobs import read_job  # noqa: PLC0415 - pydantic: only when lines are read
 

@@ -32,7 +32,7 @@ def show(
                 "owner": plan.read.owner,
                 "source": plan.sheet.source,
                 "notes": list(plan.read.notes),
-                "lines": [_line_document(line, _notes(plan, line, host)) for line in plan.report],
+                "lines": [line_document(line, _notes(plan, line, host)) for line in plan.report],
                 "changes": own,
             }
             for plan, own in zip(plans, changes, strict=True)
@@ -61,14 +61,15 @@ def _show_plan(
         say(f"  note: {printable(note)}")
     for line in plan.report:
         if line.matters or session.settings.verbose:
-            _show_line(session, line, kinds.get(line.name, ""), _notes(plan, line, host))
+            show_line(session, line, kinds.get(line.name, ""), _notes(plan, line, host))
 
 
 def _shown(path: str) -> str:
     return "standard input" if path == STDIN else printable(path)
 
 
-def _line_document(line: ReportLine, notes: Sequence[str]) -> Json:
+def line_document(line: ReportLine, notes: Sequence[str]) -> Json:
+    """A line of any import for programs."""
     return {
         "line": line.line,
         "text": line.text,
@@ -79,7 +80,8 @@ def _line_document(line: ReportLine, notes: Sequence[str]) -> Json:
     }
 
 
-def _show_line(session: Session, line: ReportLine, change: str, notes: Sequence[str]) -> None:
+def show_line(session: Session, line: ReportLine, change: str, notes: Sequence[str]) -> None:
+    """A line of any import for people; `change` is what apply says of its job."""
     colour = _COLOURS.get(line.state)
     state = click.style(line.state.value, fg=colour) if colour else line.state.value
     known = {"none": " (unchanged)", "update": " (updated)"}.get(change, "")

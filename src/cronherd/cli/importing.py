@@ -21,6 +21,7 @@ from cronherd.cli.import_plan import (
     read_raw,
 )
 from cronherd.cli.import_report import show
+from cronherd.cli.jobtable_import import jobtable_command
 from cronherd.cli.output import Json, talk
 from cronherd.cli.session import Session
 from cronherd.cli.takeover import (
@@ -309,3 +310,4 @@ def _lines(count: int) -> str:
 
 
 import_command.add_command(gearman_command)
+import_command.add_command(jobtable_command)

@@ -68,6 +68,16 @@ def _read_database(value: object) -> str:
     return url
 
 
+def read_server_url(value: str) -> str:
+    """The URL of a database on a server, never an SQLite file. Raises Invalid."""
+    url = read_text(value, most=4_000, lines=False)
+    scheme, found, rest = url.partition("://")
+    if not found or scheme.lower() not in _SERVERS:
+        text = f"'{printable(mask(url)[:80])}' is not the URL of a database server"
+        raise Invalid(text, code="bad_url", hint=_SERVER_HINT.removeprefix("or "))
+    return _read_server(_SERVERS[scheme.lower()], url, rest)
+
+
 def _read_server(scheme: str, url: str, rest: str) -> str:
     """The URL of a server: one name for each kind, and a database that is named."""
     plain = f"{scheme}://{rest}"

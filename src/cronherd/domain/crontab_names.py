@@ -52,8 +52,13 @@ def _hashed(base: str, entry: CrontabEntry) -> str:
 
 
 def _base_name(entry: CrontabEntry) -> str:
-    first_sentence = re.split(r"[.!?:](?:\s|$)", entry.description, maxsplit=1)[0]
-    slugs = map(_slug, (entry.name, first_sentence, _gist(entry.command), entry.command))
+    return base_name(entry.description, entry.command, entry.name)
+
+
+def base_name(description: str, command: str, name: str = "") -> str:
+    """What a job is called of its own words: a name, what is said of it, or what it does."""
+    first_sentence = re.split(r"[.!?:](?:\s|$)", description, maxsplit=1)[0]
+    slugs = map(_slug, (name, first_sentence, _gist(command), command))
     return next((slug for slug in slugs if re.search(r"[a-z]{2}", slug)), "job")
 
 

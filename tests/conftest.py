@@ -15,6 +15,8 @@ from tests.servers.engines import ServerMissing
 from tests.servers.handles import Keeper, PrivateServer, Servers, private_server
 
 TIERS = ("commit", "full")
+LASTING = ("torture", "browser", "engine")
+"""Folders whose tests mostly wait, the longest a minute."""
 
 # Back ends in the order they are named. A fixture that needs one says so with `needing_server`, and
 # the last line counts it.
@@ -58,12 +60,22 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    draw_forward(items)
     if config.getoption("--tier") == "full":
         return
     long_form = pytest.mark.skip(reason="a long form: run with --tier full")
     for item in items:
         if item.get_closest_marker("full"):
             item.add_marker(long_form)
+
+
+def draw_forward(items: list[pytest.Item]) -> None:
+    """Let no test that lasts come last, when other workers have nothing left to do meanwhile."""
+    place = {
+        item: number * (0.8 if item.path.parent.name in LASTING else 1)
+        for number, item in enumerate(items)
+    }
+    items.sort(key=place.__getitem__)
 
 
 def back_ends_of(report: pytest.TestReport) -> set[str]:

@@ -1,11 +1,11 @@
-"""Every frequency: its next 20 instants against values that are counted apart."""
+"""Every frequency: its next 20 instants against values that are counted apart (D2.1)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from cronherd.sdk.vocabulary import FREQUENCIES
+from cronherd.sdk.vocabulary import FREQUENCIES, LIMITS
 from tests.sdk.conftest import Say, instants
 from tests.sdk.walker import COUNT, Case, by_days, by_minutes, last_of_month
 
@@ -50,6 +50,8 @@ OFTEN = [
          clock=lambda h, m: m == 0 and 8 <= h < 17 and h != 12),
     Case(step="hourly().between('20:00', '6:00').between('5:00', '22:00')",
          clock=lambda h, m: m == 0 and (h == 5 or h in {20, 21})),
+    Case(step="every_ten_minutes().unless_between('1:15', '2:45')",
+         clock=lambda h, m: m % 10 == 0 and not (1, 15) <= (h, m) < (2, 45)),
     Case(step="cron('*/15 * * * *')", clock=lambda _, m: m % 15 == 0),
     Case(step="every('2m')", clock=lambda _, m: m % 2 == 0),
 ]  # fmt: skip
@@ -114,6 +116,10 @@ CASES = [
          day=lambda d: d.weekday() == MON, clock=lambda h, m: h == 0 and m < 5,
          second=lambda s: s % 30 == 0),
     Case(step="schedule('30 2 * * *', '45 2 * * *')", clock=at(2, 30, 45)),
+    Case(step="weekly().excluding('12-20 - 01-10')",
+         day=lambda d: d.weekday() == SUN and not (d.month, d.day) >= (12, 20)
+         and not (d.month, d.day) <= (1, 10), clock=at(0)),
+    Case(step="daily().starting('2028-03-01')", day=lambda d: d >= date(2028, 3, 1), clock=at(0)),
     *(Case(step=f"daily_at('6:00').{name}days()", day=on(number), clock=at(6))
       for number, name in enumerate(("mon", "tues", "wednes", "thurs", "fri", "satur", "sun"))),
 ]  # fmt: skip
@@ -138,6 +144,62 @@ def test_what_comes_often_comes_through_changes_of_the_clock(say: Say, case: Cas
     assert instants(job, after, COUNT) == by_minutes(case, zone, after)
 
 
-def test_no_frequency_is_without_a_case():
-    counted = {part.split("(")[0] for case in CASES for part in case.step.split(").")}
-    assert {word.step for word in FREQUENCIES} - {"by_hand"} <= counted
+# On these nights New York has no 2:30, and two times 1:30.
+NO_230, TWO_130 = datetime(2026, 3, 7, 12, tzinfo=UTC), datetime(2026, 10, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("steps", "start", "found"),
+    [
+        ("daily_at('2:30')", NO_230, ["2026-03-08 07:00", "2026-03-09 06:30"]),
+        ("daily_at('2:30').timezone('UTC')", NO_230, ["2026-03-08 02:30", "2026-03-09 02:30"]),
+        ("daily_at('1:30')", TWO_130, ["2026-11-01 05:30", "2026-11-02 06:30"]),
+        ("twice_daily_at(1, 13, 30)", TWO_130,
+         ["2026-10-31 17:30", "2026-11-01 05:30", "2026-11-01 18:30", "2026-11-02 06:30"]),
+        ("weekly_on(0, '2:30')", NO_230, ["2026-03-08 07:00", "2026-03-15 06:30"]),
+        ("monthly_on(8, '2:30')", NO_230, ["2026-03-08 07:00", "2026-04-08 06:30"]),
+        ("daily()", TWO_130, ["2026-11-01 04:00", "2026-11-02 05:00"]),
+    ],
+)  # fmt: skip
+def test_what_comes_by_the_day_comes_once_on_days_when_the_clock_changes(
+    say: Say, steps: str, start: datetime, found: list[str]
+):
+    zone = "" if "timezone" in steps else ".timezone('America/New_York')"
+    job = say(f"job.{steps}{zone}")
+    said = [f"{instant:%Y-%m-%d %H:%M}" for instant in instants(job, start, len(found))]
+    assert said == found
+
+
+def test_nothing_comes_after_an_ending(say: Say):
+    job = say("job.daily().ending('2026-11-24')")
+    start = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    assert [instant.day for instant in instants(job, start, 2)] == [22, 23]
+    assert job.schedule is not None
+    assert (
+        job.schedule.next_after(int(datetime(2026, 11, 23, tzinfo=UTC).timestamp()) * 10**6) is None
+    )
+
+
+# They decide about runs and not about instants, or end them; `timezone` is in each case.
+NO_CASE = {
+    "by_hand", "timezone", "when", "skip", "environments", "ending", "max_runs", "jitter",
+}  # fmt: skip
+
+
+def without_a_case(cases: list[Case]) -> set[str]:
+    counted = {part.split("(")[0] for case in cases for part in case.step.split(").")}
+    return {word.step for word in (*FREQUENCIES, *LIMITS)} - NO_CASE - counted
+
+
+def test_no_frequency_and_no_limit_is_without_a_case():
+    assert without_a_case(CASES) == set()
+    assert {word.step for word in (*FREQUENCIES, *LIMITS)} >= NO_CASE
+
+
+def test_a_frequency_without_a_case_is_noticed():
+    assert without_a_case([case for case in CASES if "quarterly_on" not in case.step]) == {
+        "quarterly_on"
+    }
+    assert without_a_case([case for case in CASES if "unless" not in case.step]) == {
+        "unless_between"
+    }

@@ -172,7 +172,7 @@ class Frequencies(ABC):
         return self._at_days("twice_monthly", time, day=numbers((first, second), 1, 31, _DAY))
 
     def days_of_month(self, *days: int | Iterable[int]) -> Self:
-        flat = [one for day in days for one in ([day] if isinstance(day, int) else day)]
+        flat = [one for day in days for one in (day if isinstance(day, Iterable) else [day])]
         return self._at_days("days_of_month", None, day=numbers(flat, 1, 31, _DAY))
 
     def last_day_of_month(self, time: str | None = None) -> Self:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from typing import Any, ClassVar, Self, TypeVar
 
 from cronherd.definition.jobs import RawJob
@@ -10,7 +11,7 @@ from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.sdk.frequencies import Frequencies
 from cronherd.sdk.origin import caller, function_name, refuse
 from cronherd.sdk.settings import Hook, Said, Settings
-from cronherd.sdk.times import Times
+from cronherd.sdk.times import Times, shown
 from cronherd.task import find
 
 __all__ = ["Group", "JobBuilder", "Scheduler"]
@@ -49,7 +50,14 @@ class _Maker:
 
     def command(self, command: str | Sequence[str]) -> "JobBuilder":
         """A text for the shell, or a list of a program and its arguments."""
+        wanted: object = command
+        if not isinstance(wanted, str | list | tuple):
+            hint = "write command('backup --all') or command(['backup', '--all'])"
+            raise refuse(f"{shown(wanted)} is no command", hint=hint)
         given = command if isinstance(command, str) else [str(part) for part in command]
+        odd = [part for part in wanted if not isinstance(part, str | int | float | PathLike)]
+        if odd:
+            raise refuse(f"{shown(odd[0])} is no part of a command", hint="write text")
         if not given:
             raise refuse("there is no command", hint="write command('backup --all')")
         text = given if isinstance(given, str) else " ".join(given)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from cronherd.definition.jobs import JobDefinition
 from cronherd.sdk.origin import caller, function_name, refuse
-from cronherd.sdk.times import number
+from cronherd.sdk.times import number, shown
 
 Hook = Callable[..., Any] | str
 Duration = str | int | float
@@ -86,6 +86,9 @@ class Settings(ABC):
     # ------------------------------------------------------------------ what it is called
 
     def name(self, name: str) -> Self:
+        wanted: object = name
+        if not isinstance(wanted, str) or not wanted:
+            raise refuse(f"{shown(wanted)} is no name", hint="write name('report')")
         return self._set(name=name)
 
     def description(self, text: str) -> Self:
@@ -118,8 +121,11 @@ class Settings(ABC):
         return self._saying(replace(self._said(), by_hand=True))
 
     def environments(self, *names: str | Iterable[str]) -> Self:
-        flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]
-        if not flat or not all(isinstance(name, str) for name in flat):
+        many = (list, tuple, set, frozenset)
+        flat: list[Any] = [
+            one for name in names for one in (name if isinstance(name, many) else [name])
+        ]
+        if not flat or not all(isinstance(name, str) and name for name in flat):
             raise refuse("names no environment", hint="write environments('production')")
         lines = {**self._said().lines, "environments": caller()}
         return self._saying(replace(self._said(), environments=tuple(flat), lines=lines))
@@ -239,6 +245,9 @@ class Settings(ABC):
         return self._mail("on_failure", addresses)
 
     def _mail(self, when: str, addresses: tuple[str, ...]) -> Self:
+        wanted: tuple[object, ...] = addresses
+        if not wanted or not all(isinstance(one, str) and one.strip() for one in wanted):
+            raise refuse("names no address", hint="write email_output_to('ops@example.com')")
         return self._set(mailto=", ".join(addresses), mail=when)
 
     def ping_before(self, url: str) -> Self:

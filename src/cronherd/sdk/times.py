@@ -156,7 +156,7 @@ def read_time(time: str) -> tuple[int, int]:
     found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
     hour, minute = (int(found[1]), int(found[2] or 0)) if found else (24, 0)
     if hour > 23 or minute > 59:
-        raise refuse(f"{_shown(time)} is no time of the day", hint="write '13:00'")
+        raise refuse(f"{shown(time)} is no time of the day", hint="write '13:00'")
     return hour, minute
 
 
@@ -185,14 +185,14 @@ def read_weekdays(days: Iterable[Day | Iterable[Day]]) -> tuple[int, ...]:
             named = read_days(day) if re.fullmatch(r"[A-Za-z, -]+", day) else None
             if named is None:
                 hint = "write 'mon', 'Mon-Fri' or a number from 0, Sunday, to 6"
-                raise refuse(f"{_shown(day)} is no day of the week", hint=hint)
+                raise refuse(f"{shown(day)} is no day of the week", hint=hint)
             found |= set(named)
         elif isinstance(day, int):
             found.add((number(day, 0, 7, "a day of the week, from 0, Sunday, to 6") - 1) % 7)
         elif isinstance(day, Iterable):
             found |= set(read_weekdays(day))
         else:
-            raise refuse(f"{_shown(day)} is no day of the week")
+            raise refuse(f"{shown(day)} is no day of the week")
     if not found:
         raise refuse("no day of the week is named", hint="write days('mon', 'thu')")
     return tuple(sorted(found))
@@ -206,7 +206,7 @@ def read_minutes(offset: Minutes) -> str:
 def numbers(values: Iterable[int], least: int, most: int, what: str) -> str:
     """Some whole numbers as a cron field, each once. Raises Invalid."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise refuse(f"{_shown(values)} is not {what}")
+        raise refuse(f"{shown(values)} is not {what}")
     found = sorted({number(value, least, most, what) for value in values})
     if not found:
         raise refuse(f"there is not one: {what} is asked for")
@@ -216,7 +216,7 @@ def numbers(values: Iterable[int], least: int, most: int, what: str) -> str:
 def number(value: object, least: int, most: int, what: str) -> int:
     """A whole number within bounds. Raises Invalid."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise refuse(f"{_shown(value)} is not {what}", hint=f"write {least} to {most}")
+        raise refuse(f"{shown(value)} is not {what}", hint=f"write {least} to {most}")
     return value
 
 
@@ -227,5 +227,6 @@ def check_rules(rules: Sequence[object]) -> tuple[object, ...]:
     return tuple(rules)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value that somebody gave, for a sentence."""
     return f"'{value}'"[:60] if isinstance(value, str) else repr(value)[:60]

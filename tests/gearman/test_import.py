@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cronherd.cli.gearman_import import _read
 from tests.engine.host import Host
 
 CONF = """{
@@ -77,6 +78,30 @@ def test_tasks_may_stay_with_their_workers(host: Host, conf: Path):
     assert definition(host, "task 2") == {
         "command": None, "gearman": gearman, "overlap": "allow",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("script", "relative"),
+    [
+        ("./report --all", True), ("scripts/report", True), ("'../a b/report' x", True),
+        ("/srv/report", False), ("report", False), ("~/report", False), ("$HOME/report", False),
+        ("A=b/c report", False), ("cat a/b", False),
+    ],
+)  # fmt: skip
+def test_a_script_beside_its_conf_is_found_there(
+    tmp_path: Path,
+    script: str,
+    relative: bool,  # noqa: FBT001 - of the table
+):
+    """Workers of old run where their conf.json is."""
+    path = tmp_path / "conf.json"
+    raw = json.dumps({"job_servers": [{"server": "a"}], "jobs": [{"t": script}]}).encode()
+    (line,), _ = _read(raw, path, through=False)
+    assert line.definition is not None
+    assert line.definition.get("cwd") == (str(tmp_path) if relative else None)
+    (line,), _ = _read(raw, path, through=True)
+    assert line.definition is not None
+    assert "cwd" not in line.definition
 
 
 def test_a_job_of_somebody_else_is_left_alone(host: Host, conf: Path, tmp_path: Path):

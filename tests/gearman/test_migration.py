@@ -1,6 +1,5 @@
 """The steps of examples/gearman, with real job servers in the place of its ports."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -45,7 +44,6 @@ def test_the_steps_lead_from_job_servers_to_a_fleet(
     two: tuple[JobServer, JobServer],
     folder: Path,
     host: Host,
-    monkeypatch: pytest.MonkeyPatch,
 ):
     host.up()
     state = ("--state", str(host.state))
@@ -64,16 +62,22 @@ def test_the_steps_lead_from_job_servers_to_a_fleet(
     assert output(host, report["id"]) == {"stdout": "the report of yesterday\n"}
     worker.send(15)
     assert worker.end()[0] == 0
-    # 4. And runs the scripts itself.
-    host.client.delete_job("report", "me")
+    # 4. And runs the scripts itself: those that have a job by a file, and those that have none.
     host.client.delete_job("tidy", "me")
-    monkeypatch.chdir(folder)
-    conf = json.loads((folder / "worker-conf.json").read_text())
-    conf["jobs"] = [{"report": f"{folder}/scripts/report"}]
-    (folder / "worker-conf.json").write_text(json.dumps(conf))
-    done = host.run("import", "gearman", "worker-conf.json", "--yes")
+    handed_in, *_ = (folder / "jobs.yaml").read_text().split("  tidy:")
+    begin_at, end_at = handed_in.index("    gearman:"), handed_in.index("    timeout:")
+    run_here = f"    command: ./scripts/report\n    cwd: {folder}\n"
+    (folder / "jobs.yaml").write_text(handed_in[:begin_at] + run_here + handed_in[end_at:])
+    applied = host.run("apply", "-f", str(folder / "jobs.yaml"), "--yes")
+    assert applied.returncode == 0, applied.stderr
+    done = host.run("import", "gearman", str(folder / "worker-conf.json"), "--yes")
     assert done.returncode == 0, done.stderr
-    assert end(host, begin(host, "report"))["outcome"] == "succeeded"
+    assert "report refused: the job 'report' belongs to" in done.stdout
+    assert f"tidy imported: new, runs in {folder}" in done.stdout
+    for name in ("report", "tidy"):
+        assert end(host, begin(host, name))["outcome"] == "succeeded"
+    edited = host.run("job", "edit", "tidy", "--set", "schedule=every 6h")
+    assert edited.returncode == 0, edited.stderr
 
 
 def test_the_scripts_of_the_example_can_be_executed():

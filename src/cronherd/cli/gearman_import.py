@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cronherd.client import Fleet
 
 _COLOURS = {"imported": "green", "refused": "red", "replaced": "yellow"}
+_RELATIVE = re.compile(r"\s*[\"']?[^/\s\"'$~=;|&()<>]+/")  # a program that is found from a folder
 _EMPTY = "no jobs can be made of it"
 
 
@@ -71,7 +72,7 @@ def gearman_command(
         raw = path.read_bytes()
     except OSError as error:
         raise Invalid(f"cannot be read: {error.strerror}", where=conf) from None
-    lines, notes = _read(raw, conf, through=through)
+    lines, notes = _read(raw, path, through=through)
     source = f"gearman:{path.resolve()}"
     with session.fleet() as fleet:
         lines = [_checked(fleet, session, line, source) for line in lines]
@@ -87,8 +88,9 @@ def gearman_command(
     talk("they may overlap (overlap: allow), and have no schedule yet: cronherd job edit NAME")
 
 
-def _read(raw: bytes, where: str, *, through: bool) -> tuple[list[TaskLine], list[str]]:
+def _read(raw: bytes, path: Path, *, through: bool) -> tuple[list[TaskLine], list[str]]:
     """Each task in order. Raises Invalid for a file that no worker would take at all."""
+    where, folder = str(path), path.resolve().parent
     try:
         said = read_json(raw)
         entries = entries_of(said.get("jobs"))
@@ -101,7 +103,7 @@ def _read(raw: bytes, where: str, *, through: bool) -> tuple[list[TaskLine], lis
     lines = _places(raw.decode("utf-8-sig"), [name for _, name, _ in entries])
     last = {name: place for place, (_, name, _) in enumerate(entries)}
     found = [
-        _line(line, name, script, conf if through else None)
+        _line(line, name, script, conf if through else None, folder)
         if last[name] == place
         else TaskLine(
             line=line, task=name, state="replaced", text="the same task comes again, and counts"
@@ -114,7 +116,8 @@ def _read(raw: bytes, where: str, *, through: bool) -> tuple[list[TaskLine], lis
     return found, notes
 
 
-def _line(line: int, task: str, script: object, conf: Conf | None) -> TaskLine:
+def _line(line: int, task: str, script: object, conf: Conf | None, folder: Path) -> TaskLine:
+    """`folder` is where workers of old run: they look for conf.json there, and so for scripts."""
     try:
         command = check_script(task, script)
         check_task(task)
@@ -122,6 +125,8 @@ def _line(line: int, task: str, script: object, conf: Conf | None) -> TaskLine:
     except Invalid as error:
         return TaskLine(line=line, task=task, state="refused", text=error.text)
     work: Json = {"command": command}
+    if _RELATIVE.match(command):
+        work["cwd"] = str(folder)
     if conf is not None:
         servers = [str(server) for server in conf.servers]
         work = {"gearman": {"function": task, "servers": servers}}
@@ -138,7 +143,9 @@ def _checked(fleet: "Fleet", session: Session, line: TaskLine, source: str) -> T
     except CronherdError as error:
         return replace(line, state="refused", text=str(error), definition=None)
     change = answer["changes"][0]["change"]
-    return replace(line, text={"create": "new", "update": "changed"}.get(change, "as it is"))
+    text = {"create": "new", "update": "changed"}.get(change, "as it is")
+    where = f", runs in {line.definition['cwd']}" if "cwd" in line.definition else ""
+    return replace(line, text=f"{text}{where}")
 
 
 def _places(text: str, names: Sequence[str]) -> list[int]:

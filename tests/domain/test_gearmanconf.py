@@ -24,6 +24,7 @@ def read(said: object, *, worker: bool = True) -> Any:
 
 
 def test_the_format_of_old_is_read():
+    """D4.1: ports and switches are texts, a task is an object of its own."""
     conf = read_conf(OLD, worker=True)
     assert conf.servers == (Server("192.168.0.21", 4730), Server("two", 4731))
     assert conf.scripts == {

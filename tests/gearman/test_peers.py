@@ -39,6 +39,7 @@ def reverse(job: Job) -> bytes:
 def test_a_job_goes_there_and_its_result_comes_back(
     job_server: JobServer, client: NewClient, offer: Offer
 ):
+    """D4.7: our client, our worker."""
     offer([job_server], reverse=reverse)
     asked = client(job_server)
     ticket = asked.submit(Request(function=b"reverse", payload=b"a\0bc"))
@@ -226,6 +227,7 @@ def test_a_worker_that_dies_leaves_its_job_to_the_next(
 
 
 def test_the_gearman_command_hands_in_at_our_worker(job_server: JobServer, offer: Offer):
+    """D4.7: its client, our worker."""
     offer([job_server], f=reverse, bad=lambda _: "exit code 3")
     done = command(job_server, "-f", "f", given="abc")
     assert (done.returncode, done.stdout) == (0, "cba")
@@ -250,6 +252,7 @@ def others() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 def test_the_gearman_command_works_for_our_client(
     job_server: JobServer, client: NewClient, others: Callable[..., subprocess.Popen[bytes]]
 ):
+    """D4.7: our client, its worker."""
     others(
         "gearman", "-h", "127.0.0.1", "-p", str(job_server.port), "-w", "-f", "wc", "--", "wc", "-c"
     )
@@ -262,6 +265,7 @@ def test_the_gearman_command_works_for_our_client(
 def test_a_worker_of_pygearman_works_for_our_client(
     job_server: JobServer, client: NewClient, others: Callable[..., subprocess.Popen[bytes]]
 ):
+    """D4.7: our client, a Python worker of somebody else."""
     program = Path(__file__).parent / "pyworker.py"
     others(sys.executable, str(program), str(job_server.port), "reverse")
     asked = client(job_server)
@@ -273,6 +277,7 @@ def test_a_worker_of_pygearman_works_for_our_client(
 
 
 def test_a_client_of_pygearman_hands_in_at_our_worker(job_server: JobServer, offer: Offer):
+    """D4.7: a Python client of somebody else, our worker."""
     import gearman  # noqa: PLC0415 - only here
 
     offer([job_server], f=reverse, bad=lambda _: "exit code 3")

@@ -1,6 +1,7 @@
 """Runs of the fleet at job servers: handed in once, started once, ended as the worker says."""
 
 import signal
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from cronherd.engine.clock import SystemClock
 from cronherd.gearman.client import Client, Fate, Request
+from cronherd.gearman.packet import Decoder, Kind, Packet, encode
 from tests.engine.host import Host, wait_until
 from tests.gearman.conftest import PATIENCE_US, ConfWorker, JobServer
 from tests.gearman.test_worker import Make, ready
@@ -71,6 +73,7 @@ def output(host: Host, run_id: str) -> dict[str, str]:
 def test_a_run_is_handed_in_and_ends_as_the_worker_says(
     host: Host, job_server: JobServer, fleet_worker: Callable[..., ConfWorker]
 ):
+    """D4.6: handed in once, its unique id is the id of the run."""
     tasks = {"good": "cat; echo $CRONHERD_GEARMAN_UNIQUE", "bad": "echo half; exit 3"}
     fleet_worker([job_server], tasks)
     make(host, "good", job_server, gearman={"payload": "given "})
@@ -89,6 +92,7 @@ def test_what_is_delivered_twice_is_started_once(
     fleet_worker: Callable[..., ConfWorker],
     tmp_path: Path,
 ):
+    """D4.6: the worker first wins the run in the database."""
     ran, go = tmp_path / "ran", tmp_path / "go"
     script = f"echo x >> {ran}; until [ -e {go} ]; do sleep 0.01; done; exit 4"
     fleet_worker(list(two), {"slow": script}, "--at-once", "3")
@@ -194,6 +198,24 @@ def test_a_worker_of_somebody_else_serves_too(host: Host, job_server: JobServer)
     assert (run["outcome"], output(host, run["id"])["stdout"].strip()) == ("succeeded", "5")
 
 
+def test_an_exception_at_a_worker_of_somebody_else_is_the_error_of_the_run(
+    host: Host, job_server: JobServer
+):
+    """D4.4: WORK_EXCEPTION is a failure, as WORK_FAIL is, and what it says is kept."""
+    make(host, "raises", job_server)
+    with socket.create_connection(("127.0.0.1", job_server.port), 20) as theirs:
+        theirs.sendall(encode(Kind.CAN_DO, b"raises"))
+        run = begin(host, "raises")
+        decoder, found = Decoder(), list[Packet]()
+        while not found:
+            theirs.sendall(encode(Kind.GRAB_JOB))
+            found = [p for p in decoder.feed(theirs.recv(4_096)) if p.kind == Kind.JOB_ASSIGN]
+        theirs.sendall(encode(Kind.WORK_EXCEPTION, found[0].arguments[0], b"no more paper"))
+        ended = end(host, run)
+    assert (ended["outcome"], ended["exit_code"]) == ("failed", 1)
+    assert ended["error"] == "no more paper"
+
+
 def test_a_worker_that_cannot_ask_starts_nothing(
     host: Host, job_server: JobServer, fleet_worker: Callable[..., ConfWorker], tmp_path: Path
 ):
@@ -220,6 +242,7 @@ def test_each_run_ends_once_while_a_server_is_killed_and_restarted(
     tmp_path: Path,
     count: int,
 ):
+    """D4.6: every job ends exactly once in our records."""
     ran = tmp_path / "ran"
     tasks = {"mark": f"echo $CRONHERD_GEARMAN_UNIQUE >> {ran}; sleep 0.05"}
     worker = fleet_worker(list(two), tasks, "--at-once", "6")

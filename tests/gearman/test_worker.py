@@ -40,6 +40,7 @@ def ready(worker: ConfWorker, *words: str) -> ConfWorker:
 def test_a_task_is_a_function_whose_script_runs(
     job_server: JobServer, script_worker: Make, submit: Submit
 ):
+    """D4.3: one function for each task, and the one of old."""
     worker = ready(script_worker([job_server], {"one": "echo $CRONHERD_GEARMAN_TASK; cat"}))
     done = submit([job_server], "one", "--payload", "given")
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\ngiven", "")
@@ -59,7 +60,7 @@ def test_a_large_payload_and_output_pass(
 def test_old_clients_and_the_gearman_command_are_served(
     job_server: JobServer, script_worker: Make, submit: Submit
 ):
-    """The function of old is runJob, and its payload the name of a task."""
+    """D4.3, D4.7: The function of old is runJob, and its payload the name of a task."""
     ready(script_worker([job_server], {"one": "echo ran; exit $(wc -c)"}))
     assert command(job_server, "-f", "runJob", given="one").stdout == "ran\n"
     assert command(job_server, "-f", "one", "-s").stdout == "ran\n"
@@ -78,7 +79,7 @@ def test_our_client_is_served_by_a_worker_of_old(
 def test_an_unknown_task_is_left_for_a_worker_that_knows_it(
     job_server: JobServer, script_worker: Make, submit: Submit
 ):
-    """Of old a worker took it, and it was lost."""
+    """D4.3: Of old a worker took it, and it was lost."""
     ready(script_worker([job_server], {"mine": "echo mine"}))
     waiting = submit([job_server], "theirs", "--timeout", "0.3")
     assert waiting.returncode == 1
@@ -125,6 +126,7 @@ def test_an_edit_leaves_alone_what_runs(
 def test_an_edit_may_name_other_servers(
     two: tuple[JobServer, JobServer], script_worker: Make, submit: Submit
 ):
+    """D4.1: edits are picked up, job servers included."""
     worker = ready(script_worker([two[0]], {"one": "echo here"}))
     worker.servers = [two[1]]
     worker.write({"one": "echo here"})
@@ -161,7 +163,7 @@ def test_without_a_conf_there_is_no_worker(job_server: JobServer, script_worker:
 def test_a_script_that_fails_fails_everywhere(
     job_server: JobServer, script_worker: Make, submit: Submit
 ):
-    """Of old the worker said 1, which is success, and the client's exit code was always 0."""
+    """D4.4: Of old the worker said 1, which is success, and the client's exit code was always 0."""
     ready(script_worker([job_server], {"bad": "echo half; exit 3", "good": "true", "no": "/none"}))
     failed = submit([job_server], "bad", "good")
     assert (failed.returncode, failed.stdout) == (1, "half\n")
@@ -187,6 +189,7 @@ def test_a_script_that_dies_by_a_signal_has_failed(
 def test_a_lost_server_is_tried_again_while_the_others_go_on(
     two: tuple[JobServer, JobServer], script_worker: Make, submit: Submit
 ):
+    """D4.4: what is lost is retried, the others go on."""
     worker = ready(script_worker(two, {"one": "echo ran"}))
     two[0].private.kill()
     assert submit([two[1]], "one").stdout == "ran\n"
@@ -288,7 +291,7 @@ def test_hup_ends_it_behind_its_last_job(
 def test_tasks_run_in_turn_or_at_once(
     job_server: JobServer, script_worker: Make, submit: Submit, tmp_path: Path
 ):
-    """Each waits for the other one: in turn they cannot both end."""
+    """D4.2: Each waits for the other one: in turn they cannot both end."""
     meet = "touch {0}; n=0; until [ -e {1} ] || [ $n = 40 ]; do sleep 0.05; n=$((n+1)); done"
     tasks = {
         name: f"cd {tmp_path}; {meet.format(name, other)}; [ -e {other} ]"
@@ -302,6 +305,7 @@ def test_tasks_run_in_turn_or_at_once(
 
 
 def test_a_timeout_is_a_failure(job_server: JobServer, script_worker: Make, submit: Submit):
+    """D4.2: a timeout, and the exit code that tells it."""
     ready(script_worker([job_server], {"slow": "sleep 20"}))
     done = submit([job_server], "slow", "--timeout", "0.2")
     assert (done.returncode, "is not done in time" in done.stderr) == (1, True)
@@ -318,6 +322,7 @@ def test_no_server_is_a_failure(submit: Submit):
 def test_in_the_background_it_is_enough_that_they_were_accepted(
     job_server: JobServer, submit: Submit
 ):
+    """D4.2: in the background."""
     assert submit([job_server], "a", "b", "--background", "--priority", "low").returncode == 0
     admin = Admin(job_server.server)
     assert {row.function: row.queued for row in admin.status()} == {"a": 1, "b": 1}
@@ -338,6 +343,7 @@ def test_a_unique_id_is_handed_on(job_server: JobServer, submit: Submit):
 def test_debug_tells_syslog_the_task_its_outcome_and_its_time(
     job_server: JobServer, script_worker: Make, submit: Submit, tmp_path: Path
 ):
+    """D4.5: facility user, priority info."""
     path = tmp_path / "log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(str(path))

@@ -70,6 +70,7 @@ def test_a_job_is_made_with_a_preview_and_seen_to_run(open_page: Open):
 
 
 def test_output_comes_live_and_a_run_is_cancelled(open_page: Open, job: Callable[..., str]):
+    """D1.9: what a run writes is followed in the page."""
     loop = "i=0; while :; do i=$((i+1)); printf '\\033[32mstep\\033[0m %s\\n' $i; sleep 0.2; done"
     name = job(command=loop)
     page = open_page(f"/jobs/{name}")

@@ -46,6 +46,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_list_shows_each_job_its_next_time_and_its_line(cronherd: Shell):
+    """D2.7: schedule list."""
     said = cronherd("schedule", "list", "--app", "shopapp", "--utc", "-o", "wide")
     assert said.code == 0
     lines = [" ".join(line.split()) for line in said.out.splitlines()]
@@ -86,6 +87,7 @@ def test_apply_takes_code_like_a_file(cronherd: Shell, fleet: FakeFleet):
 
 
 def test_clear_lock_cancels_what_holds_a_job(cronherd: Shell, fleet: FakeFleet):
+    """D2.7: schedule clear-lock."""
     cronherd("job", "create", "backup", "-c", "true")
     assert "nothing holds 'backup'" in cronherd("schedule", "clear-lock", "backup").err
     fleet.ended = [make_run(7, state="running", outcome=None)]

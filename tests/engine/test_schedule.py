@@ -56,6 +56,7 @@ def tried(folder: Path, name: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_test_runs_one_job_here_and_shows_it(folder: Path) -> None:
+    """D2.7: schedule test."""
     said = tried(folder, "hello")
     assert (said.returncode, said.stdout) == (0, "hello you\n")
     assert "'hello' succeeded" in said.stderr
@@ -73,6 +74,7 @@ def test_test_ends_as_the_command_does_with_its_hooks(folder: Path) -> None:
 
 
 def test_work_is_a_node_with_the_schedule_until_it_is_told_to_end(folder: Path) -> None:
+    """D2.7: schedule work."""
     with subprocess.Popen(
         command("work"), cwd=folder, env=environment(folder), stderr=subprocess.PIPE, text=True
     ) as process:

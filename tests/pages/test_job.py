@@ -64,6 +64,7 @@ def test_why_never_breaks_the_page(service: Service, read: Read, at: str):
 
 
 def test_a_job_is_made_by_a_form(service: Service, browser: TestClient):
+    """D1.11: added in the page."""
     sent = draft(
         name="new one", command="[df, -h]", schedule="0 4 * * *\n0 5 * * *", tags="a, b",
         retries="{max: 3, backoff: 45s}", timeout="90", run_on="{zone: eu}",
@@ -227,6 +228,7 @@ def test_a_pause_may_have_an_end(service: Service, browser: TestClient, read: Re
 
 
 def test_deleting_asks_first(service: Service, browser: TestClient, read: Read):
+    """D1.11: deleted in the page."""
     make(service)
     assert "Its runs and their output stay" in read("/jobs/one/delete").text
     browser.post("/jobs/one/delete")

@@ -98,6 +98,7 @@ def test_every_link_of_the_lists_leads_to_something(read: Read, stage: Stage):
 
 
 def test_counters_are_links_to_the_jobs_they_count(read: Read, stage: Stage):
+    """D1.10: totals, each one a filter."""
     populate(stage)
     overview = read("/")
     for word, names in {"disabled": ["off"], "error": ["good"], "running": []}.items():
@@ -129,6 +130,7 @@ def test_jobs_are_searched_and_sorted_by_the_address(
 
 
 def test_columns_are_chosen_by_the_address(read: Read, stage: Stage):
+    """D1.10: what the table of jobs may show."""
     populate(stage)
     page = read("/jobs?col=command&col=limit&col=nonsense")
     heads = page.text
@@ -213,6 +215,7 @@ def test_a_form_changes_a_job_and_returns_where_it_was(
 
 
 def test_run_now_asks_for_a_run(browser: TestClient, service: Service, stage: Stage):
+    """D1.11: executed now."""
     stage.job("one")
     assert "was asked to run" in browser.post("/jobs/one/run", data={}).text
     assert [run["job"] for run in service.list_runs()["items"]] == ["one"]

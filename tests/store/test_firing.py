@@ -47,6 +47,7 @@ def test_it_turns_a_due_slot_into_a_ready_run_and_moves_on(stage: Stage):
 
 
 def test_it_fires_nothing_before_its_instant(stage: Stage):
+    """D1.1: what is due is asked of the database, by its clock."""
     job_id = stage.job(schedule="every 60s")
     due_us = stage.store.find_job("job").next_us
     assert due_us is not None

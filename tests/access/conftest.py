@@ -1,10 +1,14 @@
-"""A real port over a real store, a clock moved by hand, and browsers that keep cookies."""
+"""A real port over a real store, a clock moved by hand, and browsers that keep cookies.
+
+What takes long is made once: the schema, the application, and the server of the usual port. A test
+gets a store, a service and people of its own behind them.
+"""
 
 import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -13,18 +17,23 @@ from urllib.parse import urlencode
 
 import pytest
 from argon2 import PasswordHasher
+from starlette.routing import BaseRoute
 
 from cronherd.access.keys import Keys
 from cronherd.access.passwords import Passwords
 from cronherd.api.access import door
 from cronherd.api.app import build_app
+from cronherd.api.base import all_routes, always
 from cronherd.api.ports import Ports, open_ports
 from cronherd.api.server import ApiServer
 from cronherd.config.web import Web
-from cronherd.domain.access import Role
+from cronherd.domain.access import LOCAL, Role
 from cronherd.engine.clock import FakeClock
+from cronherd.pages.app import build_pages, join
+from cronherd.pages.entry import PrettyPages
 from cronherd.service import Service
 from cronherd.service.entrance import Entrance
+from tests.api.stand_in import StandIn
 from tests.store.backends import SqliteBackend
 
 PASSWORD = "correct horse battery"
@@ -112,7 +121,7 @@ class Site:
     passwords: Counted
     keys: Keys
     ports: Ports
-    server: ApiServer
+    stop: Callable[[], None]
 
     @property
     def port(self) -> int:
@@ -146,14 +155,51 @@ class Site:
 MakeSite = Callable[..., Site]
 
 
+class Yard:
+    """An application and a port that one site after the other stands behind."""
+
+    def __init__(self, workshop: Path) -> None:
+        self.backend = SqliteBackend(workshop)
+        self.ports = open_ports(LOCALLY, has_accounts=True)
+        self._api = build_app(StandIn(), who=always(LOCAL), entry_pages=PrettyPages())
+        self._pages = build_pages(StandIn(), who=always(LOCAL))
+        self.app = join(self._api, self._pages)
+        self.server = ApiServer(self.app, None, self.ports)
+        self.server.start()
+
+    def house(self, service: Service, entrance: Entrance) -> None:
+        """From now on it is this service, and these people, that it answers for."""
+        for state in (self._api.state, self._pages.state):
+            state.fleet, state.who = service, door(entrance)
+        self._api.state.entrance = entrance
+
+    def routes(self) -> Iterator[tuple[str, BaseRoute]]:
+        """Of the API and of the pages, each with its whole path."""
+        for app in (self._api, self._pages):
+            yield from all_routes(app.routes)
+
+
+@pytest.fixture(scope="session")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    made = Yard(tmp_path_factory.mktemp("yard"))
+    yield made
+    made.server.stop()
+
+
 @pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    """Sites over one store; each with its own rules for its port."""
-    backend, clock = SqliteBackend(tmp_path), FakeClock()
-    store = backend.open(tmp_path, clock)
+def make_site(yard: Yard, tmp_path: Path) -> Iterator[MakeSite]:
+    """Sites over one store; each with its own rules for its port. The last one made is open."""
+    with sites(yard, tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def sites(yard: Yard, folder: Path) -> Iterator[MakeSite]:
+    clock = FakeClock()
+    store = yard.backend.open(folder, clock)
     servers: list[ApiServer] = []
 
-    def make(web: Web = LOCALLY, **more: Any) -> Site:
+    def make(web: Web = LOCALLY) -> Site:
         keys = Keys()
         passwords = Counted()
         keys.__dict__["_passwords"] = passwords
@@ -171,12 +217,13 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             store, keys, new_id=store._events.new_id, now_us=clock.now_us,
             proxy_role=web.default_role,
         )  # fmt: skip
-        web = replace(web, listen=web.listen or LOCALLY.listen)
-        ports = open_ports(web, has_accounts=True)
-        app = build_app(service, who=door(entrance), entrance=entrance)
-        server = ApiServer(app, None, ports)
-        server.start()
-        servers.append(server)
+        yard.house(service, entrance)
+        ports, server = yard.ports, yard.server
+        if web is not LOCALLY:
+            ports = open_ports(replace(web, listen=web.listen or LOCALLY.listen), has_accounts=True)
+            server = ApiServer(yard.app, None, ports)
+            server.start()
+            servers.append(server)
         return Site(
             store=store,
             clock=clock,
@@ -185,14 +232,13 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             passwords=passwords,
             keys=keys,
             ports=ports,
-            server=server,
-            **more,
+            stop=server.stop,
         )
 
     yield make
     for server in servers:
         server.stop()
-    backend.close(store)
+    yard.backend.close(store)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from cronherd.api.ports import open_ports
 from cronherd.config.web import Web
 from cronherd.domain.errors import Conflict, CronherdError, Refused, Unavailable
 from cronherd.engine.clock import SystemClock
-from tests.access.conftest import LOCALLY, MakeSite, Site
+from tests.access.conftest import LOCALLY, MakeSite
 
 BEYOND = ("0.0.0.0:0",)
 
@@ -173,12 +173,13 @@ def test_a_connection_that_says_nothing_is_closed(
         assert line.recv(1) == b""
 
 
-def test_a_stop_waits_for_nobody(site: Site):
+def test_a_stop_waits_for_nobody(make_site: MakeSite):
+    site = make_site(replace(LOCALLY, hosts=("localhost",)))  # a server of its own
     clock, port = SystemClock(), site.port
     with socket.create_connection(("127.0.0.1", site.port), timeout=20) as line:
         line.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
         began_us = clock.boot_us()
-        site.server.stop()
+        site.stop()
         assert clock.boot_us() - began_us < 2_000_000
         assert line.recv(4096)[:1] in {b"", b"H"}
     with pytest.raises(ConnectionRefusedError):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.access.conftest import Browser
 from tests.conftest import Record, needing_server
+from tests.engine.host import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
@@ -109,9 +110,16 @@ def test_a_port_that_was_asked_for_and_is_taken_ends_up(tmp_path: Path):
 
 def test_jobs_run_although_somebody_else_has_the_usual_port(tmp_path: Path):
     other = socket.socket()
-    with suppress(OSError):  # taken by whoever runs beside this test: just as good
-        other.bind(("127.0.0.1", 2766))
-        other.listen()
+
+    def taken() -> bool:
+        """Whoever has it for a moment, as another test may, gives it back."""
+        with suppress(OSError):
+            other.bind(("127.0.0.1", 2766))
+            return True
+        return False
+
+    wait_until(taken, "somebody keeps the usual port")
+    other.listen()
     state = ("--state", str(tmp_path / "s"))
     with other, serving(tmp_path, *state, "up") as said:
         assert any("no pages: another program listens at 127.0.0.1:2766" in line for line in said)

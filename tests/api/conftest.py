@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from cronherd.api.app import build_app
 from cronherd.api.base import always
@@ -35,21 +36,31 @@ def service() -> StandIn:
     return StandIn()
 
 
-@pytest.fixture
-def socket_path(folder: Path) -> Path:
-    return folder / "run" / "api.sock"
+@pytest.fixture(scope="session")
+def _standing() -> Iterator[tuple[FastAPI, Path]]:
+    """One server for all tests that only ask: to start and to stop one takes longer than they."""
+    app = build_app(StandIn(), who=always(LOCAL))
+    with TemporaryDirectory(prefix="cronherd-") as name:
+        path = Path(name) / "run" / "api.sock"
+        served = ApiServer(app, path)
+        served.start()
+        yield app, path
+        served.stop()
 
 
 @pytest.fixture
-def server(service: StandIn, socket_path: Path) -> Iterator[ApiServer]:
-    served = ApiServer(build_app(service, who=always(LOCAL)), socket_path)
-    served.start()
-    yield served
-    served.stop()
+def socket_path(_standing: tuple[FastAPI, Path]) -> Path:
+    return _standing[1]
 
 
 @pytest.fixture
-def client(server: ApiServer, socket_path: Path) -> Client:
+def server(_standing: tuple[FastAPI, Path], service: StandIn) -> None:
+    """From now on it answers for this service."""
+    _standing[0].state.fleet = service
+
+
+@pytest.fixture
+def client(server: None, socket_path: Path) -> Client:
     return Client.over_socket(socket_path)
 
 
@@ -93,7 +104,7 @@ def send_raw(
 
 
 @pytest.fixture
-def send(server: ApiServer, socket_path: Path) -> Send:
+def send(server: None, socket_path: Path) -> Send:
     def send(method: str, target: str, *rest: Any, **more: Any) -> Reply:
         return send_raw(socket_path, method, "/api/v1" + target, *rest, **more)
 

@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,25 @@ from cronherd.client import Client
 from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Conflict, Unavailable
 from tests.api.stand_in import StandIn
+
+
+@pytest.fixture
+def socket_path(folder: Path) -> Path:
+    return folder / "run" / "api.sock"
+
+
+@pytest.fixture
+def server(service: StandIn, socket_path: Path) -> Iterator[ApiServer]:
+    """One of the test's own, to be stopped."""
+    served = ApiServer(build_app(service, who=always(LOCAL)), socket_path)
+    served.start()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def client(server: ApiServer, socket_path: Path) -> Client:
+    return Client.over_socket(socket_path)
 
 
 def server_at(path: Path) -> ApiServer:

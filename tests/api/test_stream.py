@@ -41,6 +41,11 @@ def app(service: StandIn) -> Any:
 
 
 @pytest.fixture
+def socket_path(folder: Path) -> Path:
+    return folder / "run" / "api.sock"
+
+
+@pytest.fixture
 def server(app: Any, socket_path: Path) -> Iterator[ApiServer]:
     served = ApiServer(app, socket_path)
     served.start()

@@ -23,6 +23,8 @@ PAGES = (
     "/runs",
     "/runs?q=state:failed+since:24h",
     "/nodes",
+    "/pools",
+    "/locks",
     "/settings",
     "/settings/secrets",
     "/settings/alerts",

@@ -42,6 +42,7 @@ NAV = (
     ("/runs", "Runs", "square-terminal", "r"),
     ("/timeline", "Timeline", "chart-no-axes-gantt", "t"),
     ("/nodes", "Nodes", "server", "n"),
+    ("/pools", "Pools", "ticket", "p"),
     ("/settings", "Settings", "settings", "s"),
 )
 

@@ -19,6 +19,7 @@ routes = APIRouter()
 
 YEAR_S = 31_536_000
 FOUND = 8  # jobs in the palette
+_BELOW = (("/locks", "Locks", "lock", ""),)  # pages that the palette knows and the frame does not
 
 
 @routes.get("/static/{mark}/{name:path}", dependencies=[open_to_all()])
@@ -70,7 +71,7 @@ def search(view: TheView) -> Response:
 @routes.get("/palette", dependencies=[needs(Role.VIEWER)])
 def palette(view: TheView) -> Response:
     words = view.query("q").strip()[:400]
-    pages = [entry for entry in NAV if words.lower() in entry[1].lower()]
+    pages = [entry for entry in (*NAV, *_BELOW) if words.lower() in entry[1].lower()]
     jobs = view.fleet.list_jobs(None, 500)["items"] if words else []
     named = [job for job in jobs if words.lower() in job["name"].lower()]
     return show(view, "palette.html", pages=pages, jobs=named[:FOUND], words=words)

@@ -17,7 +17,7 @@ from cronherd.domain.whywords import HEADS, late_words, why_words
 from cronherd.pages.base import TheView, act, go, sentence_of, show
 from cronherd.pages.fields import by_field
 from cronherd.pages.forms import Form, TheForm
-from cronherd.pages.policies import policies
+from cronherd.pages.policies import policies, shares
 from cronherd.pages.said import Said
 from cronherd.pages.times import say_instant
 from cronherd.pages.view import View
@@ -62,6 +62,7 @@ def show_job(view: TheView, name: str) -> Response:
         trend=trend,
         ended=[run for run in trend if run["outcome"] not in {"succeeded", "cancelled", "skipped"}],
         policies=policies(job["definition"]),
+        shares=shares(job["definition"]),
         params=build_params(job["definition"].get("params", {})),
         why=_why(view, job) if asked else None,
         at=view.query("at"),

@@ -36,6 +36,7 @@ SPANS = {
     "3d": (259_200, 5_400, "3 d"),
 }
 USUAL_SPAN = "3h"
+FEW = 5  # runs that wait
 WIDTH, HEIGHT = 1_200, 100
 
 
@@ -71,6 +72,7 @@ def overview(view: TheView) -> Response:
         view,
         "overview.html",
         found=found,
+        waiting=view.fleet.list_runs(q="state:waiting", limit=FEW)["items"],
         counters=counters,
         spans={key: words for key, (_, _, words) in SPANS.items()},
         span=span,

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 
+from cronherd.domain.lock import FORMS, is_fleet_name
 from cronherd.domain.policy import Catchup, CatchupMode, Overlap
 
 Json = dict[str, Any]
@@ -36,10 +38,37 @@ def _overlap(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Overlap", words
     if "min_gap" in spec:
         yield "Gap", f"at least {spec['min_gap']} between the end of a run and the next start"
-    if "pools" in spec:
-        yield "Pools", f"takes permits of {_listed(spec['pools'])}"
     if "priority" in spec:
         yield "Priority", f"{spec['priority']}: of runs that wait the smaller number goes first"
+
+
+def shares(spec: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """(what, sentence, (word, address) of each page that says more) of what its runs share."""
+    found = []
+    if "pools" in spec:
+        uses = [use if isinstance(use, Mapping) else {"name": use} for use in spec["pools"]]
+        pages = [
+            (_pool(use["name"], use.get("permits", 1)), f"/pools/{quote(use['name'], safe='')}")
+            for use in uses
+        ]
+        found.append(("Pools", "each run takes", pages))
+    lock = spec.get("lock")
+    if lock:
+        told = lock if isinstance(lock, Mapping) else {"name": lock}
+        where = str(next(told[form] for form in FORMS if form in told))
+        words = "runs hold it together" if told.get("shared") else "one run holds it at a time"
+        if "wait" in told:
+            words += f", others wait up to {told['wait']}"
+        if is_fleet_name(where):
+            page = (where, f"/locks?{urlencode({'name': where})}")
+            found.append(("Lock", f"{words}:", [page]))
+        else:
+            found.append(("Lock", f"{words}: {where}", []))
+    return found
+
+
+def _pool(name: str, permits: int) -> str:
+    return f"a permit of {name}" if permits == 1 else f"{permits} permits of {name}"
 
 
 def _missed(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -232,7 +232,7 @@ def _ticks(view: View, scale: Scale) -> list[dict[str, Any]]:
         midnight = moment.hour == 0 and moment.minute == 0
         text = f"{moment:%a} {moment.day}" if every >= 86_400 or midnight else f"{moment:%H:%M}"
         ticks.append((scale.x(at_s * 1_000_000), text))
-    return [{"x": x, "text": text} for x, text in ticks if 15 < x < WIDTH - 15]
+    return [{"x": x, "text": text} for x, text in ticks if WIDTH * 0.03 < x < WIDTH * 0.97]
 
 
 def _rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -51,6 +51,11 @@ BADGES: Mapping[str, Badge] = {
     "drained": _badge("drained", "circle-pause", "warn"),
     "silent": _badge("silent", "wifi-off", "bad"),
     "stopped": _badge("stopped", "circle-off", "off"),
+    "free": _badge("free", "lock-open", "ok"),
+    "full": _badge("full", "lock", "wait"),
+    "closed": _badge("closed", "ban", "off"),
+    "shared": _badge("shared", "users", "off"),
+    "exclusive": _badge("exclusive", "lock", "off"),
     "sent": _badge("sent", "circle-check", "ok"),
     "given_up": _badge("given up", "circle-x", "bad"),
 }

@@ -237,7 +237,7 @@ find?.addEventListener("keydown", (event) => { if (event.key === "Enter" && even
 
 if (box) {
   box.tabIndex = 0;
-  following = location.hash === "" && box.dataset.live !== undefined;
+  following = !/^#L\d/.test(location.hash) && box.dataset.live !== undefined;
   if (wanted()) mark(list.children);
   stay();
 }

@@ -1,16 +1,22 @@
 """A browser, and a real cronherd for it to look at."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    ViewportSize,
+    sync_playwright,
+)
 
 from tests.browser.site import FLAGS, Site, chromium, serve
 
-AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 JOBS = """
 jobs:
   - {name: quick, command: "echo quick", schedule: every 2s, tags: [demo], description: Every 2 s}
@@ -20,11 +26,15 @@ jobs:
      tags: [backup], timeout: 1h, description: Every night}
   - {name: off, command: "true", schedule: "0 9 1 7 *", enabled: false}
   - {name: by-hand, command: "echo hand"}
+  - {name: shares, command: "true", pools: [database, mail], lock: free,
+     overlap: queue, retries: 3, mailto: ops@example.org}
   - {name: a-job-whose-name-is-longer-than-any-column-would-like-it-to-be-and-goes-on-for-a-while,
      command: "true", schedule: "0 1 * * *", description: "<b>not bold</b>"}
 """
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 360, "height": 740}
+# Pages that say what is not right: a password, a role, an address, a version, a value.
+REFUSED = re.compile(r"status of (401|403|404|409|422)")
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="session")
@@ -47,33 +57,66 @@ def chrome() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def contexts(chrome: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """One for all tests that ask for the same: it has read our static files already."""
+    made: dict[str, BrowserContext] = {}
+
+    def give(url: str, **options: Any) -> BrowserContext:
+        key = repr((url, sorted(options.items())))
+        if key not in made:
+            made[key] = chrome.new_context(base_url=url, **options)
+            made[key].set_default_timeout(15_000)
+        return made[key]
+
+    yield give
+    for context in made.values():
+        context.close()
+
+
 @pytest.fixture
-def open_page(chrome: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """A page of a fresh browser; whatever its console complains of fails the test."""
-    contexts: list[BrowserContext] = []
+def open_page(
+    chrome: Browser, contexts: Callable[..., BrowserContext], site: Site
+) -> Iterator[Callable[..., Page]]:
+    """A page of a browser that knows no cookie; whatever its console complains of fails the test.
+
+    With `clock` its time can be moved. By `port` it comes to where one has to log in.
+    """
+    opened: list[Page] = []
+    own: list[BrowserContext] = []
     complaints: list[str] = []
 
-    def make(address: str = "/", *, clock: bool = False, **options: Any) -> Page:
+    def make(
+        address: str = "/", *, clock: bool = False, port: bool = False, **options: Any
+    ) -> Page:
         given = {"viewport": DESKTOP, "timezone_id": "Europe/Berlin", **options}
-        context = chrome.new_context(base_url=site.url, **given)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
+        given["reduced_motion"] = "reduce"
+        url = site.port_url if port else site.url
+        if clock:  # is one for a whole context
+            context = chrome.new_context(base_url=url, **given)
+            own.append(context)
+        else:
+            context = contexts(url, **given)
+        if not opened:
+            context.clear_cookies()
         page = context.new_page()
+        opened.append(page)
         page.on("console", lambda message: note(message))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         if clock:
             page.clock.install()
         page.goto(address)
-        if options.get("java_script_enabled", True):
+        if options.get("java_script_enabled", True) and not port:
             page.wait_for_selector("html.js", state="attached")
         return page
 
     def note(message: ConsoleMessage) -> None:
-        refusals = ("409 (Conflict)", "422 (Unprocessable")  # pages that say what does not fit
-        if message.type in {"error", "warning"} and not any(r in message.text for r in refusals):
+        if message.type in {"error", "warning"} and not REFUSED.search(message.text):
             complaints.append(message.text)
 
     yield make
-    for context in contexts:
+    for page in opened:
+        page.close()
+    for context in own:
         context.close()
     assert complaints == []

@@ -39,24 +39,28 @@ def chromium() -> str | None:
 
 
 class Site:
-    """`url` for the browser, `fleet` for the test itself."""
+    """`url` for the browser, `port_url` where one has to log in, `fleet` for the test itself."""
 
     def __init__(
-        self, url: str, fleet: Client, process: "subprocess.Popen[bytes]", *, log: Path
+        self,
+        url: str,
+        fleet: Client,
+        process: "subprocess.Popen[bytes]",
+        *,
+        log: Path,
+        port_url: str,
     ) -> None:
         self.log = log
         self.url = url
+        self.port_url = port_url
         self.fleet = fleet
         self.process = process
 
 
 @contextmanager
-def serve(jobs: str, *, open_port: bool = False) -> Iterator[Site]:
-    """A running cronherd with these jobs; it ends with everything that it runs.
-
-    With `open_port` the browser comes by a port of its own, where one has to log in.
-    """
-    listen = f"127.0.0.1:{_free_port()}"
+def serve(jobs: str) -> Iterator[Site]:
+    """A running cronherd with these jobs; it ends with everything that it runs."""
+    listen = f"127.0.0.1:{free_port()}"
     with TemporaryDirectory(prefix="chd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         config = folder / "cronherd.yaml"
@@ -86,13 +90,14 @@ def serve(jobs: str, *, open_port: bool = False) -> Iterator[Site]:
             place = _socket_of(state, process, folder / "log")
             with _door(place) as port:
                 fleet = Client.over_socket(place)
-                url = f"http://{listen}" if open_port else f"http://127.0.0.1:{port}"
-                yield Site(url, fleet, process, log=folder / "log")
+                url, own = f"http://127.0.0.1:{port}", f"http://{listen}"
+                yield Site(url, fleet, process, log=folder / "log", port_url=own)
         finally:
-            _end(process)
+            end(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this host at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as line:
         port: int = line.getsockname()[1]
         return port
@@ -111,7 +116,8 @@ def _socket_of(state: Path, process: "subprocess.Popen[bytes]", log: Path) -> Pa
     raise AssertionError(f"it did not start: {log.read_text('utf-8', 'replace')[-2000:]}")
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """In order, with whatever it runs."""
     for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):  # twice: what runs is cancelled
         if process.poll() is not None:
             return

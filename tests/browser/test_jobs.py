@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE
 from tests.browser.site import Site
-from tests.browser.test_pages import violations
 from tests.pages.test_output import VECTORS
 
 Open = Callable[..., Page]
@@ -229,40 +227,3 @@ def test_the_timeline_zooms_by_its_address(open_page: Open):
     page.wait_for_url("**span=24h*")
     page.get_by_role("link", name="nodes", exact=True).click()
     expect(page.get_by_role("link", name="no node yet")).to_be_visible()
-
-
-ADDRESSES = (
-    "/jobs/nightly",
-    "/jobs/nightly?at=",
-    "/jobs/quick/runs",
-    "/jobs/nightly/changes",
-    "/jobs/nightly/rollback?to=1",
-    "/jobs/nightly/edit",
-    "/jobs/nightly/edit?as=text",
-    "/jobs/nightly/run",
-    "/jobs/nightly/delete",
-    "/jobs/new",
-    "/jobs/quick/last",
-    "/jobs/broken/last",
-    "/timeline?span=1h&table=1",
-    "/timeline?by=node&span=7d",
-)
-
-
-LOOKS = ("light", "dark", "phone")
-# Each address in one look with each change, in all of them in the full tier.
-SEEN = [
-    pytest.param(address, look, marks=[] if LOOKS[place % 3] == look else pytest.mark.full)
-    for place, address in enumerate(ADDRESSES)
-    for look in LOOKS
-]
-
-
-@pytest.mark.parametrize(("address", "look"), SEEN)
-def test_axe_finds_nothing_here_either(open_page: Open, address: str, look: str):
-    phone = {"viewport": PHONE, "has_touch": True} if look == "phone" else {}
-    page = open_page(address, color_scheme="light" if look == "light" else "dark", **phone)
-    expect(page.locator("html.js")).to_be_attached()
-    assert violations(page) == []
-    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0, f"{wide} pixels wider than the window"

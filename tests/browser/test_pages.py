@@ -2,28 +2,12 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import AXE, PHONE
 from tests.browser.site import Site
 
 Open = Callable[..., Page]
-PAGES = (
-    "/",
-    "/jobs",
-    "/jobs?q=zzz",
-    "/jobs?q=colour:red",
-    "/runs",
-    "/nodes",
-    "/settings",
-    "/settings/secrets",
-    "/settings/alerts",
-    "/settings/audit",
-    "/settings/health",
-)
 
 
 def names(page: Page) -> list[str]:
@@ -32,49 +16,6 @@ def names(page: Page) -> list[str]:
 
 def row(page: Page, name: str) -> Locator:
     return page.locator("tr[data-row]", has=page.get_by_role("link", name=name, exact=True))
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate(
-        "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa',"
-        " 'best-practice']})"
-    )
-    return [
-        f"{each['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
-        for each in found["violations"]
-        for node in each["nodes"]
-    ]
-
-
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"color_scheme": "dark", "viewport": PHONE, "has_touch": True},
-}
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(open_page: Open, look: str):
-    page = open_page("/", **LOOKS[look])
-    for address in PAGES:
-        page.goto(address)
-        page.wait_for_selector("html.js", state="attached")
-        assert violations(page) == [], address
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, f"{address} is {wide} pixels wider than the window"
-
-
-def test_targets_on_a_phone_are_large_enough(open_page: Open):
-    page = open_page("/jobs", viewport=PHONE, has_touch=True)
-    small = page.evaluate(
-        """() => [...document.querySelectorAll("a.btn, button, summary, .link, .name > a, select")]
-        .filter((each) => each.offsetParent !== null)
-        .map((each) => [each.outerHTML.slice(0, 120), each.getBoundingClientRect()])
-        .filter(([, box]) => box.height < 39.5 || box.width < 39.5)
-        .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
-    )
-    assert small == []
 
 
 def test_a_counter_leads_to_its_jobs_and_back(open_page: Open):
@@ -248,8 +189,8 @@ def test_the_theme_stays(open_page: Open):
     page = open_page("/", color_scheme="light")
     ground = "() => getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
-    page.get_by_role("navigation", name="Main").get_by_role("button", name="Dark theme").click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("navigation", name="Main").get_by_role("button", name="Dark theme").click()
     assert page.evaluate(ground) != light
     page.goto("/jobs")
     assert page.evaluate(ground) != light

@@ -86,6 +86,22 @@ def test_apply_takes_code_like_a_file(cronherd: Shell, fleet: FakeFleet):
     assert fleet.calls[-1] == "apply code:shopapp:schedule for good"
 
 
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("shopapp.py", "write -f shopapp:schedule"),
+        ("shopapp", "write -f shopapp:schedule"),
+        ("{}/shopapp.py", "write -f package.module:object"),
+    ],
+)
+def test_apply_of_a_file_of_code_says_how_it_is_written(
+    cronherd: Shell, tmp_path: Path, said: str, hint: str
+):
+    refused = cronherd("apply", "-f", said.format(tmp_path), "--yes")
+    assert (refused.code, "is Python: jobs in code" in refused.err) == (1, True)
+    assert hint in refused.err
+
+
 def test_clear_lock_cancels_what_holds_a_job(cronherd: Shell, fleet: FakeFleet):
     """D2.7: schedule clear-lock."""
     cronherd("job", "create", "backup", "-c", "true")

@@ -85,12 +85,20 @@ def test_what_is_not_there_is_said(write: Write, tmp_path: Path):
     write("app4.py", "schedule = 3\n")
     for target, words in {
         "app_nowhere:x": f"there is no module 'app_nowhere' in {tmp_path}",
-        "app4:other": "'app4' has no 'other'",
+        "app4:other": "'app4' has no 'other' (write schedule = Scheduler() in it)",
+        "./app4": "'./app4' is not the name of a module",
+        "app4-x:y": "'app4-x' is not the name of a module",
         "app4": "'app4:schedule' is no Scheduler but int",
     }.items():
         with pytest.raises(Invalid) as caught:
             load_app(target)
         assert words in str(caught.value)
+
+
+def test_a_scheduler_of_another_name_is_offered(write: Write):
+    write("app5.py", "from cronherd import Scheduler\nJobs = Scheduler()\n")
+    with pytest.raises(Invalid, match=r"'app5' has no 'schedule' \(write app5:Jobs\)"):
+        load_app("app5")
 
 
 def test_a_file_is_no_app(write: Write):

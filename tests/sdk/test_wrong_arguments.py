@@ -80,3 +80,28 @@ def test_a_wrong_thing_is_refused_with_its_line(word: Word):
 def test_the_sentence_is_about_what_was_given(step: str, thing: str, words: str):
     (word,) = [word for word in WORDS if word.step == step]
     assert words in str(sentence_of(word, thing))
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("dailyAt", "here it is daily_at"),
+        ("withoutOverlapping", "here it is without_overlapping"),
+        ("storeOutput", "instead: the output of every run is stored"),
+        ("daily_ad", "did you mean daily_at?"),
+        ("zzzz", "set(...) says what has no step"),
+    ],
+)
+@pytest.mark.parametrize("begin", ["schedule.command('x')", "schedule.group()"])
+def test_a_word_of_laravel_is_told_how_it_is_spelled_here(said: str, hint: str, begin: str):
+    code = compile(f"\n{begin}.{said}('2:30')", "/app/jobs.py", "eval")
+    with pytest.raises(Invalid) as caught:
+        eval(code, {"schedule": Scheduler()})  # noqa: S307 - our own
+    assert str(caught.value) == f"/app/jobs.py:2: there is no step '{said}' ({hint})"
+
+
+def test_a_job_still_answers_what_it_has():
+    job = Scheduler().command("x")
+    assert hasattr(job, "daily")
+    assert not hasattr(job, "dailyAt")
+    assert getattr(job, "__deepcopy__", 3) == 3

@@ -58,6 +58,13 @@ def _bundle(source: str, documents: list[Document], timezone: str, now_us: int) 
 
 
 def _files(path: Path) -> list[Path]:
+    code = path if path.suffix == ".py" else Path(f"{str(path).replace('.', '/')}.py")
+    if code.is_file() and (code == path or not path.exists()):
+        module = ".".join(code.with_suffix("").parts)
+        relative = all(part.isidentifier() for part in module.split("."))
+        example = f"{module}:schedule" if relative else "package.module:object"
+        hint = f"write -f {example}, from the directory that has the module"
+        raise Invalid("is Python: jobs in code", code="no_file", hint=hint, where=str(path))
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix in _ENDINGS)

@@ -57,7 +57,8 @@ def load_app(target: str, *, folder: str | None = None) -> App:
     for part in name.split("."):
         found = getattr(found, part, None)
     if found is None:
-        hint = f"write --app {path}:name with the name of its Scheduler"
+        known = [key for key, value in vars(module).items() if isinstance(value, Scheduler)]
+        hint = f"write {path}:{known[0]}" if known else "write schedule = Scheduler() in it"
         raise Invalid(f"'{path}' has no '{name}'", code="bad_app", hint=hint)
     if callable(found) and not isinstance(found, Scheduler):
         try:
@@ -73,6 +74,10 @@ def load_app(target: str, *, folder: str | None = None) -> App:
 
 def load_module(path: str, *, folder: str | None = None) -> ModuleType:
     """Import a module as its own program would. Raises Invalid."""
+    if not all(part.isidentifier() for part in path.split(".")):
+        text = f"'{path[:80]}' is not the name of a module"
+        hint = "write package.module:object, from the directory that has it"
+        raise Invalid(text, code="bad_app", hint=hint)
     where = os.path.realpath(folder or Path.cwd())
     if where not in sys.path:
         sys.path.insert(0, where)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from cronherd.definition.jobs import RawJob
 from cronherd.domain.errors import Invalid, InvalidInput
 from cronherd.sdk.frequencies import Frequencies
+from cronherd.sdk.meant import unknown_step
 from cronherd.sdk.origin import caller, function_name, refuse
 from cronherd.sdk.settings import Hook, Said, Settings
 from cronherd.sdk.times import Times, shown
@@ -107,6 +108,11 @@ class JobBuilder(_Chain):
     def _grown_from(self, before: "JobBuilder") -> Self:
         return self.scheduler._grow(before, self)  # noqa: SLF001 - one family
 
+    if not TYPE_CHECKING:  # a type checker is to find the wrong word by itself
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_step(name)
+
     @property
     def definition(self) -> dict[str, object]:
         """The job in the words of a file, before it is checked. Raises Invalid."""
@@ -116,6 +122,11 @@ class JobBuilder(_Chain):
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Group(_Chain, _Maker):
     """Steps that several jobs share. Each job may say anew what they said."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_step(name)
 
     def _begin(self, work: Work, name: str) -> JobBuilder:
         begun = self.scheduler._begin(work, name)  # noqa: SLF001 - one family

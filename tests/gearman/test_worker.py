@@ -6,14 +6,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from cronherd.domain.gearmanconf import Conf
 from cronherd.domain.jobserver import Server
 from cronherd.engine.clock import SystemClock
 from cronherd.gearman.admin import Admin
 from cronherd.gearman.client import Client, Fate, Request
-from tests.gearman.conftest import PATIENCE_US, ConfWorker, Helper, JobServer, command
+from cronherd.tools import gearmansubmit
+from tests.gearman.conftest import PATIENCE_S, PATIENCE_US, ConfWorker, Helper, JobServer, command
 from tests.tools.conftest import lives, until
 
 Make = Callable[..., ConfWorker]
@@ -83,6 +88,7 @@ def test_an_unknown_task_is_left_for_a_worker_that_knows_it(
     ready(script_worker([job_server], {"mine": "echo mine"}))
     waiting = submit([job_server], "theirs", "--timeout", "0.3")
     assert waiting.returncode == 1
+    assert waiting.stderr == ("cronherd: theirs is not done in time; no worker has its function\n")
     asked = Client([job_server.server], SystemClock())
     ticket = asked.submit(Request(function=b"runJob", payload=b"theirs"))
     assert not asked.wait([ticket], SystemClock().boot_us() + 300_000)
@@ -309,6 +315,25 @@ def test_a_timeout_is_a_failure(job_server: JobServer, script_worker: Make, subm
     ready(script_worker([job_server], {"slow": "sleep 20"}))
     done = submit([job_server], "slow", "--timeout", "0.2")
     assert (done.returncode, "is not done in time" in done.stderr) == (1, True)
+
+
+def test_who_waits_for_nobody_is_told_so(
+    job_server: JobServer, offer: Callable[..., Helper], monkeypatch: pytest.MonkeyPatch
+):
+    """A slip in the name of a task waited for ever, and said nothing."""
+    monkeypatch.setattr(gearmansubmit, "NOTICE_US", 50_000)
+    go = threading.Event()
+    offer([job_server], slow=lambda _: b"" if go.wait(PATIENCE_S) else "")
+    until(lambda: "slow" in functions(job_server))
+    conf, said = Conf(servers=(job_server.server,)), list[str]()
+    wishes = gearmansubmit.Wishes(tasks=("solw", "slow"), parallel=True, timeout_us=600_000)
+    assert gearmansubmit.submit(conf, wishes, clock=SystemClock(), say=said.append) == 1
+    go.set()
+    assert said == [
+        f"no worker of {job_server} has the function 'solw': the task waits there",
+        "solw is not done in time; no worker has its function",
+        "slow is not done in time; its job server still has it",
+    ]
 
 
 def test_no_server_is_a_failure(submit: Submit):

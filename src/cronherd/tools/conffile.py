@@ -18,8 +18,8 @@ def load_conf(path: Path, *, worker: bool) -> Conf:
         with path.open("rb") as file:
             raw = file.read(CONF_BYTES + 1)
     except OSError as error:
-        text = f"cannot be read: {error.strerror}"
-        raise Invalid(text, code="bad_gearman_conf", where=str(path)) from None
+        text, hint = f"cannot be read: {error.strerror}", "name it with --config FILE"
+        raise Invalid(text, code="bad_gearman_conf", hint=hint, where=str(path)) from None
     if len(raw) > CONF_BYTES:
         text = f"has more than {CONF_BYTES >> 20} MiB"
         raise Invalid(text, code="bad_gearman_conf", where=str(path))

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from cronherd.domain.errors import Unavailable
 from cronherd.domain.gearmanconf import LEGACY, Conf
+from cronherd.gearman.admin import Admin
 from cronherd.gearman.client import Client, Fate, Priority, Request, Ticket, check_request
 from cronherd.gearman.packet import Kind
 from cronherd.tools.crew import Clock
 
 FAILED = 1
+NOTICE_US = 3_000_000
 Say = Callable[[str], None]
 
 
@@ -42,10 +45,41 @@ def submit(conf: Conf, wishes: Wishes, *, clock: Clock, say: Say) -> int:
     for batch in batches:
         until_us = None if wishes.timeout_us is None else clock.boot_us() + wishes.timeout_us
         tickets = [client.submit(request) for request in batch]
-        client.wait(tickets, until_us)
+        _wait(client, tickets, until_us, clock, say)
         failed += sum(_failed(ticket, next(names), client, say) for ticket in tickets)
     client.close()
     return FAILED if failed else 0
+
+
+def _wait(
+    client: Client, tickets: list[Ticket], until_us: int | None, clock: Clock, say: Say
+) -> None:
+    """Until all have ended or it is over. Whoever waits for nobody is told so: it may be a slip."""
+    notice_us = clock.boot_us() + NOTICE_US
+    if until_us is None or notice_us < until_us:
+        if client.wait(tickets, notice_us):
+            return
+        for ticket in tickets:
+            if _is_left_alone(ticket):
+                name = ticket.request.function.decode("utf-8", "replace")
+                say(f"no worker of {ticket.server} has the function '{name}': the task waits there")
+    client.wait(tickets, until_us)
+
+
+def _is_left_alone(ticket: Ticket) -> bool:
+    """Whether its job server has it, and no worker that could take it."""
+    if ticket.fate is not None or not ticket.handle or ticket.server is None:
+        return False
+    name = ticket.request.function.decode("utf-8", "replace")
+    try:
+        admin = Admin(ticket.server)
+        try:
+            rows = [row for row in admin.status() if row.function == name]
+        finally:
+            admin.close()
+    except Unavailable:
+        return False
+    return bool(rows) and not rows[0].workers
 
 
 def _request(task: str, wishes: Wishes) -> Request:
@@ -63,6 +97,7 @@ def _failed(ticket: Ticket, task: str, client: Client, say: Say) -> bool:
     if ticket.fate is Fate.DONE:
         _write(1, ticket.result)
         return False
+    alone = _is_left_alone(ticket)
     client.forget(ticket)
     words = ticket.why.decode("utf-8", "replace")
     if ticket.fate is Fate.FAILED:
@@ -70,7 +105,8 @@ def _failed(ticket: Ticket, task: str, client: Client, say: Say) -> bool:
     elif ticket.fate is not None:
         say(f"{task} was not done: {words}")
     elif ticket.handle:
-        say(f"{task} is not done in time; its job server still has it")
+        why = "no worker has its function" if alone else "its job server still has it"
+        say(f"{task} is not done in time; {why}")
     else:
         say(f"{task} was not handed in: no job server took it in time")
     return True

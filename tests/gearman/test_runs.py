@@ -198,6 +198,24 @@ def test_a_worker_of_somebody_else_serves_too(host: Host, job_server: JobServer)
     assert (run["outcome"], output(host, run["id"])["stdout"].strip()) == ("succeeded", "5")
 
 
+def test_a_worker_that_finds_no_fleet_says_so(
+    host: Host, job_server: JobServer, script_worker: Make, tmp_path: Path
+):
+    worker = script_worker([job_server], {"one": f"touch {tmp_path}/ran"})
+    ready(worker, "--fleet", "--state", str(tmp_path / "elsewhere"))
+    make(host, "one", job_server)
+    run = begin(host, "one")
+    assert worker.tool is not None
+    assert worker.tool.process.stderr is not None
+    said = worker.tool.process.stderr.readline().decode()
+    assert f"no cronherd runs with {tmp_path}/elsewhere" in said
+    assert "a run waits to be asked for, for a minute at most" in said
+    host.client.cancel_run(run, "me")
+    assert end(host, run)["outcome"] == "cancelled"
+    assert worker.end()[2].count("a run waits") == 0  # it is said once
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_exception_at_a_worker_of_somebody_else_is_the_error_of_the_run(
     host: Host, job_server: JobServer
 ):

@@ -63,6 +63,7 @@ class ScriptWorker:
         self._listening: list[int] = []
         self._stopped_by = 0
         self._hinted = False
+        self._unanswered = False  # and somebody was told so
 
     def run(self, environ: Mapping[str, str]) -> int:
         """Until a signal ends it: the exit code."""
@@ -289,9 +290,13 @@ class ScriptWorker:
         if isinstance(answer, CronherdError):
             if isinstance(answer, Unavailable) and self._has_patience(errand, now_us):
                 errand.due_us = now_us + FOLLOW_US
+                if not self._unanswered:
+                    self._unanswered = True
+                    self._say(f"{answer}; a run waits to be asked for, for a minute at most")
             else:
                 self._finish(errand, None, f"the fleet cannot be asked: {answer}".encode())
             return
+        self._unanswered = False
         receipt = Receipt(answer["receipt"])
         if receipt in {Receipt.WON, Receipt.UNKNOWN}:
             errand.run = errand.run if receipt is Receipt.WON else None

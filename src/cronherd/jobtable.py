@@ -20,6 +20,7 @@ _ZONE = {
 }
 _NO_TABLE = {"1146", "42P01"}
 _NO_RIGHTS = {"1142", "1143", "42501"}
+_UNREACHED = {"2002", "2003", "2005", ""}
 _REFUSED = {"1044", "1045", "1049", "1698", "28000", "28P01", "3D000"}
 # Before a session is there, PostgreSQL's driver has no number for these.
 _REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "does not exist")
@@ -112,4 +113,5 @@ def _explained(error: "DBAPIError", database: str) -> CronherdError:
             code="database_refused",
             hint="check user, password and the name of the database",
         )
-    return Unavailable(f"the database cannot be read: {said}", code="database_lost")
+    how = "reached" if code in _UNREACHED else "read"
+    return Unavailable(f"the database cannot be {how}: {said}", code="database_lost")

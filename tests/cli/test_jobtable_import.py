@@ -246,8 +246,8 @@ def test_a_user_or_a_database_that_is_not_there_is_refused(cronherd: Shell, old:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("mysql://a@127.0.0.1:1/old", "cannot be read"),
-        ("postgresql://a@127.0.0.1:1/old", "cannot be read"),
+        ("mysql://a@127.0.0.1:1/old", "cannot be reached"),
+        ("postgresql://a@127.0.0.1:1/old", "cannot be reached"),
         ("sqlite:///old.db", "is not the URL of a database server"),
         ("dbi:mysql:database=old", "is not the URL of a database server"),
         ("mysql://a:secret@127.0.0.1", "names one database"),
@@ -258,6 +258,12 @@ def test_what_cannot_be_reached_is_told_in_a_sentence(cronherd: Shell, url: str,
     said = cronherd("import", "distributed-cron", "--database", url)
     assert (said.code, sentence in said.err) == (1, True), said.err
     assert "secret" not in said.err
+
+
+def test_a_zone_that_is_none_is_refused_before_anybody_is_asked(cronherd: Shell):
+    words = ("import", "distributed-cron", "--database", "mysql://a@127.0.0.1:1/old")
+    said = cronherd(*words, "--timezone", "Berlin")
+    assert (said.code, "unknown time zone 'Berlin'" in said.err) == (1, True)
 
 
 def test_a_password_file_that_is_not_there_is_named(cronherd: Shell):

@@ -98,8 +98,9 @@ def jobtable_command(
     from cronherd.jobtable import read_job_table  # noqa: PLC0415 - SQLAlchemy: only here
 
     place = _place(table)
+    wished = load_zone(timezone).key if timezone is not None else None
     found = read_job_table(place.url, _password(password_file))
-    zone = _zone(session, found, timezone)
+    zone = wished or _zone(session, found)
     with session.fleet() as fleet:
         plan = _plan(session, fleet, place, found, zone=zone, disabled=disabled)
         changes: list[Json] = []
@@ -174,9 +175,7 @@ def _password(path: str | None) -> str | None:
         raise Invalid(f"cannot be read: {why}", code="no_password", where=path) from None
 
 
-def _zone(session: Session, table: OldTable, wished: str | None) -> str:
-    if wished is not None:
-        return load_zone(wished).key
+def _zone(session: Session, table: OldTable) -> str:
     return (zone_of_table(table.zone) if table.needs_zone else own_zone(session)).key
 
 

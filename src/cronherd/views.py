@@ -49,6 +49,8 @@ def job_view(row: JobRow, now_us: int) -> Json:
         "window": row.job.spec.get("window"),
         "timeout_s": _seconds(0, row.job.timeout_us),
         "source": row.source,
+        "applied_version": row.applied,
+        "drifted": row.drifted,
         "tags": list(row.job.spec.get("tags", ())),
         "version": row.version,
         "next_at": format_instant(upcoming_us(row)),

@@ -16,7 +16,7 @@ from cronherd.cli.host import Finding, Place
 from cronherd.config.load import Config
 from cronherd.databases import Databases, check_server
 from cronherd.definition.jobs import build_jobs
-from cronherd.domain.errors import Unavailable
+from cronherd.domain.errors import Conflict, Unavailable
 from cronherd.domain.instant import zone_rules
 from cronherd.domain.node import Node
 from cronherd.domain.policy import capacity_of
@@ -255,7 +255,13 @@ def _apply(config: Config, service: Service) -> None:
     if not config.jobs:
         return
     source = f"config:{config.sources[0]}" if config.sources else "config"
-    answer = service.apply_jobs([raw.raw for raw in config.jobs], source, "local", dry_run=False)
+    definitions = [raw.raw for raw in config.jobs]
+    try:
+        answer = service.apply_jobs(definitions, source, "local", dry_run=False)
+    except Conflict as error:  # a node that starts at the same instant has the same file
+        if error.code != "plan_outdated":
+            raise
+        answer = service.apply_jobs(definitions, source, "local", dry_run=False)
     changes = [change["change"] for change in answer["changes"]]
     say(f"jobs: {changes.count('create')} created, {changes.count('update')} updated")
 

@@ -166,9 +166,19 @@ class StandIn(PeopleStandIn):
         return {"deleted": job["name"], "id": job["id"], "started_before": []}
 
     def apply_jobs(
-        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+        self,
+        definitions: Sequence[object],
+        source: str,
+        actor: str,
+        *,
+        dry_run: bool,
+        prune: bool = False,
+        allow_empty: bool = False,
+        plan: str | None = None,
     ) -> Json:
         self.heard.append(("apply_jobs", len(definitions), source, actor, dry_run))
+        if prune or allow_empty or plan:
+            self.heard.append(("prune", prune, allow_empty, plan))
         changes = [{"name": str(one), "change": "create"} for one in definitions[:3]]
         return {"api_version": "v1", "applied": not dry_run, "changes": changes}
 

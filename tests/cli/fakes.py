@@ -11,6 +11,9 @@ from cronherd.config.load import Config
 from cronherd.definition.jobs import read_job
 from cronherd.domain.errors import Conflict, NotFound
 from cronherd.domain.instant import SECOND_US, format_instant
+from cronherd.service.applying import step_view
+from cronherd.service.sourceplan import Wanted, plan_source
+from cronherd.store.facts import Kept, KeptJob
 from tests.people import PeopleStandIn
 
 Json = dict[str, Any]
@@ -45,6 +48,24 @@ def make_run(number: int = 1, **given: object) -> Json:
         "progress": None,
     }
     return run | given
+
+
+def _kept(job: Json) -> KeptJob:
+    """A job as the store knows it; as it was applied, unless it says that it drifted."""
+    spec = {key: value for key, value in job["definition"].items() if key != "enabled"}
+    drifted = bool(job.get("drifted"))
+    return KeptJob(
+        id=job["id"],
+        key=job["name"].lower(),
+        name=job["name"],
+        spec=spec,
+        version=job["version"],
+        enabled=job["enabled"],
+        source=job["source"],
+        applied=job["version"] - drifted,
+        drifted=drifted,
+        deleted=False,
+    )
 
 
 def make_attempt(**given: object) -> Json:
@@ -87,6 +108,7 @@ class FakeFleet(PeopleStandIn):
         self.pieces: list[Json] = []
         self.started: Json = make_run()
         self.calls: list[str] = []
+        self.turn = 0
         self.nodes = {"web-1": True}
         self.rules: dict[str, str] = {}
         self.drained: set[str] = set()
@@ -222,26 +244,36 @@ class FakeFleet(PeopleStandIn):
         return {"deleted": job["name"], "id": job["id"], "started_before": self.first}
 
     def apply_jobs(
-        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+        self,
+        definitions: Sequence[object],
+        source: str,
+        actor: str,
+        *,
+        dry_run: bool,
+        prune: bool = False,
+        allow_empty: bool = False,
+        plan: str | None = None,
     ) -> Json:
         self.calls.append(f"apply {source} {'dry' if dry_run else 'for good'}")
-        changes = []
-        for definition in definitions:
-            job = read_job(definition, timezone="UTC", now_us=NOW_US)
-            old = self.jobs.get(job.key)
-            change: Json = {"name": job.name, "change": "create", "differences": []}
-            if old:
-                was, now = old["definition"], dict(job.spec)
-                change["differences"] = [
-                    {"key": key, "old": was.get(key), "new": now.get(key)}
-                    for key in sorted({*was, *now})
-                    if was.get(key) != now.get(key)
-                ]
-                change["change"] = "update" if change["differences"] else "none"
-            changes.append(change)
-            if not dry_run:
-                self._add(definition, source)
-        return {"api_version": "v1", "applied": not dry_run, "changes": changes}
+        jobs = [read_job(each, timezone="UTC", now_us=NOW_US) for each in definitions]
+        wanted = [
+            Wanted(key=job.key, name=job.name, job=job, formerly=job.spec.get("formerly"))
+            for job in jobs
+        ]
+        kept = Kept(turn=self.turn, jobs=[_kept(job) for job in self.jobs.values()])
+        found = plan_source(wanted, kept, source, prune=prune)
+        if not dry_run:
+            if plan not in {None, found.mark}:
+                raise Conflict("somebody else meanwhile", code="plan_outdated")
+            self.turn += 1
+            for step in found.steps:
+                if step.row is not None and step.change.value in {"delete", "rename"}:
+                    del self.jobs[step.row.key]
+            for job in jobs:
+                self._add(dict(job.spec), source)
+        changes = [step_view(step) for step in found.steps]
+        answer = {"api_version": "v1", "applied": not dry_run, "changes": changes}
+        return {**answer, "plan": found.mark, "settles": len(found.settled)}
 
     def run_job(
         self,

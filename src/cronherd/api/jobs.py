@@ -78,6 +78,9 @@ _TAKES_JOBS = {
                         "definitions": {"type": "array", "items": {"type": "object"}},
                         "source": {"type": "string"},
                         "dry_run": {"type": "boolean", "default": False},
+                        "prune": {"type": "boolean", "default": False},
+                        "allow_empty": {"type": "boolean", "default": False},
+                        "plan": {"type": ["string", "null"]},
                     },
                     "required": ["definitions", "source"],
                     "additionalProperties": False,
@@ -268,16 +271,31 @@ def _request_id(body: Mapping, key: str | None) -> str | None:
 @routes.post(
     "/apply",
     summary="Make the jobs of one source what these definitions say",
+    description="All or nothing. `changes` tell what becomes of each job: create, update, rename, "
+    "delete, none, left (no longer said, and kept without `prune`), refused. `prune` deletes the "
+    "jobs of the source that are not said any more, of no definitions only with `allow_empty`. "
+    "`plan` of a dry run, sent along, makes sure that what was looked at is what is done: 409 "
+    "`plan_outdated` otherwise, and nothing is changed.",
     dependencies=[needs(Role.EDITOR)],
     operation_id="apply_jobs",
     openapi_extra=_TAKES_JOBS,
 )
 def apply_jobs(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
-    only(body, "definitions", "source", "dry_run")
+    only(body, "definitions", "source", "dry_run", "prune", "allow_empty", "plan")
     for key in ("definitions", "source"):
         if key not in body:
             raise Invalid("is required", code="missing", where=key)
     definitions: list[object] = member(body, "definitions", list, [])
     source = member(body, "source", str, "")
     dry_run = member(body, "dry_run", bool, default=False)
-    return Answer(fleet.apply_jobs(definitions, source, actor, dry_run=dry_run))
+    plan = None if body.get("plan") is None else member(body, "plan", str, "")
+    found = fleet.apply_jobs(
+        definitions,
+        source,
+        actor,
+        dry_run=dry_run,
+        prune=member(body, "prune", bool, default=False),
+        allow_empty=member(body, "allow_empty", bool, default=False),
+        plan=plan,
+    )
+    return Answer(found)

@@ -1,47 +1,84 @@
 """`cronherd apply` and `cronherd diff`: the fleet's jobs as files say, shown before it is done."""
 
-import json
-import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from cronherd.cli.applied import refusal_of, show_changes, tell_left
 from cronherd.cli.asking import confirm
 from cronherd.cli.foreign import warn_of_users
 from cronherd.cli.grammar import Command, yes_option
-from cronherd.cli.output import Json, has_colour, put_document, say, talk
+from cronherd.cli.output import Json, put_document, talk
 from cronherd.cli.session import Session
+from cronherd.domain.errors import Conflict, CronherdError
 
 if TYPE_CHECKING:
     from cronherd.cli.jobfiles import Bundle
     from cronherd.client import Fleet
 
 DIFFERS = 3  # 1 and 2 are failures; diff(1) has no third
+OUTDATED = "plan_outdated"
+_STILL = {"none", "left", "refused"}  # what changes nothing
 _FILES = click.option(
     "-f", "--file", "files", multiple=True, metavar="FILE|DIR|-|MODULE:OBJECT",
     help="Without it: the jobs of the configuration.",
 )  # fmt: skip
+_SOURCE = click.option(
+    "--source", metavar="NAME",
+    help="Whose jobs these are, wherever the files lie; else their path says it.",
+)  # fmt: skip
+
+
+class Outdated(Conflict):
+    """Somebody else was first; whoever runs this in a pipeline can tell it from a fault."""
+
+    exit_code = 4
 
 
 @click.command("apply", cls=Command)
 @_FILES
+@_SOURCE
+@click.option("--prune", is_flag=True, help="Delete jobs of this source that it no longer says.")
+@click.option("--allow-empty", is_flag=True, help="With --prune: no job at all is meant.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop.")
+@click.option("--check", is_flag=True, help="Only check the definitions; asks no fleet.")
 @yes_option
 @click.pass_obj
 def apply_command(
     session: Session,
     *,
     files: tuple[str, ...],
+    source: str | None,
+    prune: bool,
+    allow_empty: bool,
     dry_run: bool,
+    check: bool,
     yes: bool,
 ) -> None:
-    """Make the fleet's jobs what files say; shows the changes, and asks."""
+    """Make the fleet's jobs what files say; shows the changes, and asks.
+
+    What one source says is done in one transaction: a file, a folder with all below it, a schedule
+    in code; with --source all that is named. Exit 4 when the jobs were changed by somebody else
+    since they were looked at: nothing was changed then.
+    """
+    if check:
+        _check(session, files, source, allow_empty=allow_empty)
+        return
     with session.fleet() as fleet:
-        bundles = _bundles(session, fleet, files)
-        changes = _look(session, fleet, bundles)
+        timezone = fleet.status()["timezone"]
+        bundles = _bundles(session, timezone, files, source, allow_empty=allow_empty)
+        _never_nameless(files, source, prune=prune)
+        looks = _look(session, fleet, bundles, prune=prune, allow_empty=allow_empty)
+        changes = [change for look in looks for change in look["changes"]]
         count = _count(changes)
         _warn(bundles, changes)
+        if refusal_of(changes):
+            _show(session, changes, applied=False)
         if dry_run or not count:
+            if not (dry_run or count) and any(look.get("settles") for look in looks):
+                # What was edited until it said the same as the source drifts no longer.
+                _apply(session, fleet, bundles, looks, prune=prune, allow_empty=allow_empty)
             _show(session, changes, applied=False)
             talk(f"{count} changes, nothing was done" if count else "nothing to change")
             return
@@ -49,16 +86,56 @@ def apply_command(
             _show(session, changes, applied=False)
         if "-" in files and not yes:
             yes = _never_from_stdin()
-        confirm(f"Apply {count} {'change' if count == 1 else 'changes'}?", yes=yes)
-        for bundle in bundles:
-            fleet.apply_jobs(bundle.definitions, bundle.source, session.actor, dry_run=False)
+        confirm(_question(changes), yes=yes)
+        _apply(session, fleet, bundles, looks, prune=prune, allow_empty=allow_empty)
     if session.settings.output not in {"table", "wide"}:
         _show(session, changes, applied=True)
-    talk(f"{count} {'job' if count == 1 else 'jobs'} applied")
+    talk(_done(changes))
+
+
+def _apply(
+    session: Session,
+    fleet: "Fleet",
+    bundles: Sequence["Bundle"],
+    looks: Sequence[Json],
+    *,
+    prune: bool,
+    allow_empty: bool,
+) -> None:
+    """Each source as it was looked at."""
+    done: list[str] = []
+    try:
+        for bundle, look in zip(bundles, looks, strict=True):
+            fleet.apply_jobs(
+                bundle.definitions,
+                bundle.source,
+                session.actor,
+                dry_run=False,
+                prune=prune,
+                allow_empty=allow_empty,
+                plan=look.get("plan"),
+            )
+            done.append(bundle.source)
+    except CronherdError as error:
+        if done:
+            talk(f"applied before: {', '.join(done)}")
+        if error.code == OUTDATED:
+            raise Outdated(error.text, code=error.code, hint=error.hint) from None
+        raise
+
+
+def _check(
+    session: Session, files: tuple[str, ...], source: str | None, *, allow_empty: bool
+) -> None:
+    timezone = session.config.timezone or "UTC"
+    bundles = _bundles(session, timezone, files, source, allow_empty=allow_empty)
+    names = [str(job["name"]) for bundle in bundles for job in bundle.definitions]
+    if not put_document(session, {"checked": True, "jobs": names}, lambda: names):
+        talk(f"{_jobs(len(names))}: no fault was found")
 
 
 def _warn(bundles: list["Bundle"], changes: list[Json]) -> None:
-    changed = {change["name"] for change in changes if change["change"] != "none"}
+    changed = {change["name"] for change in changes if change["change"] not in _STILL}
     found = (job for bundle in bundles for job in bundle.definitions)
     warn_of_users(job for job in found if job["name"] in changed)
 
@@ -70,13 +147,29 @@ def _never_from_stdin() -> bool:
     )
 
 
+def _never_nameless(files: tuple[str, ...], source: str | None, *, prune: bool) -> None:
+    """Everybody's standard input is one source: pruning it would delete what others made so."""
+    if prune and "-" in files and source is None:
+        raise click.UsageError(
+            "what standard input said before is not known\n"
+            "say with --source NAME whose jobs these are"
+        )
+
+
 @click.command("diff", cls=Command)
 @_FILES
+@_SOURCE
+@click.option("--prune", is_flag=True, help="Jobs that the source no longer says differ, too.")
 @click.pass_obj
-def diff_command(session: Session, *, files: tuple[str, ...]) -> int:
+def diff_command(
+    session: Session, *, files: tuple[str, ...], source: str | None, prune: bool
+) -> int:
     """What apply would change; never changes anything. Exit 3 when something differs."""
     with session.fleet() as fleet:
-        changes = _look(session, fleet, _bundles(session, fleet, files))
+        bundles = _bundles(session, fleet.status()["timezone"], files, source, allow_empty=True)
+        _never_nameless(files, source, prune=prune)
+        looks = _look(session, fleet, bundles, prune=prune, allow_empty=True)
+    changes = [change for look in looks for change in look["changes"]]
     _show(session, changes, applied=False)
     count = _count(changes)
     if not count:
@@ -84,52 +177,77 @@ def diff_command(session: Session, *, files: tuple[str, ...]) -> int:
     return DIFFERS if count else 0
 
 
-def _bundles(session: Session, fleet: "Fleet", files: tuple[str, ...]) -> list["Bundle"]:
+def _bundles(
+    session: Session,
+    timezone: str,
+    files: tuple[str, ...],
+    source: str | None,
+    *,
+    allow_empty: bool,
+) -> list["Bundle"]:
     from cronherd.cli import jobfiles  # noqa: PLC0415 - pydantic: only where files are read
 
-    timezone, now_us = fleet.status()["timezone"], session.now_us()
-    if files:
-        return [jobfiles.read_bundle(path, timezone=timezone, now_us=now_us) for path in files]
-    return [jobfiles.configured_bundle(session.config, timezone=timezone, now_us=now_us)]
+    now_us = session.now_us()
+    if not files:
+        found = [jobfiles.configured_bundle(session.config, timezone=timezone, now_us=now_us)]
+    else:
+        found = [
+            jobfiles.read_bundle(path, timezone=timezone, now_us=now_us, allow_empty=allow_empty)
+            for path in files
+        ]
+    return found if source is None else [jobfiles.joined(found, source)]
 
 
-def _look(session: Session, fleet: "Fleet", bundles: list["Bundle"]) -> list[Json]:
-    changes: list[Json] = []
-    for bundle in bundles:
-        answer = fleet.apply_jobs(bundle.definitions, bundle.source, session.actor, dry_run=True)
-        changes += answer["changes"]
-    return changes
+def _look(
+    session: Session,
+    fleet: "Fleet",
+    bundles: list["Bundle"],
+    *,
+    prune: bool,
+    allow_empty: bool,
+) -> list[Json]:
+    return [
+        fleet.apply_jobs(
+            bundle.definitions,
+            bundle.source,
+            session.actor,
+            dry_run=True,
+            prune=prune,
+            allow_empty=allow_empty,
+        )
+        for bundle in bundles
+    ]
 
 
-def _count(changes: list[Json]) -> int:
-    return sum(1 for change in changes if change["change"] != "none")
+def _count(changes: Sequence[Json]) -> int:
+    return sum(1 for change in changes if change["change"] not in _STILL)
+
+
+def _question(changes: Sequence[Json]) -> str:
+    gone = sum(1 for change in changes if change["change"] == "delete")
+    rest = _count(changes) - gone
+    asks = [f"apply {rest} {'change' if rest == 1 else 'changes'}"] if rest else []
+    asks += [f"delete {_jobs(gone)}"] if gone else []
+    return f"{' and '.join(asks).capitalize()}?"
+
+
+def _done(changes: Sequence[Json]) -> str:
+    gone = sum(1 for change in changes if change["change"] == "delete")
+    rest = _count(changes) - gone
+    told = [f"{_jobs(rest)} applied"] if rest else []
+    return ", ".join([*told, *([f"{_jobs(gone)} deleted"] if gone else [])])
+
+
+def _jobs(count: int) -> str:
+    return f"{count} {'job' if count == 1 else 'jobs'}"
 
 
 def _show(session: Session, changes: list[Json], *, applied: bool) -> None:
+    """Raises Conflict behind what is shown when a job belongs to somebody else."""
     document = {"applied": applied, "changes": changes}
-    names = [change["name"] for change in changes if change["change"] != "none"]
-    if put_document(session, document, lambda: names):
-        return
-    show_changes(session, changes)
-
-
-def show_changes(session: Session, changes: list[Json]) -> None:
-    """Lines with + and ~ before each name, - and + before each value that differs."""
-    colour = has_colour(session)
-    for change in changes:
-        if change["change"] == "create":
-            say(click.style(f"+ {change['name']}", fg="green"), color=colour)
-        elif change["change"] == "update":
-            say(click.style(f"~ {change['name']}", fg="yellow"), color=colour)
-            for difference in change["differences"]:
-                _show_difference(difference, colour=colour)
-    sys.stdout.flush()
-
-
-def _show_difference(difference: Json, *, colour: bool) -> None:
-    for sign, key, tint in (("-", "old", "red"), ("+", "new", "green")):
-        value = difference[key]
-        if value is not None:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            shown = json.dumps(text, ensure_ascii=False) if "\n" in text else text
-            say(click.style(f"  {sign} {difference['key']}: {shown}", fg=tint), color=colour)
+    names = [change["name"] for change in changes if change["change"] not in _STILL]
+    if not put_document(session, document, lambda: names):
+        show_changes(session, changes)
+    tell_left(changes)
+    if refusal := refusal_of(changes):
+        raise refusal

@@ -142,8 +142,10 @@ def _checked(fleet: "Fleet", session: Session, line: TaskLine, source: str) -> T
         answer = fleet.apply_jobs([line.definition], source, session.actor, dry_run=True)
     except CronherdError as error:
         return replace(line, state="refused", text=str(error), definition=None)
-    change = answer["changes"][0]["change"]
-    text = {"create": "new", "update": "changed"}.get(change, "as it is")
+    (told,) = answer["changes"][:1]
+    if told["change"] == "refused":
+        return replace(line, state="refused", text=told["refusal"]["text"], definition=None)
+    text = {"create": "new", "update": "changed"}.get(told["change"], "as it is")
     where = f", runs in {line.definition['cwd']}" if "cwd" in line.definition else ""
     return replace(line, text=f"{text}{where}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cronherd.cli.output import Json, every_page
 from cronherd.cli.session import Session
 from cronherd.domain.crontab import Crontab, Kind, guess_kind, parse_crontab
-from cronherd.domain.errors import Invalid, InvalidInput
+from cronherd.domain.errors import Conflict, Invalid, InvalidInput
 from cronherd.domain.imported import (
     Imported,
     ReportLine,
@@ -152,7 +152,12 @@ def apply(session: Session, fleet: "Fleet", plan: Plan, *, dry_run: bool) -> lis
     changes: list[Json] = []
     for source, definitions in plan.groups().items():
         answer = fleet.apply_jobs(definitions, source, session.actor, dry_run=dry_run)
-        changes += answer["changes"]
+        # What the crontab no longer has stays: a line that is gone may have been taken over.
+        told = [change for change in answer["changes"] if change["change"] != "left"]
+        for change in told:
+            if refusal := change.get("refusal"):
+                raise Conflict(refusal["text"], code=refusal["code"], hint=refusal["hint"])
+        changes += told
     return changes
 
 

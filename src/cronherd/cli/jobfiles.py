@@ -1,6 +1,7 @@
 """Job definitions from files, folders and code, checked here so that a fault has its line."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from cronherd.cli.job_create import read_yaml
 from cronherd.config.load import Config
 from cronherd.definition.document import Document, read_document
 from cronherd.definition.jobs import build_jobs, read_jobs
-from cronherd.domain.errors import Invalid
+from cronherd.domain.errors import Invalid, InvalidInput
+from cronherd.domain.job import Job, name_key
 from cronherd.sdk.app import is_app, load_app
 
 STDIN = "-"
@@ -25,10 +27,10 @@ class Bundle:
     definitions: tuple[Mapping[str, object], ...]
 
 
-def read_bundle(path: str, *, timezone: str, now_us: int) -> Bundle:
-    """The jobs of a file, of all files of a folder, of standard input, or of code.
+def read_bundle(path: str, *, timezone: str, now_us: int, allow_empty: bool = False) -> Bundle:
+    """The jobs of a file, of all files of a folder and below it, of standard input, or of code.
 
-    Raises InvalidInput.
+    Raises InvalidInput, and Invalid for a folder without a file unless that is allowed.
     """
     if is_app(path):
         app = load_app(path)
@@ -37,8 +39,18 @@ def read_bundle(path: str, *, timezone: str, now_us: int) -> Bundle:
     if path == STDIN:
         return _bundle("file:-", [read_yaml(STDIN)], timezone, now_us)
     where = Path(path)
-    documents = [read_document(file) for file in _files(where)]
+    documents = [read_document(file) for file in _files(where, allow_empty=allow_empty)]
     return _bundle(f"file:{where.resolve()}", documents, timezone, now_us)
+
+
+def joined(bundles: Sequence[Bundle], source: str) -> Bundle:
+    """All of them as what one source says. Raises InvalidInput for a name that stands twice."""
+    jobs = [job for bundle in bundles for job in bundle.definitions]
+    names = Counter(name_key(str(job["name"])) for job in jobs)
+    twice = [job for job in jobs if names[name_key(str(job["name"]))] > 1]
+    if twice:
+        raise Invalid(f"two jobs are named '{twice[0]['name']}'", code="duplicate_name")
+    return Bundle(source=source, definitions=tuple(jobs))
 
 
 def configured_bundle(config: Config, *, timezone: str, now_us: int) -> Bundle:
@@ -49,15 +61,28 @@ def configured_bundle(config: Config, *, timezone: str, now_us: int) -> Bundle:
 
 
 def _bundle(source: str, documents: list[Document], timezone: str, now_us: int) -> Bundle:
-    jobs = []
+    jobs: dict[str, Job] = {}
+    errors: list[Invalid] = []
     for document in documents:
         value = {} if document.value is None else document.value
         place = document.place
-        jobs += read_jobs(value, place, timezone=timezone, now_us=now_us, also=_NOT_OURS)
-    return Bundle(source=source, definitions=tuple(job.spec for job in jobs))
+        try:
+            found = read_jobs(value, place, timezone=timezone, now_us=now_us, also=_NOT_OURS)
+        except InvalidInput as error:  # what is wrong in one file hides no fault of the next
+            errors += error.errors
+            continue
+        for job in found:
+            if job.key in jobs:
+                text = f"a job of another file is named '{job.name}', too"
+                errors.append(Invalid(text, code="duplicate_name", where=document.name))
+            jobs[job.key] = job
+    if errors:
+        raise InvalidInput(errors)
+    return Bundle(source=source, definitions=tuple(job.spec for job in jobs.values()))
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, *, allow_empty: bool) -> list[Path]:
+    """Hidden files and folders are other programs': `.git`, `.github`."""
     code = path if path.suffix == ".py" else Path(f"{str(path).replace('.', '/')}.py")
     if code.is_file() and (code == path or not path.exists()):
         module = ".".join(code.with_suffix("").parts)
@@ -67,7 +92,13 @@ def _files(path: Path) -> list[Path]:
         raise Invalid("is Python: jobs in code", code="no_file", hint=hint, where=str(path))
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix in _ENDINGS)
-    if not found:
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix in _ENDINGS
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and file.is_file()
+    )
+    if not found and not allow_empty:
         raise Invalid("has no *.yaml file", code="no_file", where=str(path))
     return found

@@ -43,7 +43,15 @@ class Fleet(Protocol):
     def resume_job(self, name: str, actor: str) -> Json: ...
     def delete_job(self, name: str, actor: str) -> Json: ...
     def apply_jobs(
-        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+        self,
+        definitions: Sequence[object],
+        source: str,
+        actor: str,
+        *,
+        dry_run: bool,
+        prune: bool = False,
+        allow_empty: bool = False,
+        plan: str | None = None,
     ) -> Json: ...
     def run_job(
         self,

@@ -90,10 +90,21 @@ class Client(PeopleClient):
         return self._ask("DELETE", path_of("jobs", name))
 
     def apply_jobs(
-        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
+        self,
+        definitions: Sequence[object],
+        source: str,
+        actor: str,
+        *,
+        dry_run: bool,
+        prune: bool = False,
+        allow_empty: bool = False,
+        plan: str | None = None,
     ) -> Json:
         del actor
-        body = {"definitions": list(definitions), "source": source, "dry_run": dry_run}
+        body: Json = {"definitions": list(definitions), "source": source, "dry_run": dry_run}
+        # A node of an earlier version does not know these.
+        more = {"prune": prune, "allow_empty": allow_empty, "plan": plan}
+        body |= {key: value for key, value in more.items() if value}
         return self._ask("POST", "/apply", body=[body])
 
     # Runs

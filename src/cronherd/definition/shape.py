@@ -141,6 +141,9 @@ class JobDefinition(Shape):
     name: Annotated[str, Kind(_read_name, {"type": "string", "maxLength": NAME_LENGTH})] = Field(
         description="What the job is called; unique, upper and lower case do not differ."
     )
+    formerly: Annotated[str | None, Kind(_read_name, {"type": "string"})] = Field(
+        default=None, description="The name it had before: a renamed job keeps its runs."
+    )
     description: Annotated[str | None, text(DESCRIPTION_BYTES, empty=True)] = Field(
         default=None, description="What the job is for, in words for people."
     )

@@ -12,6 +12,7 @@ class EventKind(StrEnum):
     JOB_ENABLED = "job_enabled"
     JOB_DISABLED = "job_disabled"
     JOB_DELETED = "job_deleted"
+    JOBS_APPLIED = "jobs_applied"
     JOB_PAUSED = "job_paused"
     JOB_RESUMED = "job_resumed"
     JOB_POISONED = "job_poisoned"
@@ -59,6 +60,7 @@ EVENT_WORDS = {
     EventKind.JOB_ENABLED: "somebody enabled a job",
     EventKind.JOB_DISABLED: "somebody disabled a job",
     EventKind.JOB_DELETED: "somebody deleted a job",
+    EventKind.JOBS_APPLIED: "somebody made the jobs of a source what it says",
     EventKind.JOB_PAUSED: "somebody paused a job, or it failed too often in a row",
     EventKind.JOB_RESUMED: "somebody resumed a paused job",
     EventKind.JOB_POISONED: "a job could not be planned and was pushed ahead; it is not lost",

@@ -2,6 +2,7 @@
 
 from cronherd.service.accounts import AccountDesk
 from cronherd.service.alerts import AlertDesk
+from cronherd.service.applying import ApplyDesk
 from cronherd.service.audit import AuditDesk
 from cronherd.service.changes import ChangeDesk
 from cronherd.service.deliveries import DeliveryDesk
@@ -26,6 +27,7 @@ class Service(
     WhyDesk,
     SlotDesk,
     ChangeDesk,
+    ApplyDesk,
     RunDesk,
     TimelineDesk,
     DeliveryDesk,

@@ -1,10 +1,10 @@
 """Jobs: what they are, and the switches that keep them from starting."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from cronherd.definition.jobs import read_job
 from cronherd.domain.duration import parse_duration
-from cronherd.domain.errors import Conflict, Invalid, InvalidInput
+from cronherd.domain.errors import Conflict, Invalid
 from cronherd.domain.instant import format_instant, load_zone, parse_instant
 from cronherd.domain.job import Job
 from cronherd.domain.place import place_matches
@@ -14,10 +14,7 @@ from cronherd.service.desk import Desk, checked_limit
 from cronherd.service.told import schedule_words, upcoming_slots
 from cronherd.store.facts import JobRow, JobWrite, RunFilter
 from cronherd.views import (
-    API_VERSION,
     Json,
-    changed,
-    definition_of,
     is_paused,
     job_details,
     job_view,
@@ -26,7 +23,6 @@ from cronherd.views import (
     pause_words,
 )
 
-APPLY_LIMIT = 20_000  # jobs in one transaction
 BY_HAND = "command"
 REQUEST_LENGTH = 64
 PAGES_LOOKED_AT = 20  # for one page of an answer that few jobs belong to
@@ -118,7 +114,7 @@ class JobDesk(Desk):
         if request is not None and not (len(request) <= REQUEST_LENGTH and request.isascii()):
             raise Invalid("a request id has at most 62 ASCII characters", code="bad_request_id")
         write = JobWrite(
-            id=self._new_id(), job=job, enabled=_said(job), source=source, request=request
+            id=self._new_id(), job=job, enabled=said_enabled(job), source=source, request=request
         )
         self._catalog.save_jobs([write], actor)
         self._wake()
@@ -135,7 +131,7 @@ class JobDesk(Desk):
         write = JobWrite(
             id=row.id,
             job=job,
-            enabled=_said(job),
+            enabled=said_enabled(job),
             source=row.source,
             version=row.version if version is None else version,
         )
@@ -208,51 +204,6 @@ class JobDesk(Desk):
         first = self._catalog.delete_job(row.id, actor)
         return {"deleted": row.job.name, "id": row.id, "started_before": list(first)}
 
-    # Many at once
-
-    def apply_jobs(
-        self, definitions: Sequence[object], source: str, actor: str, *, dry_run: bool
-    ) -> Json:
-        """Make the jobs of one source what these definitions say, all or nothing.
-
-        Answers with one change per definition: create, update (with what differs) or none.
-        """
-        if len(definitions) > APPLY_LIMIT:
-            raise Invalid(f"at most {APPLY_LIMIT} jobs at once", code="too_many")
-        jobs = self._read_all(definitions)
-        known = self._catalog.jobs_by_key([job.key for job in jobs])
-        changes, writes = [], []
-        for job in jobs:
-            change, write = self._change(job, known.get(job.key), source)
-            changes.append(change)
-            if write is not None:
-                writes.append(write)
-        if writes and not dry_run:
-            self._catalog.save_jobs(writes, actor)
-            self._wake()
-        return {"api_version": API_VERSION, "applied": not dry_run, "changes": changes}
-
-    def _change(self, job: Job, row: JobRow | None, source: str) -> tuple[Json, JobWrite | None]:
-        if row is None:
-            write = JobWrite(id=self._new_id(), job=job, enabled=_said(job), source=source)
-            return {"name": job.name, "change": "create", "differences": []}, write
-        if row.source not in {source, BY_HAND}:
-            raise Conflict(
-                f"the job '{job.name}' belongs to {row.source}",
-                code="other_source",
-                hint="rename one of the two, or delete the other first",
-            )
-        said = _said(job)
-        enabled = row.enabled if said is None else said
-        new = {key: value for key, value in job.spec.items() if key != "enabled"}
-        differences = changed(
-            {**definition_of(row), "enabled": row.enabled}, {**new, "enabled": enabled}
-        )
-        if not differences and row.source == source:
-            return {"name": job.name, "change": "none", "differences": []}, None
-        write = JobWrite(id=row.id, job=job, enabled=said, source=source, version=row.version)
-        return {"name": job.name, "change": "update", "differences": differences}, write
-
     def _read(self, definition: object) -> Job:
         return read_job(
             definition,
@@ -261,29 +212,8 @@ class JobDesk(Desk):
             defaults=self._defaults,
         )
 
-    def _read_all(self, definitions: Sequence[object]) -> list[Job]:
-        jobs: dict[str, Job] = {}
-        errors: list[Invalid] = []
-        for number, definition in enumerate(definitions):
-            try:
-                job = self._read(definition)
-            except InvalidInput as error:
-                errors += [_at(number, fault) for fault in error.errors]
-                continue
-            if job.key in jobs:
-                errors.append(Invalid(f"two jobs are named '{job.name}'", code="duplicate_name"))
-            jobs[job.key] = job
-        if errors:
-            raise InvalidInput(errors)
-        return list(jobs.values())
 
-
-def _at(number: int, fault: Invalid) -> Invalid:
-    where = f"jobs[{number}].{fault.where}" if fault.where else f"jobs[{number}]"
-    return Invalid(fault.text, code=fault.code, hint=fault.hint, where=where)
-
-
-def _said(job: Job) -> bool | None:
+def said_enabled(job: Job) -> bool | None:
     """Whether its definition says that it is enabled; None when it says nothing."""
     said = job.spec.get("enabled")
     return None if said is None else bool(said)

@@ -17,11 +17,13 @@ from cronherd.domain.search import JobSearch
 from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.facts import (
+    Application,
     Backfilled,
     Ended,
     EventFilter,
     JobRow,
     JobWrite,
+    Kept,
     LedgerFilter,
     LedgerRow,
     Mark,
@@ -40,6 +42,18 @@ class Catalog(People, LockBook, Protocol):
         """All or nothing. Locks job_due, then the jobs' waiting runs, which are held and end.
 
         Raises Conflict when a version is no longer the one that was read or a name is taken.
+        """
+        ...
+
+    def kept_jobs(self, source: str, keys: Sequence[str]) -> Kept:
+        """All jobs of a source, and those of these keys, also deleted ones, at one instant."""
+        ...
+
+    def apply_jobs(self, application: Application, actor: str) -> list[str]:
+        """Save, delete and settle, all or nothing; the runs of deleted jobs that were first.
+
+        Raises Conflict `plan_outdated` when the source was applied since that turn, or one of the
+        jobs is no longer as it was seen.
         """
         ...
 

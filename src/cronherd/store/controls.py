@@ -146,14 +146,7 @@ class ControlRows:
             if _done(connection, job_id, mark):
                 return lock_runs(connection, to_stored(job_id))[1]
             row, job = _locked(connection, job_id)
-            now_us = self._db.dialect.now_us(connection)
-            if isinstance(job, Job):  # what was due is the last that the ledger owes
-                account_gap(connection, row, job, now_us, Reason.DISABLED, closing=True)
-            one(connection, STOP_DUE, (None, row.id))
-            one(connection, DELETE, (now_us, now_us, row.id))
-            waiting, first = lock_runs(connection, row.id)
-            text = "the job was deleted"
-            end_unstarted(connection, waiting, Outcome.CANCELLED, text, now_us)
+            first = drop(connection, row, job, self._db.dialect.now_us(connection))
             self._tell(connection, EventKind.JOB_DELETED, row, job, actor, mark=mark)
         return first
 
@@ -173,6 +166,17 @@ class ControlRows:
         name = job.name if isinstance(job, Job) else from_stored(row.id)
         events = self._events if mark is None else self._events.by(mark)
         events.add(connection, kind, name, actor, text)
+
+
+def drop(connection: Connection, row: DueRow, job: Job | str, now_us: int) -> list[str]:
+    """Delete a job whose due row is ours; the runs that were first."""
+    if isinstance(job, Job):  # what was due is the last that the ledger owes
+        account_gap(connection, row, job, now_us, Reason.DISABLED, closing=True)
+    one(connection, STOP_DUE, (None, row.id))
+    one(connection, DELETE, (now_us, now_us, row.id))
+    waiting, first = lock_runs(connection, row.id)
+    end_unstarted(connection, waiting, Outcome.CANCELLED, "the job was deleted", now_us)
+    return first
 
 
 def _skipped(row: DueRow, job: Job) -> list[int]:

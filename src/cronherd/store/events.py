@@ -23,6 +23,9 @@ from cronherd.store.facts import EventFilter, LedgerFilter, LedgerRow, Mark, mar
 ADD_EVENT = """
 INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, now_us(), ?, ?, ?, ?)
 """
+ADD_EVENTS = """
+INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, ?, ?, ?, ?, ?)
+"""
 EVENTS = """
 SELECT at_us, kind, subject, actor, text FROM event WHERE {}
 ORDER BY at_us DESC, id DESC LIMIT ? OFFSET ?
@@ -74,6 +77,28 @@ class EventRows:
         values = (stored, kind.value, plain(subject, SUBJECT_LENGTH))
         who = plain(actor, SUBJECT_LENGTH)
         one(connection, ADD_EVENT, (*values, who, plain(text, TEXT_LENGTH)))
+
+    def add_all(
+        self,
+        connection: Connection,
+        kind: EventKind,
+        told: Sequence[tuple[str, str]],
+        actor: str,
+    ) -> None:
+        """The same of many, by (subject, text), at one instant."""
+        now_us, who = self._db.dialect.now_us(connection), plain(actor, SUBJECT_LENGTH)
+        rows = [
+            (
+                to_stored(self.new_id()),
+                now_us,
+                kind.value,
+                plain(subject, SUBJECT_LENGTH),
+                who,
+                plain(text, TEXT_LENGTH),
+            )
+            for subject, text in told
+        ]
+        many(connection, ADD_EVENTS, rows)
 
     def surely(self, verb: Callable[[str], R]) -> R:
         """Once more when nobody knows whether it was done; `mark` is the id of its event.

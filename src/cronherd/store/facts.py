@@ -1,6 +1,6 @@
 """What people keep and look at, as the contracts pass it on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cronherd.domain.event import EventKind
@@ -8,6 +8,8 @@ from cronherd.domain.job import Job
 from cronherd.domain.run import Outcome, Reason, Run
 from cronherd.domain.search import RunSearch
 from cronherd.domain.standing import Standing
+
+SOURCE_LENGTH = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,10 @@ class JobRow:
     forgotten_us: int = 0
     """Up to this slot runs or ledger rows of it were dropped by its retention."""
     standing: frozenset[Standing] = frozenset()
+    applied: int | None = None
+    """The version that its source last gave it; None: never, or nobody knows."""
+    drifted: bool = False
+    """Whether its definition says something else by now than that version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class JobWrite:
     """One job to be saved: `version` is the one that was read, None for a new job.
 
     `enabled` None leaves it as it is at that moment; a new job is enabled. `request`: who asks
-    for a new job again by the same words asks for the same one.
+    for a new job again by the same words asks for the same one. `applied`: its source says so.
     """
 
     id: str
@@ -65,6 +71,47 @@ class JobWrite:
     source: str
     version: int | None = None
     request: str | None = None
+    applied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptJob:
+    """What whoever applies definitions asks of a job; a deleted one keeps its name."""
+
+    id: str
+    key: str
+    name: str
+    spec: Mapping[str, object]
+    version: int
+    enabled: bool
+    source: str
+    applied: int | None
+    drifted: bool
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Jobs at one instant; `turn` counts how often their source was applied."""
+
+    turn: int
+    jobs: Sequence[KeptJob]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """What makes the jobs of one source what it says, as seen at one `turn` of it.
+
+    `drops` are deleted, by (id, version); `settled` are as the source says, and known to be so
+    from now on. `text` says for the event how many of each.
+    """
+
+    source: str
+    turn: int
+    writes: Sequence[JobWrite] = ()
+    drops: Sequence[tuple[str, int]] = ()
+    settled: Sequence[tuple[str, int]] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

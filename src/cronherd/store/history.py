@@ -19,7 +19,7 @@ JOBS = """
 SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
 (SELECT count(*) FROM run r WHERE r.job_id = j.id),
 (SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name,
-d.paused_until_us, d.skip_us, d.fired, j.forgotten_us
+d.paused_until_us, d.skip_us, d.fired, j.forgotten_us, j.applied, j.drifted
 FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 """
 # Of runs of one state and try only the oldest slot tells whether the job is late.
@@ -241,6 +241,8 @@ def _job_row(
         skip_us=row[12],
         fired=row[13],
         forgotten_us=row[14],
+        applied=row[15],
+        drifted=bool(row[16]),
     )
 
 

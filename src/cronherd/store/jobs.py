@@ -11,7 +11,17 @@ from cronherd.domain.job import UNLIMITED, Job, name_key
 from cronherd.domain.pool import is_pool_key, spell_uses
 from cronherd.domain.run import Reason
 from cronherd.store import permits
-from cronherd.store.database import Connection, Database, Duplicate, Values, fetch, one, plain
+from cronherd.store.database import (
+    Connection,
+    Database,
+    Duplicate,
+    Row,
+    Values,
+    fetch,
+    many,
+    one,
+    plain,
+)
 from cronherd.store.definitions import read_definition
 from cronherd.store.duerows import (
     ANEW,
@@ -28,24 +38,29 @@ from cronherd.store.duerows import (
     set_due,
 )
 from cronherd.store.events import SUBJECT_LENGTH, EventRows
-from cronherd.store.facts import JobWrite
+from cronherd.store.facts import SOURCE_LENGTH, JobWrite
 from cronherd.store.pools import ensure_pools
 
 IDS_OF_KEYS = 'SELECT id FROM job WHERE "key" IN ?'
 KEYS_OF = 'SELECT "key", id FROM job WHERE "key" IN ?'
 ID_OF_KEY = 'SELECT id FROM job WHERE "key" = ?'
 ADD_JOB = """
-INSERT INTO job ("key", name, spec, version, enabled, source, updated_us, id, created_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO job ("key", name, spec, version, enabled, source, updated_us, applied, drifted, id,
+created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SET_JOB = """
 UPDATE job SET "key" = ?, name = ?, spec = ?, version = ?, enabled = ?, source = ?, updated_us = ?,
-deleted_us = NULL WHERE id = ?
+applied = ?, drifted = ?, deleted_us = NULL WHERE id = ?
 """
 MADE_AGAIN = "UPDATE job SET created_us = ?, forgotten_us = 0 WHERE id = ?"
+# What a source said when it was applied, against what an edit makes of it.
+GIVEN = """
+SELECT v.version, v.spec FROM job j JOIN job_version v ON v.job_id = j.id AND v.version = j.applied
+WHERE j.id = ?
+"""
 ADD_VERSION = 'INSERT INTO job_version (job_id, version, spec, "by", at_us) VALUES (?, ?, ?, ?, ?)'
 ADD_DUE = """
-INSERT INTO job_due (next_us, slot_us, last_slot_us, version, job_id, seq) VALUES (?, ?, ?, ?, ?, 0)
+INSERT INTO job_due (next_us, slot_us, last_slot_us, version, job_id, seq) VALUES (?, ?, ?, ?, ?, ?)
 """
 # NULL for what a definition that nobody here can read does not say: it stays. What runs because a
 # host has started stays there.
@@ -64,7 +79,8 @@ VERSIONS = """
 SELECT version, spec, "by", at_us FROM job_version WHERE job_id = ? ORDER BY version DESC
 """
 
-SOURCE_LENGTH = 400
+INSERTED = 1_000  # rows of one statement: short enough for the deadline of a call
+ASKED = 1_000
 
 
 class JobRows:
@@ -82,24 +98,55 @@ class JobRows:
 
     def _save_all(self, writes: Sequence[JobWrite], actor: str) -> None:
         with self._db.write() as connection:
-            self._lock(connection, writes)
-            now_us = self._db.dialect.now_us(connection)
-            ensure_pools(connection, _named(connection, writes), self._told(actor))
-            # New ones in the order of their names: two who insert the same wait in one line.
-            for write in sorted(writes, key=_turn):
-                self._save(connection, write, actor, now_us)
+            lock_named(connection, writes)
+            self.store(connection, writes, actor)
+
+    def store(self, connection: Connection, writes: Sequence[JobWrite], actor: str) -> None:
+        """Save jobs whose due rows are ours already."""
+        now_us = self._db.dialect.now_us(connection)
+        keys = [write.job.key for write in writes]
+        known = {row[0]: row[1] for row in in_parts(connection, KEYS_OF, keys)}
+        ensure_pools(connection, _named(known, writes), self._told(actor))
+        # What is there already goes first, as it was told: it may give up a name.
+        fresh = [write for write in writes if write.version is None]
+        others = [write for write in writes if write.version is not None]
+        others += [write for write in fresh if write.job.key in known]
+        for write in others:
+            self._save(connection, write, actor, now_us)
+        # New ones in the order of their names: two who insert the same wait in one line.
+        fresh = sorted(
+            (write for write in fresh if write.job.key not in known),
+            key=lambda write: write.job.key,
+        )
+        for first in range(0, len(fresh), INSERTED):
+            self._add(connection, fresh[first : first + INSERTED], actor, now_us)
+
+    def _add(
+        self, connection: Connection, writes: Sequence[JobWrite], actor: str, now_us: int
+    ) -> None:
+        """New jobs of names that nobody ever had, many in a statement."""
+        jobs, versions, dues, requests = [], [], [], []
+        for write in writes:
+            stored, enabled = to_stored(write.id), write.enabled is not False
+            next_us, slot_us = first_slot(write.job, now_us, enabled=enabled)
+            values = columns(write, 1, now_us, enabled=enabled)
+            jobs.append((*values, *_given(write, 1), stored, now_us))
+            versions.append((stored, 1, values[2], plain(actor, SUBJECT_LENGTH), now_us))
+            dues.append((next_us, slot_us, now_us, 1, stored, 0))
+            if write.request is not None:
+                requests.append((stored, write.request, stored, now_us))
+        many(connection, ADD_JOB, jobs)
+        many(connection, ADD_DUE, dues)
+        many(connection, ADD_VERSION, versions)
+        many(connection, ADD_REQUEST, requests)
+        told = [(write.job.name, write.source) for write in writes]
+        self._events.add_all(connection, EventKind.JOB_CREATED, told, actor)
 
     def _told(self, actor: str) -> Callable[[Connection, str, str], None]:
         def tell(connection: Connection, name: str, text: str) -> None:
             self._events.add(connection, EventKind.POOL_SET, name, actor, text)
 
         return tell
-
-    def _lock(self, connection: Connection, writes: Sequence[JobWrite]) -> None:
-        """All due rows at once, in their order: two who write many jobs do not block each other."""
-        keys = [write.job.key for write in writes]
-        named = [row[0] for row in fetch(connection, IDS_OF_KEYS, (keys,))]
-        lock_due(connection, [*named, *(to_stored(write.id) for write in writes)])
 
     def _save(self, connection: Connection, write: JobWrite, actor: str, now_us: int) -> None:
         ids = fetch(connection, ID_OF_KEY, (write.job.key,))
@@ -147,9 +194,9 @@ class JobRows:
         last_us = max(tomb.last_us, now_us) if tomb else now_us
         enabled = write.enabled is not False
         next_us, slot_us = first_slot(write.job, last_us, enabled=enabled)
-        values = _columns(write, version, now_us, enabled=enabled)
+        values = columns(write, version, now_us, enabled=enabled)
         if tomb:
-            one(connection, SET_JOB, (*values, stored))
+            one(connection, SET_JOB, (*values, *_given(write, version), stored))
             one(connection, ANEW, (stored,))
             one(connection, MADE_AGAIN, (last_us, stored))
             set_due(connection, write.job, (next_us, slot_us, last_us, version, stored))
@@ -157,8 +204,8 @@ class JobRows:
             if _counts_anew(read_definition(tomb.spec), write.job):
                 permits.bind(connection, from_stored(stored), write.job)
         else:
-            one(connection, ADD_JOB, (*values, stored, now_us))
-            one(connection, ADD_DUE, (next_us, slot_us, last_us, version, stored))
+            one(connection, ADD_JOB, (*values, *_given(write, version), stored, now_us))
+            one(connection, ADD_DUE, (next_us, slot_us, last_us, version, stored, 0))
         one(
             connection,
             ADD_VERSION,
@@ -175,8 +222,12 @@ class JobRows:
         old = read_definition(row.spec)
         version = row.version + 1
         enabled = bool(row.enabled) if write.enabled is None else write.enabled
-        values = _columns(write, version, now_us, enabled=enabled)
-        one(connection, SET_JOB, (*values, row.id))
+        values = columns(write, version, now_us, enabled=enabled)
+        given = _given(write, version)
+        if not write.applied:
+            rows = fetch(connection, GIVEN, (row.id,))
+            given = (rows[0][0], rows[0][1] != values[2]) if rows else given
+        one(connection, SET_JOB, (*values, *given, row.id))
         last_us = self._move(connection, write, row, old, version, now_us, enabled=enabled)
         one(
             connection,
@@ -274,10 +325,21 @@ def no_such_job(connection: Connection, name: str) -> NotFound:
     return NotFound(f"there is no job '{name[:120]}'", code="no_such_job", hint=hint)
 
 
-def _named(connection: Connection, writes: Sequence[JobWrite]) -> list[tuple[str, Job]]:
+def lock_named(connection: Connection, writes: Sequence[JobWrite]) -> None:
+    """All due rows at once, in their order: two who write many jobs do not block each other."""
+    keys = [write.job.key for write in writes]
+    named = [row[0] for row in in_parts(connection, IDS_OF_KEYS, keys)]
+    lock_due(connection, [*named, *(to_stored(write.id) for write in writes)])
+
+
+def in_parts(connection: Connection, sql: str, keys: Sequence[str]) -> list[Row]:
+    """All rows of a query `… IN ?`, so many keys at a time."""
+    parts = range(0, len(keys), ASKED)
+    return [row for part in parts for row in fetch(connection, sql, (list(keys[part:][:ASKED]),))]
+
+
+def _named(known: Mapping[str, bytes], writes: Sequence[JobWrite]) -> list[tuple[str, Job]]:
     """The jobs with the ids that they have, or get: a name that was deleted gets its old one."""
-    keys = [write.job.key for write in writes if write.version is None]
-    known = dict(tuple(row) for row in fetch(connection, KEYS_OF, (keys,))) if keys else {}
     return [
         (from_stored(known[key]) if write.version is None and key in known else write.id, write.job)
         for write in writes
@@ -285,13 +347,13 @@ def _named(connection: Connection, writes: Sequence[JobWrite]) -> list[tuple[str
     ]
 
 
-def _turn(write: JobWrite) -> tuple[bool, str]:
-    """What is there already goes first, as it was told: it may give up a name."""
-    new = write.version is None
-    return new, write.job.key if new else ""
+def _given(write: JobWrite, version: int) -> tuple[int | None, bool]:
+    """(applied, drifted) of a job that is new, or as its source says."""
+    return (version if write.applied else None), False
 
 
-def _columns(write: JobWrite, version: int, now_us: int, *, enabled: bool) -> tuple[object, ...]:
+def columns(write: JobWrite, version: int, now_us: int, *, enabled: bool) -> tuple[object, ...]:
+    """What both statements that write a job begin with."""
     job = write.job
     source = plain(write.source, SOURCE_LENGTH)
     return (name_key(job.name), job.name, _text(job), version, enabled, source, now_us)

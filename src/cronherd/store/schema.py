@@ -39,8 +39,11 @@ job = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("forgotten_us", BigInteger, nullable=False, server_default=text("0")),
     Column("failing", Boolean, nullable=False, server_default=false()),
+    Column("applied", Integer),
+    Column("drifted", Boolean, nullable=False, server_default=false()),
     Index("job_enabled", "enabled", "key"),
     columns.partial("failing", "job_failing", "failing", "key"),
+    columns.partial("drifted", "job_drifted", "drifted", "key"),
     **columns.COLD,
 )
 

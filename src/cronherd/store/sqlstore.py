@@ -7,6 +7,7 @@ from typing import Any
 from cronherd.domain.run import Cause
 from cronherd.store.account import AccountRows as PastRows
 from cronherd.store.accounts import AccountRows
+from cronherd.store.applying import ApplyRows
 from cronherd.store.backfill import BackfillRows
 from cronherd.store.base import FireBatch, Requested
 from cronherd.store.booting import BootRows
@@ -66,8 +67,7 @@ class SqlStore:
         self.take_over = again(takeovers.take_over)
         self.remove_node = again(takeovers.remove_node)
         self.prune = again(pruning.prune)
-        self.save_jobs, self.versions = again(jobs.save_jobs), jobs.versions
-        self.creation = jobs.creation
+        self._take_jobs(jobs, ApplyRows(db, events, jobs))
         self.set_enabled = again(controls.set_enabled)
         self.pause_job, self.resume_job = again(controls.pause_job), again(controls.resume_job)
         self.skip_next, self.undo_skip = again(controls.skip_next), again(controls.undo_skip)
@@ -91,6 +91,11 @@ class SqlStore:
         self.ledger_page, self.event_page = events.ledger_page, events.event_page
         self.last_pause = events.last_pause
         self._take_slots(slots)
+
+    def _take_jobs(self, jobs: JobRows, applying: ApplyRows) -> None:
+        self.save_jobs, self.versions = again(jobs.save_jobs), jobs.versions
+        self.creation = jobs.creation
+        self.kept_jobs, self.apply_jobs = applying.kept_jobs, again(applying.apply_jobs)
 
     def _take_slots(self, slots: SlotRows) -> None:
         self.slot_runs, self.slot_ledger = slots.slot_runs, slots.slot_ledger

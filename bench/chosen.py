@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import (
+    apply,
     browse,
     burst,
     cancel,
@@ -57,6 +58,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "next": planning.run,
     "waiting": waiting.run,
     "gearman": gearman.run,
+    "apply": apply.run,
 }
 DATABASES = ("sqlite", "postgresql", "mariadb")
 # Run when none is named: those that need no network and no server.
@@ -69,6 +71,7 @@ JOBS = {
     "browse": 100_000,
     "waiting": 100_000,
     "gearman": 20_000,
+    "apply": 10_000,
 }
 
 
@@ -86,7 +89,8 @@ def options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         type=int,
-        help="how many: burst 1000, nodes 50000, million, next 1000000, cancel 40, waiting 100000",
+        help="how many: burst 1000, nodes 50000, million, next 1000000, cancel 40, waiting 100000, "
+        "apply 10000",
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a burst, of tools")
     parser.add_argument("--seconds", type=int, default=20, help="how long benchmarks look")

@@ -133,7 +133,7 @@ def show_job(session: Session, document: Json) -> None:
         if document["next_at"]
         else NOTHING,
         "last": result_of(document["last_run"]),
-        "source": document["source"],
+        "source": document["source"] + (" (edited since)" if document.get("drifted") else ""),
         "version": document["version"],
     }
     for key, value in facts.items():

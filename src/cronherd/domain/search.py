@@ -20,7 +20,8 @@ TEXT_LENGTH = 500
 TOKENS = 20
 
 RUN_KEYS = ("state", "outcome", "job", "tag", "node", "cause", "since", "until")
-JOB_KEYS = ("state", "tag", "node", "source")
+JOB_KEYS = ("state", "tag", "node", "source", "drift")
+_YES_NO = {"yes": True, "no": False}
 # What a running run is called while its node is silent: words of people, no states.
 SILENT = ("suspected", "unknown")
 ERROR = "error"
@@ -85,6 +86,7 @@ class JobSearch:
     tag: str | None = None
     node: str | None = None
     source: str | None = None
+    drift: bool | None = None
     words: tuple[str, ...] = ()
 
 
@@ -160,6 +162,9 @@ def read_job_search(text: str) -> JobSearch:
     found = parse_search(text, JOB_KEYS)
     values = found.values
     state = values.get("state")
+    drift = values.get("drift")
+    if drift is not None and drift.lower() not in _YES_NO:
+        raise _bad(f"'drift:{drift[:40]}' is not known here", hint="drift:yes or drift:no")
     return JobSearch(
         standing=None
         if state is None
@@ -167,6 +172,7 @@ def read_job_search(text: str) -> JobSearch:
         tag=values.get("tag"),
         node=values.get("node"),
         source=values.get("source"),
+        drift=None if drift is None else _YES_NO[drift.lower()],
         words=found.words,
     )
 

@@ -108,9 +108,10 @@ class ApplyDesk(JobDesk):
     ) -> list[Wanted]:
         wanted: dict[str, Wanted] = {}
         errors: list[Invalid] = []
+        now_us = self._store.now_us()
         for number, definition in enumerate(definitions):
             try:
-                one = self._read_one(definition, rows, source)
+                one = self._read_one(definition, rows, source, now_us)
             except InvalidInput as error:
                 errors += [_at(number, fault) for fault in error.errors]
                 continue
@@ -121,13 +122,15 @@ class ApplyDesk(JobDesk):
             raise InvalidInput(errors)
         return list(wanted.values())
 
-    def _read_one(self, definition: object, rows: Mapping[str, KeptJob], source: str) -> Wanted:
+    def _read_one(
+        self, definition: object, rows: Mapping[str, KeptJob], source: str, now_us: int
+    ) -> Wanted:
         key = next(_keys_of(definition), "")
         row = rows.get(key)
         # What is stored was checked when it was: most of 10,000 definitions are as they were.
         if row and not self._defaults and _is_stored(definition, row, source):
             return Wanted(key=key, name=row.name, job=None)
-        job = self._read(definition)
+        job = self._read(definition, now_us)
         formerly = job.spec.get(FORMERLY)
         return Wanted(key=job.key, name=job.name, job=job, formerly=formerly)
 

@@ -204,11 +204,12 @@ class JobDesk(Desk):
         first = self._catalog.delete_job(row.id, actor)
         return {"deleted": row.job.name, "id": row.id, "started_before": list(first)}
 
-    def _read(self, definition: object) -> Job:
+    def _read(self, definition: object, now_us: int | None = None) -> Job:
+        """`now_us`: where many are read, the clock is asked once for all."""
         return read_job(
             definition,
             timezone=self._timezone,
-            now_us=self._store.now_us(),
+            now_us=self._store.now_us() if now_us is None else now_us,
             defaults=self._defaults,
         )
 

@@ -174,6 +174,8 @@ class BrowseRows:
                 terms = Terms(["j.id IN ?"], [sorted(row[0] for row in rows)])
         if search.source is not None:
             terms.add("j.source = ?", search.source)
+        if search.drift is not None:
+            terms.add(f"j.drifted = {'TRUE' if search.drift else 'FALSE'}")
         if search.tag is not None:
             terms.add("j.spec LIKE ? ESCAPE '!'", _quoted(search.tag))
         for word in search.words:

@@ -172,8 +172,8 @@ def test_an_unchanged_source_settles_what_was_edited_to_say_the_same(
 def test_a_source_that_was_applied_before_another_failed_is_named(
     cronherd: Shell, fleet: FakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write(tmp_path / "one", a="1")
-    write(tmp_path / "two", b="2")
+    write(tmp_path / "one", a="first")
+    write(tmp_path / "two", b="second")
     plain = fleet.apply_jobs
 
     def second_fails(jobs: Any, source: str, *args: Any, **more: Any) -> Any:

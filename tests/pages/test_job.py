@@ -50,6 +50,26 @@ def test_a_job_made_by_hand_has_no_such_mark(service: Service, read: Read):
     assert "puts its own definition back" not in read("/jobs/one/edit").text
 
 
+def test_an_edit_after_its_file_was_applied_is_marked_and_leads_to_the_difference(
+    service: Service, read: Read
+):
+    """Here and in the list, and in no other job; a search finds it."""
+    said = [{"name": "one", "command": "true"}, {"name": "two", "command": "true"}]
+    service.apply_jobs(said, "file:/etc/jobs.yaml", "ada", dry_run=False)
+    assert "drifted" not in read("/jobs/one").text + read("/jobs").text
+    service.edit_job("one", {"name": "one", "command": "echo edited"}, None, "ada")
+    difference = "/jobs/one/changes?from=1&to=2"
+    for address in ("/jobs/one", "/jobs", "/jobs?q=drift:yes"):
+        page = read(address)
+        compares = [link["href"] for link in page.all("a") if "changes?from=" in link["href"]]
+        assert compares == [difference]
+    assert "two" not in read("/jobs?q=drift:yes").text
+    compared = read(difference).text
+    assert "Version 1" in compared
+    assert "echo edited" in compared
+    assert "drifted" not in read("/jobs/two").text
+
+
 def test_why_answers_for_any_instant(service: Service, read: Read):
     make(service, timezone="UTC")
     assert "It does not match the schedule's" in read("/jobs/one?at=2036-01-01T03:00").text

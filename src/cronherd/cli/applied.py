@@ -64,7 +64,8 @@ def refusal_of(changes: Sequence[Json]) -> Conflict | None:
         return None
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     text = f"nothing can be applied: {found[0]['text']}{more}"
-    return Conflict(text, code=found[0]["code"], hint=found[0]["hint"])
+    code = found[0]["code"]
+    return Conflict(text, code=code, hint=found[0]["hint"])
 
 
 def _show_difference(difference: Json, *, colour: bool) -> None:

@@ -156,7 +156,8 @@ def apply(session: Session, fleet: "Fleet", plan: Plan, *, dry_run: bool) -> lis
         told = [change for change in answer["changes"] if change["change"] != "left"]
         for change in told:
             if refusal := change.get("refusal"):
-                raise Conflict(refusal["text"], code=refusal["code"], hint=refusal["hint"])
+                code = refusal["code"]
+                raise Conflict(refusal["text"], code=code, hint=refusal["hint"])
         changes += told
     return changes
 

@@ -128,7 +128,7 @@ def error_codes() -> set[str]:
 
 
 def exit_codes(folder: Path = SRC / "cli") -> set[int]:
-    """Whole numbers and named numbers that functions of the command line return as `int`."""
+    """What functions of the command line return as `int`, and what its errors carry."""
     found: set[int] = set()
     for path, tree in sources(folder):
         for function in ast.walk(tree):
@@ -136,6 +136,8 @@ def exit_codes(folder: Path = SRC / "cli") -> set[int]:
                 for node in ast.walk(function):
                     if isinstance(node, ast.Return) and node.value is not None:
                         found |= set(_numbers(node.value, path))
+            if isinstance(function, ast.Assign) and ast.unparse(function.targets[0]) == "exit_code":
+                found |= set(_numbers(function.value, path))
     return found
 
 

@@ -264,7 +264,8 @@ def test_no_place_for_a_table_is_left_empty():
 def test_the_generator_checks_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(docs, "pages", lambda _: made())  # it takes seconds, and `check` does it
+    pages = made()
+    monkeypatch.setattr(docs, "pages", lambda _: pages)  # it takes seconds, and `check` does it
     (tmp_path / "docs").mkdir()
     (tmp_path / docs.WORDS).write_text((ROOT / docs.WORDS).read_text("utf-8"), "utf-8")
     monkeypatch.chdir(tmp_path)

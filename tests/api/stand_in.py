@@ -174,11 +174,12 @@ class StandIn(PeopleStandIn):
         dry_run: bool,
         prune: bool = False,
         allow_empty: bool = False,
+        adopt: bool = False,
         plan: str | None = None,
     ) -> Json:
         self.heard.append(("apply_jobs", len(definitions), source, actor, dry_run))
-        if prune or allow_empty or plan:
-            self.heard.append(("prune", prune, allow_empty, plan))
+        if prune or allow_empty or adopt or plan:
+            self.heard.append(("prune", prune, allow_empty, adopt, plan))
         changes = [{"name": str(one), "change": "create"} for one in definitions[:3]]
         return {"api_version": "v1", "applied": not dry_run, "changes": changes}
 

@@ -252,6 +252,7 @@ class FakeFleet(PeopleStandIn):
         dry_run: bool,
         prune: bool = False,
         allow_empty: bool = False,
+        adopt: bool = False,
         plan: str | None = None,
     ) -> Json:
         self.calls.append(f"apply {source} {'dry' if dry_run else 'for good'}")
@@ -261,7 +262,7 @@ class FakeFleet(PeopleStandIn):
             for job in jobs
         ]
         kept = Kept(turn=self.turn, jobs=[_kept(job) for job in self.jobs.values()])
-        found = plan_source(wanted, kept, source, prune=prune)
+        found = plan_source(wanted, kept, source, prune=prune, adopt=adopt)
         if not dry_run:
             if plan not in {None, found.mark}:
                 raise Conflict("somebody else meanwhile", code="plan_outdated")
@@ -271,7 +272,7 @@ class FakeFleet(PeopleStandIn):
                     del self.jobs[step.row.key]
             for job in jobs:
                 self._add(dict(job.spec), source)
-        changes = [step_view(step) for step in found.steps]
+        changes = [step_view(step, source) for step in found.steps]
         answer = {"api_version": "v1", "applied": not dry_run, "changes": changes}
         return {**answer, "plan": found.mark, "settles": len(found.settled)}
 

@@ -153,6 +153,9 @@ def test_yaml_is_what_apply_takes_without_a_change(cronherd: Shell, tmp_path: Pa
     assert cronherd("import", "crontab", "tab", "--yes").code == 0
     said = cronherd("export", "yaml")
     (tmp_path / "jobs.yaml").write_text(said.out)
+    said = cronherd("diff", "-f", "jobs.yaml", "--adopt")
+    assert said.out.count("belongs to this source from now on") == said.out.count("\n") == 3
+    assert cronherd("apply", "-f", "jobs.yaml", "--adopt", "--yes").code == 0
     assert cronherd("diff", "-f", "jobs.yaml").err == "nothing differs\n"
     one = cronherd("export", "yaml", "warm-up").out
     assert one.count("- name:") == 1

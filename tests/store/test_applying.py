@@ -82,6 +82,22 @@ def test_a_job_of_another_source_refuses_the_whole(service: Service, stage: Stag
     assert stage.dump(BOOKS) == before
 
 
+def test_a_job_of_another_source_is_adopted_with_its_past(service: Service, stage: Stage):
+    apply(service, job("theirs"), job("gone"), source="git:other")
+    run_id = service.run_job("theirs", "ada")["run"]["id"]
+    stage.finish_all()
+    looked = service.apply_jobs([job("theirs")], GIT, "ci", dry_run=True, adopt=True)
+    assert [change["taken_from"] for change in looked["changes"]] == ["git:other"]
+    assert apply(service, job("theirs"), adopt=True) == {"theirs": "update"}
+    assert apply(service, job("theirs"), prune=True) == {"theirs": "none"}
+    assert service.show_job("theirs")["source"] == GIT
+    assert service.show_run(run_id)["job_id"] == service.show_job("theirs")["id"]
+    # Neither source deletes by what the other said before.
+    assert apply(service, source="git:other", prune=True, allow_empty=True) == {"gone": "delete"}
+    assert names(stage) == ["theirs"]
+    assert_sound(stage)
+
+
 def test_no_job_at_all_is_refused_unless_it_is_meant(service: Service, stage: Stage):
     service.create_job(job("by hand"), "ada")
     apply(service, job("a"))

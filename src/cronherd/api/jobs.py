@@ -80,6 +80,7 @@ _TAKES_JOBS = {
                         "dry_run": {"type": "boolean", "default": False},
                         "prune": {"type": "boolean", "default": False},
                         "allow_empty": {"type": "boolean", "default": False},
+                        "adopt": {"type": "boolean", "default": False},
                         "plan": {"type": ["string", "null"]},
                     },
                     "required": ["definitions", "source"],
@@ -273,7 +274,8 @@ def _request_id(body: Mapping, key: str | None) -> str | None:
     summary="Make the jobs of one source what these definitions say",
     description="All or nothing. `changes` tell what becomes of each job: create, update, rename, "
     "delete, none, left (no longer said, and kept without `prune`), refused. `prune` deletes the "
-    "jobs of the source that are not said any more, of no definitions only with `allow_empty`. "
+    "jobs of the source that are not said any more, of no definitions only with `allow_empty`; "
+    "`adopt` takes over jobs of other sources, which are refused without it. "
     "`plan` of a dry run, sent along, makes sure that what was looked at is what is done: 409 "
     "`plan_outdated` otherwise, and nothing is changed.",
     dependencies=[needs(Role.EDITOR)],
@@ -281,7 +283,7 @@ def _request_id(body: Mapping, key: str | None) -> str | None:
     openapi_extra=_TAKES_JOBS,
 )
 def apply_jobs(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
-    only(body, "definitions", "source", "dry_run", "prune", "allow_empty", "plan")
+    only(body, "definitions", "source", "dry_run", "prune", "allow_empty", "adopt", "plan")
     for key in ("definitions", "source"):
         if key not in body:
             raise Invalid("is required", code="missing", where=key)
@@ -296,6 +298,7 @@ def apply_jobs(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
         dry_run=dry_run,
         prune=member(body, "prune", bool, default=False),
         allow_empty=member(body, "allow_empty", bool, default=False),
+        adopt=member(body, "adopt", bool, default=False),
         plan=plan,
     )
     return Answer(found)

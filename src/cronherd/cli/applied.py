@@ -10,6 +10,9 @@ from cronherd.cli.output import Json, has_colour, say, talk
 from cronherd.cli.session import Session
 from cronherd.domain.errors import Conflict
 
+BY_HAND = "command"
+"""The source of jobs that people made."""
+
 NAMED = 5
 _SIGNS = {
     "create": ("+", "green"),
@@ -41,7 +44,9 @@ def _notes(change: Json) -> list[str]:
     if change["change"] == "delete":
         notes.append("its runs stay")
     if "taken_from" in change:
-        notes.append("made by hand, belongs to this source from now on")
+        owner = change["taken_from"]
+        whose = "made by hand" if owner == BY_HAND else f"was of {owner}"
+        notes.append(f"{whose}, belongs to this source from now on")
     if change.get("drifted"):
         notes.append("was edited since it was applied")
     if "refusal" in change:

@@ -1,6 +1,7 @@
 """`cronherd apply` and `cronherd diff`: the fleet's jobs as files say, shown before it is done."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -30,6 +31,15 @@ _SOURCE = click.option(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What a source may do to jobs that it does not say, or does not own."""
+
+    prune: bool = False
+    allow_empty: bool = False
+    adopt: bool = False
+
+
 class Outdated(Conflict):
     """Somebody else was first; whoever runs this in a pipeline can tell it from a fault."""
 
@@ -41,6 +51,7 @@ class Outdated(Conflict):
 @_SOURCE
 @click.option("--prune", is_flag=True, help="Delete jobs of this source that it no longer says.")
 @click.option("--allow-empty", is_flag=True, help="With --prune: no job at all is meant.")
+@click.option("--adopt", is_flag=True, help="Take over jobs of other sources that it says, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop.")
 @click.option("--check", is_flag=True, help="Only check the definitions; asks no fleet.")
 @yes_option
@@ -52,6 +63,7 @@ def apply_command(
     source: str | None,
     prune: bool,
     allow_empty: bool,
+    adopt: bool,
     dry_run: bool,
     check: bool,
     yes: bool,
@@ -65,11 +77,12 @@ def apply_command(
     if check:
         _check(session, files, source, allow_empty=allow_empty)
         return
+    wish = _Wish(prune=prune, allow_empty=allow_empty, adopt=adopt)
     with session.fleet() as fleet:
         timezone = fleet.status()["timezone"]
         bundles = _bundles(session, timezone, files, source, allow_empty=allow_empty)
         _never_nameless(files, source, prune=prune)
-        looks = _look(session, fleet, bundles, prune=prune, allow_empty=allow_empty)
+        looks = [_ask(session, fleet, bundle, wish) for bundle in bundles]
         changes = [change for look in looks for change in look["changes"]]
         count = _count(changes)
         _warn(bundles, changes)
@@ -78,7 +91,7 @@ def apply_command(
         if dry_run or not count:
             if not (dry_run or count) and any(look.get("settles") for look in looks):
                 # What was edited until it said the same as the source drifts no longer.
-                _apply(session, fleet, bundles, looks, prune=prune, allow_empty=allow_empty)
+                _apply(session, fleet, bundles, looks, wish)
             _show(session, changes, applied=False)
             talk(f"{count} changes, nothing was done" if count else "nothing to change")
             return
@@ -87,7 +100,7 @@ def apply_command(
         if "-" in files and not yes:
             yes = _never_from_stdin()
         confirm(_question(changes), yes=yes)
-        _apply(session, fleet, bundles, looks, prune=prune, allow_empty=allow_empty)
+        _apply(session, fleet, bundles, looks, wish)
     if session.settings.output not in {"table", "wide"}:
         _show(session, changes, applied=True)
     talk(_done(changes))
@@ -98,23 +111,13 @@ def _apply(
     fleet: "Fleet",
     bundles: Sequence["Bundle"],
     looks: Sequence[Json],
-    *,
-    prune: bool,
-    allow_empty: bool,
+    wish: _Wish,
 ) -> None:
     """Each source as it was looked at."""
     done: list[str] = []
     try:
         for bundle, look in zip(bundles, looks, strict=True):
-            fleet.apply_jobs(
-                bundle.definitions,
-                bundle.source,
-                session.actor,
-                dry_run=False,
-                prune=prune,
-                allow_empty=allow_empty,
-                plan=look.get("plan"),
-            )
+            _ask(session, fleet, bundle, wish, look)
             done.append(bundle.source)
     except CronherdError as error:
         if done:
@@ -160,15 +163,17 @@ def _never_nameless(files: tuple[str, ...], source: str | None, *, prune: bool) 
 @_FILES
 @_SOURCE
 @click.option("--prune", is_flag=True, help="Jobs that the source no longer says differ, too.")
+@click.option("--adopt", is_flag=True, help="As if it took over jobs of other sources.")
 @click.pass_obj
 def diff_command(
-    session: Session, *, files: tuple[str, ...], source: str | None, prune: bool
+    session: Session, *, files: tuple[str, ...], source: str | None, prune: bool, adopt: bool
 ) -> int:
     """What apply would change; never changes anything. Exit 3 when something differs."""
     with session.fleet() as fleet:
         bundles = _bundles(session, fleet.status()["timezone"], files, source, allow_empty=True)
         _never_nameless(files, source, prune=prune)
-        looks = _look(session, fleet, bundles, prune=prune, allow_empty=True)
+        wish = _Wish(prune=prune, allow_empty=True, adopt=adopt)
+        looks = [_ask(session, fleet, bundle, wish) for bundle in bundles]
     changes = [change for look in looks for change in look["changes"]]
     _show(session, changes, applied=False)
     count = _count(changes)
@@ -198,25 +203,20 @@ def _bundles(
     return found if source is None else [jobfiles.joined(found, source)]
 
 
-def _look(
-    session: Session,
-    fleet: "Fleet",
-    bundles: list["Bundle"],
-    *,
-    prune: bool,
-    allow_empty: bool,
-) -> list[Json]:
-    return [
-        fleet.apply_jobs(
-            bundle.definitions,
-            bundle.source,
-            session.actor,
-            dry_run=True,
-            prune=prune,
-            allow_empty=allow_empty,
-        )
-        for bundle in bundles
-    ]
+def _ask(
+    session: Session, fleet: "Fleet", bundle: "Bundle", wish: _Wish, look: Json | None = None
+) -> Json:
+    """What would change; or, with the answer that was looked at, make it so."""
+    return fleet.apply_jobs(
+        bundle.definitions,
+        bundle.source,
+        session.actor,
+        dry_run=look is None,
+        prune=wish.prune,
+        allow_empty=wish.allow_empty,
+        adopt=wish.adopt,
+        plan=look.get("plan") if look else None,
+    )
 
 
 def _count(changes: Sequence[Json]) -> int:

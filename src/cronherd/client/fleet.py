@@ -51,6 +51,7 @@ class Fleet(Protocol):
         dry_run: bool,
         prune: bool = False,
         allow_empty: bool = False,
+        adopt: bool = False,
         plan: str | None = None,
     ) -> Json: ...
     def run_job(

@@ -98,12 +98,13 @@ class Client(PeopleClient):
         dry_run: bool,
         prune: bool = False,
         allow_empty: bool = False,
+        adopt: bool = False,
         plan: str | None = None,
     ) -> Json:
         del actor
         body: Json = {"definitions": list(definitions), "source": source, "dry_run": dry_run}
         # A node of an earlier version does not know these.
-        more = {"prune": prune, "allow_empty": allow_empty, "plan": plan}
+        more = {"prune": prune, "allow_empty": allow_empty, "adopt": adopt, "plan": plan}
         body |= {key: value for key, value in more.items() if value}
         return self._ask("POST", "/apply", body=[body])
 

@@ -32,14 +32,15 @@ class ApplyDesk(JobDesk):
         dry_run: bool,
         prune: bool = False,
         allow_empty: bool = False,
+        adopt: bool = False,
         plan: str | None = None,
     ) -> Json:
         """Make the jobs of one source what these definitions say, all or nothing.
 
         Answers with one change per job. `prune` deletes the jobs of the source that it no longer
-        says; without definitions only where that is said. `plan` is the one that was looked at:
-        raises Conflict `plan_outdated` when it would be another by now, and `other_source` for a
-        job of somebody else.
+        says; without definitions only where that is said. `adopt` takes jobs of other sources.
+        `plan` is the one that was looked at: raises Conflict `plan_outdated` when it would be
+        another by now, and `other_source` for a job of somebody else that is not adopted.
         """
         _check_source(source)
         if len(definitions) > APPLY_LIMIT:
@@ -50,7 +51,7 @@ class ApplyDesk(JobDesk):
                 code="no_jobs",
                 hint="--allow-empty says that this is meant",
             )
-        found = self._plan(definitions, source, prune=prune)
+        found = self._plan(definitions, source, prune=prune, adopt=adopt)
         if not dry_run:
             self._do(found, plan, actor)
         return {
@@ -59,14 +60,17 @@ class ApplyDesk(JobDesk):
             "source": source,
             "plan": found.mark,
             "settles": len(found.settled),
-            "changes": [step_view(step) for step in found.steps],
+            "changes": [step_view(step, source) for step in found.steps],
         }
 
-    def _plan(self, definitions: Sequence[object], source: str, *, prune: bool) -> SourcePlan:
+    def _plan(
+        self, definitions: Sequence[object], source: str, *, prune: bool, adopt: bool
+    ) -> SourcePlan:
         keys = [key for each in definitions for key in _keys_of(each)]
         kept = self._catalog.kept_jobs(source, keys)
         rows = {row.key: row for row in kept.jobs}
-        return plan_source(self._read_all(definitions, rows, source), kept, source, prune=prune)
+        wanted = self._read_all(definitions, rows, source)
+        return plan_source(wanted, kept, source, prune=prune, adopt=adopt)
 
     def _do(self, plan: SourcePlan, looked_at: str | None, actor: str) -> None:
         if refused := plan.of(Change.REFUSED):
@@ -155,8 +159,8 @@ def _is_stored(definition: object, row: KeptJob, source: str) -> bool:
     return said == row.spec and definition.get("enabled", row.enabled) is row.enabled
 
 
-def step_view(step: Step) -> Json:
-    """What becomes of one job, as a document."""
+def step_view(step: Step, source: str) -> Json:
+    """What becomes of one job when this source is applied, as a document."""
     view: Json = {
         "name": step.name,
         "change": step.change.value,
@@ -167,8 +171,8 @@ def step_view(step: Step) -> Json:
             view["from"] = step.row.name
         if step.row.drifted:
             view["drifted"] = True
-        if step.change is Change.UPDATE and step.row.source == BY_HAND:
-            view["taken_from"] = BY_HAND
+        if step.change in {Change.UPDATE, Change.RENAME} and step.row.source != source:
+            view["taken_from"] = step.row.source
     if step.refusal is not None:
         refusal = step.refusal
         view["refusal"] = {"code": refusal.code, "text": refusal.text, "hint": refusal.hint}

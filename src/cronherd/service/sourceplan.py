@@ -1,7 +1,7 @@
 """What applying a source would do, as a value. Pure: it asks nobody and changes nothing.
 
-A source owns the jobs that it made. It may take those that nobody but people own, and never one of
-another source; what it deletes is its own.
+A source owns the jobs that it made. It may take those that nobody but people own, and one of
+another source only where it is told to adopt it; what it deletes is its own.
 """
 
 import hashlib
@@ -97,13 +97,21 @@ class SourcePlan:
         return ", ".join(f"{counts[change]} {word}" for change, word in said.items())
 
 
-def plan_source(wanted: Sequence[Wanted], kept: Kept, source: str, *, prune: bool) -> SourcePlan:
-    """What makes the jobs of a source what it says; with `prune` nothing else stays of it."""
+def plan_source(
+    wanted: Sequence[Wanted], kept: Kept, source: str, *, prune: bool = False, adopt: bool = False
+) -> SourcePlan:
+    """What makes the jobs of a source what it says.
+
+    With `prune` nothing else stays of it, with `adopt` it takes jobs of other sources, too.
+    """
     rows = {row.key: row for row in kept.jobs}
     alive = {key: row for key, row in rows.items() if not row.deleted}
     keys = {each.key for each in wanted}
     renamed = _renames(wanted, rows, keys, source, prune=prune)
-    steps = [_step(each, alive.get(each.key), renamed.get(each.key), source) for each in wanted]
+    steps = [
+        _step(each, alive.get(each.key), renamed.get(each.key), source, adopt=adopt)
+        for each in wanted
+    ]
     # A name that was deleted keeps the past of its job, so nobody else can take it with his own.
     steps = [_refuse_tomb(step, rows) for step in steps]
     gone = {row.id for row in renamed.values()}
@@ -157,13 +165,15 @@ def _renames(
     return found
 
 
-def _step(wanted: Wanted, row: KeptJob | None, old: KeptJob | None, source: str) -> Step:
+def _step(
+    wanted: Wanted, row: KeptJob | None, old: KeptJob | None, source: str, *, adopt: bool
+) -> Step:
     job, before = wanted.job, row or old
     if before is None:
         return Step(change=Change.CREATE, name=wanted.name, job=job)
-    if before.source not in {source, BY_HAND}:
+    if before.source not in {source, BY_HAND} and not adopt:
         whose = f"the job '{before.name}' belongs to {before.source}"
-        hint = "rename one of the two, or delete the other first"
+        hint = "rename one of the two, or take it over with --adopt"
         refusal = Invalid(whose, code="other_source", hint=hint)
         return Step(change=Change.REFUSED, name=wanted.name, job=job, row=before, refusal=refusal)
     if job is None:

@@ -173,8 +173,8 @@ def test_it_applies_definitions(client: Client, service: StandIn, dry_run: bool)
     assert answer["applied"] is not dry_run
     assert [change["name"] for change in answer["changes"]] == ["x", "None", "{}"]
     assert service.heard == [("apply_jobs", 3, "jobs.yaml", "local", dry_run)]
-    client.apply_jobs([], "x", "me", dry_run=dry_run, prune=True, allow_empty=True,
-                          adopt=True, plan="f00")  # fmt: skip
+    may = {"prune": True, "allow_empty": True, "adopt": True}
+    client.apply_jobs([], "x", "me", dry_run=dry_run, plan="f00", **may)
     assert service.heard[-1] == ("prune", True, True, True, "f00")
 
 

@@ -63,6 +63,11 @@ def test_a_plan_touches_only_what_is_its_own(
             assert step.row is not None
             assert step.row.key not in said
             assert step.name not in there  # a name with a past of its own is never taken
+            # What nobody said to be the same is only looked for among what would be deleted.
+            assert said[step.name][1] == step.row.name or (prune and step.row.source == OURS)
+        if step.change is Change.REFUSED:
+            assert step.row is not None
+            assert step.name == step.row.name or said[step.name][1] == step.row.name
     touched = Counter(step.row.id for step in plan.steps if step.row)
     assert set(touched.values()) <= {1}  # no job becomes two
     ours = {f"id-{name}" for name, (_, src, gone) in there.items() if src == OURS and not gone}
@@ -99,12 +104,12 @@ def assert_settled(plan: SourcePlan) -> None:
 def test_the_mark_changes_with_each_thing_that_was_looked_at():
     """Another version, switch, turn, definition or wish to delete is another plan."""
 
-    def mark(**more: object) -> str:
+    def mark(turn: int = 1, **more: object) -> str:
         row = kept_job("a", "one", OURS, deleted=False)
         gone = kept_job("b", "one", OURS, deleted=False)
         fields = {name: getattr(row, name) for name in row.__dataclass_fields__}
         changed = KeptJob(**{**fields, **more})
-        return plan_source([wish("a", "two", None)], Kept(turn=1, jobs=[changed, gone]), OURS,
+        return plan_source([wish("a", "two", None)], Kept(turn=turn, jobs=[changed, gone]), OURS,
                            prune=True).mark  # fmt: skip
 
     row = kept_job("a", "one", OURS, deleted=False)
@@ -112,6 +117,7 @@ def test_the_mark_changes_with_each_thing_that_was_looked_at():
         mark(),
         mark(version=2),
         mark(enabled=False),
+        mark(turn=2),
         plan_source([wish("a", "two", None)], Kept(turn=2, jobs=[row]), OURS, prune=True).mark,
         plan_source([wish("a", "two", None)], Kept(turn=2, jobs=[row]), OURS, prune=False).mark,
         plan_source([wish("a", "six", None)], Kept(turn=2, jobs=[row]), OURS, prune=True).mark,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cronherd.definition.jobs import read_job
@@ -39,6 +39,8 @@ wishes = st.dictionaries(
 
 
 @given(rows, wishes, st.booleans())
+@example({"a": ("one", HAND, False)}, {"b": ("one", None)}, True)  # noqa: FBT003 - as hypothesis
+@example({"a": ("one", OTHER, False)}, {"b": ("one", None)}, True)  # noqa: FBT003 - calls it
 def test_a_plan_touches_only_what_is_its_own(
     there: dict[str, tuple[str, str, bool]],
     said: dict[str, tuple[str, str | None]],

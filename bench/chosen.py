@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bench import (
     apply,
-    browse,
     burst,
     cancel,
     cli,
+    crowd,
     flood,
     gearman,
     idle,
@@ -27,6 +27,7 @@ from bench import (
     million,
     nodes,
     own_cpu,
+    pages,
     peers,
     planning,
     steady,
@@ -53,8 +54,9 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Report]] = {
     "million": million.run,
     "nodes": nodes.run,
     "live": live.run,
-    "browse": browse.run,
+    "pages": pages.run,
     "cancel": cancel.run,
+    "crowd": crowd.run,
     "next": planning.run,
     "waiting": waiting.run,
     "gearman": gearman.run,
@@ -68,8 +70,9 @@ JOBS = {
     "nodes": 50_000,
     "cancel": 40,
     "next": 1_000_000,
-    "browse": 100_000,
+    "pages": 100_000,
     "waiting": 100_000,
+    "crowd": 100_000,
     "gearman": 20_000,
     "apply": 10_000,
 }
@@ -89,8 +92,8 @@ def options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         type=int,
-        help="how many: burst 1000, nodes 50000, million, next 1000000, cancel 40, waiting 100000, "
-        "apply 10000",
+        help="how many: burst 1000, nodes 50000, million, next 1000000, cancel 40, apply 10000;"
+        " waiting, crowd, pages 100000",
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a burst, of tools")
     parser.add_argument("--seconds", type=int, default=20, help="how long benchmarks look")
@@ -119,7 +122,7 @@ def main(argv: list[str]) -> int:
     chosen.results.mkdir(parents=True, exist_ok=True)
     failed = 0
     for name in chosen.names or USUAL:
-        usual = "postgresql" if name in {"million", "nodes", "cancel"} else "sqlite"
+        usual = "postgresql" if name in {"million", "nodes", "cancel", "pages"} else "sqlite"
         for database in (chosen.database or usual).split(","):
             print(f"\n== {name}, {database}", flush=True)
             began = time.monotonic()

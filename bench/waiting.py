@@ -155,7 +155,7 @@ def run(bench: Bench) -> Report:
         sides = []
         for line in (SHORT_LINE, bench.jobs):
             bench.say(f"a line of {line} runs")
-            side = Side(stack.enter_context(_opened(bench, f"line-{line}")), line)
+            side = Side(stack.enter_context(opened(bench, f"line-{line}")), line)
             side.analyze()
             sides.append(side)
         tune()
@@ -182,7 +182,7 @@ def run(bench: Bench) -> Report:
 
 
 @contextmanager
-def _opened(bench: Bench, name: str) -> Iterator[Database]:
+def opened(bench: Bench, name: str) -> Iterator[Database]:
     if bench.server is None:
         dialect = SqliteDialect(bench.folder / f"{name}.db", CLOCK.now_us)
         database = Database(dialect)

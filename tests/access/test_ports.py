@@ -36,6 +36,16 @@ def opened(web: Web, *, has_accounts: bool) -> str:
     return ""
 
 
+def test_an_answer_waits_for_no_word_of_the_browser_about_its_beginning():
+    ports = open_ports(Web(listen=("127.0.0.1:0",)), has_accounts=False)
+    (port,) = ports.sockets
+    port.settimeout(5)
+    with closing(port), closing(socket.create_connection(port.getsockname())):
+        line, _ = port.accept()
+        with closing(line):
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate of 127.0.0.1 that trusts itself, and its key."""

@@ -10,7 +10,7 @@ from cronherd.domain.planner import excluded_between, missed_between
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Reason
 from cronherd.store import permits
-from cronherd.store.database import Connection, fetch, one
+from cronherd.store.database import Connection, fetch, one, parts
 from cronherd.store.events import add_skips
 
 LOCK_DUE = "SELECT job_id FROM job_due /*by primary*/ WHERE job_id IN ? ORDER BY job_id /*lock*/"
@@ -36,9 +36,8 @@ LOCK_RUNS = "SELECT id, state FROM run /*by primary*/ WHERE id IN ? ORDER BY id 
 HOLD = """
 UPDATE run SET state = 'held', wait_key = NULL, excl_key = NULL, excl_n = NULL WHERE id IN ?
 """
-LET_GO = """
-UPDATE run SET state = 'waiting', wait_key = ?, ready_us = ? WHERE job_id = ? AND state = 'held'
-"""
+HELD_IDS = "SELECT id FROM run WHERE job_id = ? AND state = 'held' ORDER BY id"
+LET_GO = "UPDATE run SET state = 'waiting', wait_key = ?, ready_us = ? WHERE id IN ?"
 
 
 class DueRow(NamedTuple):
@@ -142,7 +141,7 @@ def lock_runs(connection: Connection, job_id: bytes) -> tuple[list[bytes], list[
     All of them: a running one may be about to be sent back for its next try.
     """
     ids = sorted(row[0] for row in fetch(connection, LIVE_IDS, (job_id,)))
-    rows = fetch(connection, LOCK_RUNS, (ids,)) if ids else ()
+    rows = [row for some in parts(ids) for row in fetch(connection, LOCK_RUNS, (some,))]
     started = [from_stored(row[0]) for row in rows if row[1] in {"claimed", "running"}]
     return [row[0] for row in rows if row[1] not in {"claimed", "running"}], started
 
@@ -169,11 +168,16 @@ def pause(
 
 def hold(connection: Connection, run_ids: Sequence[bytes]) -> None:
     """Keep these runs, whose rows are locked, from starting, and free what they hold."""
-    if run_ids:
-        permits.free(connection, run_ids)
-        one(connection, HOLD, (list(run_ids),))
+    for some in parts(run_ids):
+        permits.free(connection, some)
+        one(connection, HOLD, (some,))
 
 
 def let_go(connection: Connection, job_id: bytes, now_us: int) -> None:
     """Held runs enter again by the door for those who wait: promotion lets them in."""
-    one(connection, LET_GO, (gate_key(from_stored(job_id)), now_us, job_id))
+    ids = [row[0] for row in fetch(connection, HELD_IDS, (job_id,))]
+    for some in parts(ids):
+        rows = fetch(connection, LOCK_RUNS, (some,))
+        held = [row[0] for row in rows if row[1] == "held"]
+        if held:
+            one(connection, LET_GO, (gate_key(from_stored(job_id)), now_us, held))

@@ -8,7 +8,7 @@ from cronherd.domain.planner import Skip
 from cronherd.domain.run import Outcome, Reason
 from cronherd.store import permits
 from cronherd.store.announcing import announce_unstarted
-from cronherd.store.database import Connection, fetch, one
+from cronherd.store.database import Connection, fetch, one, parts
 from cronherd.store.events import add_skips
 from cronherd.store.trouble import note_moved
 
@@ -32,13 +32,12 @@ def end_unstarted(
     connection: Connection, run_ids: Sequence[bytes], outcome: Outcome, text: str, now_us: int
 ) -> None:
     """Move these live runs, whose rows are locked, to history and free what they hold."""
-    if not run_ids:
-        return
-    permits.free(connection, run_ids)
-    announce_unstarted(connection, run_ids, outcome, text, now_us)
-    one(connection, TO_HISTORY, (outcome.value, now_us, text, list(run_ids)))
-    drop(connection, run_ids)
-    note_moved(connection, list(run_ids), outcome)
+    for some in parts(run_ids):
+        permits.free(connection, some)
+        announce_unstarted(connection, some, outcome, text, now_us)
+        one(connection, TO_HISTORY, (outcome.value, now_us, text, some))
+        drop(connection, some)
+        note_moved(connection, some, outcome)
 
 
 def drop(connection: Connection, run_ids: Sequence[bytes]) -> None:

@@ -20,6 +20,7 @@ from cronherd.store.database import (
     fetch,
     many,
     one,
+    parts,
     plain,
 )
 from cronherd.store.definitions import read_definition
@@ -296,14 +297,13 @@ def restamp(
     connection: Connection, job_id: bytes, run_ids: Sequence[bytes], job: Job | str, version: int
 ) -> None:
     """These runs, whose rows are locked, start by this definition, or not at all."""
-    if not run_ids:
-        return
     stamp: Values = (None, None, None)
     if isinstance(job, Job):
         stamp = (job.place, job.priority, f"@{job.place}")
-    one(connection, RESTAMP, (version, *stamp, list(run_ids)))
-    if isinstance(job, Job):
-        _ask_anew(connection, run_ids, from_stored(job_id), job)
+    for some in parts(run_ids):
+        one(connection, RESTAMP, (version, *stamp, some))
+        if isinstance(job, Job):
+            _ask_anew(connection, some, from_stored(job_id), job)
 
 
 def _ask_anew(connection: Connection, run_ids: Sequence[bytes], job_id: str, job: Job) -> None:

@@ -7,7 +7,7 @@ from cronherd.domain.admission import Gate, gate_key
 from cronherd.domain.ident import from_stored, to_stored
 from cronherd.domain.job import UNLIMITED, Job
 from cronherd.domain.policy import Overlap
-from cronherd.store.database import Connection, Row, Values, fetch, many, one
+from cronherd.store.database import Connection, Row, Values, fetch, many, one, parts
 
 HELD = """
 SELECT p.gkey, p.n, p.run_id, p.until_us, n.lease_us FROM permit p
@@ -137,9 +137,9 @@ def _make_way(connection: Connection, keys: Mapping[str, object]) -> None:
 
 def line_up(connection: Connection, job_id: str, run_ids: Sequence[bytes]) -> None:
     """These runs, whose rows are locked, give back all they hold and ask at the door again."""
-    if run_ids:
-        free(connection, run_ids)
-        one(connection, LINE_UP, (gate_key(job_id), list(run_ids)))
+    for some in parts(run_ids):
+        free(connection, some)
+        one(connection, LINE_UP, (gate_key(job_id), some))
 
 
 def free(connection: Connection, run_ids: Sequence[bytes]) -> None:

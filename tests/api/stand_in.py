@@ -67,6 +67,7 @@ class StandIn(PeopleStandIn):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
+        most: int | None = None,
     ) -> Json:
         if not 1 <= limit <= 1_000:
             raise Invalid("a limit is between 1 and 1000", code="bad_limit")

@@ -175,6 +175,7 @@ class FakeFleet(PeopleStandIn):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
+        most: int | None = None,
     ) -> Json:
         if self.broken:
             raise self.broken
@@ -303,6 +304,7 @@ class FakeFleet(PeopleStandIn):
         limit: int = 50,
         *,
         q: str | None = None,
+        most: int | None = None,
     ) -> Json:
         if job:
             self._find(job)

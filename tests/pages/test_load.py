@@ -4,7 +4,9 @@ import pytest
 
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import parse_instant
-from cronherd.service import Service, load
+from cronherd.pages.trend import draw_trend
+from cronherd.service import Service, fleet, load
+from tests.pages.conftest import Outline
 from tests.store.stage import Stage
 
 
@@ -72,3 +74,36 @@ def test_trends_are_told_oldest_first(service: Service, stage: Stage):
     assert told["0" * 32] == []
     with pytest.raises(Invalid):
         service.trends([job], 0)
+
+
+def test_a_trend_is_drawn_as_it_went():
+    runs = [
+        {"outcome": word, "duration_s": seconds}
+        for word, seconds in (("succeeded", 10), ("failed", 5.0), ("skipped", None), ("lost", 1))
+    ]
+    page = Outline(draw_trend(runs, 30))
+    bars = [bar for bar in page.all("rect") if bar["class"] != "mark"]
+    assert [bar["class"] for bar in bars] == ["ok", "bad", "off", "bad"]
+    assert [bar["height"] for bar in bars] == ["20.0", "10.0", "3.0", "3.0"]
+    assert [bar["x"] for bar in bars] == ["130", "135", "140", "145"]
+    assert [mark["x"] for mark in page.all("rect", **{"class": "mark"})] == ["135", "145"]
+    (picture,) = page.all("svg")
+    assert picture["aria-label"] == "Last 4 runs: 2 of them failed"
+    assert "–" in draw_trend([])
+
+
+def test_totals_of_many_jobs_are_counted_for_all_who_look(
+    service: Service, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fleet, "LARGE", 2)
+    stage.job("a")
+    assert service.overview()["counts"]["jobs"] == 1
+    stage.job("b")
+    first = service.overview()
+    assert (first["counts"]["jobs"], first["counted_at"]) == (2, first["now"])
+    stage.job("c")
+    stage.clock.advance(1.5)
+    kept = service.overview()
+    assert (kept["counts"]["jobs"], kept["counted_at"]) == (2, first["now"])
+    stage.clock.advance(1)
+    assert service.overview()["counts"]["jobs"] == 3

@@ -8,8 +8,11 @@ from starlette.testclient import TestClient
 
 from cronherd.api.base import all_routes, declared
 from cronherd.domain.access import LOCAL, Role
+from cronherd.pages import jobs
 from cronherd.pages.app import build_pages
 from cronherd.service import Service
+from cronherd.service import jobs as service_jobs
+from cronherd.store import browse
 from tests.pages.conftest import Outline, checked, forms, links
 from tests.store.stage import Stage
 
@@ -154,6 +157,32 @@ def test_pages_of_jobs_join_without_gap_or_repeat(read: Read, stage: Stage):
             found += rows(page)
             address = next((a["href"] for a in page.all("a", rel="next")), None)
         assert sorted(found) == names
+
+
+def test_too_many_to_be_sorted_stay_in_their_order(
+    read: Read, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(jobs, "SORTED_ROWS", 2)
+    for name in ("a", "b", "c"):
+        stage.job(name)
+    page = read("/jobs?sort=-name")
+    assert "so they stay in the order of their names" in page.text
+    assert rows(page) == ["a", "b", "c"]
+    stage.delete(stage.store.find_job("b").id)
+    assert rows(read("/jobs?sort=-name")) == ["c", "a"]
+
+
+def test_a_search_that_found_nothing_so_far_can_go_on(
+    read: Read, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(browse, "JOB_WINDOW", 2)
+    monkeypatch.setattr(service_jobs, "PAGES_LOOKED_AT", 1)
+    for name in ("a", "b", "c", "wanted"):
+        stage.job(name)
+    page = read("/jobs?q=wanted")
+    assert "No job matches so far" in page.text
+    (on,) = page.all("a", rel="next")
+    assert rows(read(on["href"])) == ["wanted"]
 
 
 def test_a_search_that_cannot_be_read_says_why(read: Read):

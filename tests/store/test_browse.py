@@ -191,6 +191,16 @@ def test_texts_and_tags_of_jobs(stage: Stage, search: JobSearch, fits: Callable[
     assert found == [f"j{n:02d}" for n in range(1, 24) if fits(n)]
 
 
+def test_jobs_that_match_are_counted_up_to_what_is_asked(stage: Stage):
+    for number in range(5):
+        stage.job(f"a{number}", tags=["t"] if number < 3 else [])
+    stage.delete(stage.store.find_job("a4").id)
+    count = stage.store.count_jobs
+    assert [count(JobSearch(), most) for most in (2, 4, 9)] == [2, 4, 4]
+    assert count(JobSearch(tag="t"), 9) == 3
+    assert count(JobSearch(standing=Standing.RUNNING), 9) == 0
+
+
 @pytest.mark.parametrize("text", ["Grüße", 'say "hi"', "back\\slash", "日本", "50%", "a_b", "!x!"])
 def test_odd_texts_are_found_in_any_case(stage: Stage, text: str):
     stage.job("one", description=f"it is {text}, so", tags=["t"])

@@ -10,6 +10,7 @@ import pytest
 from cronherd.domain.ident import to_stored
 from cronherd.engine.clock import FakeClock
 from cronherd.store import (
+    browse,
     claims,
     duerows,
     endings,
@@ -184,6 +185,10 @@ def explain_postgresql(
 ) -> tuple[set[str], list[str]]:
     """The indexes of a plan, and what is wrong with it."""
     (answer,) = fetch(connection, f"EXPLAIN (FORMAT JSON) {sql}", values)
+    return read_plan(answer)
+
+
+def read_plan(answer: Any) -> tuple[set[str], list[str]]:
     used: set[str] = set()
     bad: list[str] = []
 
@@ -207,6 +212,38 @@ def test_the_hot_statements_of_postgresql_use_their_index_and_sort_nothing(conne
     one(connection, "ANALYZE")
     found = faults(connection, explain_postgresql, {**STATEMENTS, **PG_ONLY})
     assert not found, "; ".join(found)
+
+
+@postgresql_only
+def test_a_page_is_planned_without_workers(connection: Connection):
+    """To start some takes longer than the few rows of any page, however many rows there are."""
+    (row,) = fetch(connection, "SELECT current_setting('max_parallel_workers_per_gather')")
+    assert row[0] == "0"
+
+
+# A prepared statement is planned once for all values, so this is what a server does all day.
+GENERIC = {
+    "runs that begin so": (history.SHORT_IDS.format("run_history"), "int, int, int",
+                           "1, 2, 1000", "run_history_short"),
+    "names of a window": (browse.JOB_EDGE, "text, int", "'0', 100", "job_key_key"),
+    "paused": (f"{browse.PAUSED} LIMIT ?", "bigint, int", "5, 100", "job_due_paused"),
+    "enabled": ("SELECT count(*) FROM job WHERE enabled = TRUE", "", "", "job_enabled"),
+}  # fmt: skip
+
+
+@postgresql_only
+@pytest.mark.parametrize("name", GENERIC)
+def test_what_pages_ask_goes_by_its_index_whatever_the_values(connection: Connection, name: str):
+    sql, kinds, values, index = GENERIC[name]
+    one(connection, "VACUUM ANALYZE" if not connection.in_transaction() else "ANALYZE")
+    for number in range(1, sql.count("?") + 1):
+        sql = sql.replace("?", f"${number}", 1)
+    one(connection, f"PREPARE asked{f' ({kinds})' if kinds else ''} AS {sql}")
+    asked = f"asked({values})" if values else "asked"
+    (answer,) = fetch(connection, f"EXPLAIN (FORMAT JSON) EXECUTE {asked}")
+    used, bad = read_plan(answer)
+    assert index in used, (used, bad)
+    assert not [word for word in bad if "all of" in word]
 
 
 @postgresql_only
@@ -258,6 +295,16 @@ def test_mariadb_steps_over_a_long_line_and_does_not_read_it(connection: Connect
     ):
         (row,) = fetch(connection, f"EXPLAIN {sql}", values)
         assert "optimized away" in row[-1] or "index for group-by" in row[-1], row
+
+
+@mariadb_only
+def test_mariadb_begins_with_the_runs_however_few_jobs_there_are(connection: Connection):
+    """Else all of history is joined and sorted for one page of it."""
+    one(connection, "DELETE FROM job WHERE version = 1 AND name > '30'")
+    fetch(connection, "ANALYZE TABLE run, run_history, job")
+    for sql, first in ((past("1 = 1"), "h"), (history.LIVE.format("1 = 1"), "r")):
+        tables = [row[2] for row in fetch(connection, f"EXPLAIN {sql}", (50,))]
+        assert tables[0] == first, tables
 
 
 @mariadb_only

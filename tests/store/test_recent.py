@@ -1,7 +1,12 @@
 """What ran lately: the last runs of several jobs at once, and those since an instant."""
 
+from collections import Counter
+
 from cronherd.domain.run import Outcome
+from cronherd.store.facts import RunFilter
 from tests.store.stage import Stage
+
+GOOD = Outcome.SUCCEEDED
 
 
 def ended(stage: Stage, job_id: str, codes: list[int]) -> list[str]:
@@ -36,12 +41,22 @@ def test_more_jobs_than_one_statement_takes(stage: Stage):
     assert stage.store.last_ended([], 5) == []
 
 
-def test_runs_since_an_instant_newest_first(stage: Stage):
+def test_ends_since_an_instant_are_counted_by_step(stage: Stage):
     job_id = stage.job("a")
     ended(stage, job_id, [0, 0])
-    stage.clock.advance(10)
+    stage.clock.advance(60)
     since_us = stage.now_us
     ids = ended(stage, job_id, [0, 1, 0])
-    assert [run.run_id for run in stage.store.ended_since(since_us, 50)] == ids[::-1]
-    assert [run.run_id for run in stage.store.ended_since(since_us, 2)] == ids[:0:-1]
-    assert len(stage.store.ended_since(0, 50)) == 5
+    made = {run.id: run.created_us for run in stage.store.runs(RunFilter())}
+    step_us = 2_000_000
+    wanted = Counter(
+        (made[run_id] // step_us * step_us, Outcome.FAILED if run_id == ids[1] else GOOD)
+        for run_id in ids
+    )
+    counts, edge_us = stage.store.ended_since(since_us, step_us, 50)
+    assert {(begin, outcome): count for begin, outcome, count in counts} == wanted
+    assert edge_us is None
+    counts, edge_us = stage.store.ended_since(since_us, step_us, 2)
+    assert sum(count for _, _, count in counts) == 2
+    assert edge_us == made[ids[1]]
+    assert sum(count for _, _, count in stage.store.ended_since(0, step_us, 50)[0]) == 5

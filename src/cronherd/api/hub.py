@@ -32,6 +32,7 @@ SEATS = 1_000
 RUNS_TOLD = 100  # of those that changed within one look
 KEPT = 256  # changes that a view may have missed
 JOB, RUN = "job:", "run:"
+TIMES = ("now", "counted_at")  # what changes although nothing has
 
 
 class Looks(Protocol):
@@ -189,7 +190,7 @@ class Hub:
         return not known or change.events or change.nodes or self._jobs[key] in change.jobs
 
     def _keep(self, topic: str, kind: str, document: Json) -> None:
-        content = dump({k: v for k, v in document.items() if k != "now"})
+        content = dump({k: v for k, v in document.items() if k not in TIMES})
         before = self._documents.get(topic)
         if before is None or before.content != content:
             self._number += 1

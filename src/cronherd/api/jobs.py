@@ -111,10 +111,13 @@ def list_jobs(
         str | None, Query(description="Only jobs that no other registered node may run")
     ] = None,
     source: Annotated[str | None, Query(description="Only jobs that are kept there")] = None,
+    most: Annotated[
+        int | None, Query(description="No items but `many`: true, when more than so many may match")
+    ] = None,
 ) -> Answer:
     after = begin_of(cursor, after, "after")
     text = joined(q, JOB_KEYS, state=state, source=source)
-    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node, q=text))
+    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node, q=text, most=most))
 
 
 @routes.post(

@@ -16,6 +16,8 @@ from cronherd.cli.session import Session
 from cronherd.cli.timers import timer_table
 from cronherd.cli.times import Times, times_of
 from cronherd.cli.words import run_table
+from cronherd.domain.run import Outcome
+from cronherd.domain.standing import COUNTED
 
 if TYPE_CHECKING:
     from cronherd.client import Fleet
@@ -75,7 +77,7 @@ def _show(
     talk_of_mix(nodes)
     counts = document["counts"]
     if counts:
-        say(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items()))
+        say(", ".join(f"{name.replace('_', ' ')}: {_told(name, counts[name])}" for name in counts))
     if nodes:
         _section("Nodes")
         put_table(session, node_table(nodes, times))
@@ -91,6 +93,12 @@ def _show(
         put_table(session, timer_table(timers, times))
     else:
         talk("no job has a next time: make one with `cronherd job create`")
+
+
+def _told(name: str, count: int) -> str:
+    """Of finished runs no more are counted."""
+    ended = name.removeprefix("runs_") in set(Outcome)
+    return f"{count} or more" if ended and count >= COUNTED else str(count)
 
 
 def _node_states(nodes: list[Json]) -> str:

@@ -11,6 +11,7 @@ from cronherd.domain.errors import Invalid
 
 SHORT = 8
 SHORTEST_PREFIX = 6
+ID_DIGITS = 32
 _PREFIX = re.compile(r"[0-9a-f]{6,32}")
 
 

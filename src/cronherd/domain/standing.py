@@ -11,6 +11,8 @@ from cronherd.domain.run import Outcome, RunState
 
 # Later than this is late; before it, a busy node or a slow database is no news.
 OVERDUE_US = MINUTE_US
+# So many finished runs of one outcome are counted; it may be more.
+COUNTED = 10_000
 # A run that ended like this is what somebody should look at.
 BAD = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST, Outcome.NOT_STARTED})
 STARTED = frozenset({RunState.CLAIMED, RunState.RUNNING})

@@ -20,6 +20,7 @@ from cronherd.pages.definitions import diff
 from cronherd.pages.forms import Form
 from cronherd.pages.said import Said
 from cronherd.pages.times import say_clock, show_distance, show_instant
+from cronherd.pages.trend import draw_trend
 from cronherd.pages.view import View
 from cronherd.pages.words import badge_of, say_bytes, say_count, say_duration, say_plural
 
@@ -59,10 +60,19 @@ def assets() -> Assets:
     return Assets()
 
 
+class Templates(Environment):
+    """What templates ask by a dot are mostly members of documents: those are looked for first."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
 @cache
 def environment() -> Environment:
     """The templates: what is missing is an error, and every value is text."""
-    env = Environment(
+    env = Templates(
         loader=PackageLoader("cronherd.pages"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -72,6 +82,7 @@ def environment() -> Environment:
     env.globals |= {
         "asset": assets().url,
         "badge_of": badge_of,
+        "draw_trend": draw_trend,
         "plural": say_plural,
         "nav": NAV,
         "version": __version__,

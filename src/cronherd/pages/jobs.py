@@ -99,24 +99,29 @@ def _find(view: View, box: Box, sort: Column, *, down: bool) -> dict[str, Any]:
     if box.fault:
         return nothing
     named = sort is _NAME and not down
+    after, text = view.query("after") or None, box.text or None
     try:
-        page = view.fleet.list_jobs(
-            view.query("after") or None, PAGE_ROWS if named else SORTED_ROWS, q=box.text or None
-        )
+        items = None if named else _few(view, text)
+        if items is None:
+            page = view.fleet.list_jobs(after, PAGE_ROWS, q=text)
+            following = view.with_query(after=page["next"], at="") if page["next"] else ""
+            found = {"items": page["items"], "following": following, "unsorted": not named}
+            return {**nothing, **found}
     except Invalid as error:
         return {**nothing, "fault": error}
-    items = page["items"]
-    if named or page["next"]:
-        items, after = items[:PAGE_ROWS], page["next"]
-        if not named and len(page["items"]) > PAGE_ROWS:
-            after = items[-1]["name"].lower()
-        following = view.with_query(after=after, at="") if after else ""
-        return {**nothing, "items": items, "following": following, "unsorted": not named}
     at = int(view.query("at")) if view.query("at").isdecimal() and len(view.query("at")) < 7 else 0
     ordered = _ordered(items, sort, down=down)
     more = at + PAGE_ROWS < len(ordered)
     following = view.with_query(at=at + PAGE_ROWS, after="") if more else ""
     return {**nothing, "items": ordered[at : at + PAGE_ROWS], "following": following}
+
+
+def _few(view: View, text: str | None) -> list[Job] | None:
+    """All jobs that match, to be sorted; None when they are too many for that."""
+    page = view.fleet.list_jobs(None, SORTED_ROWS, q=text, most=SORTED_ROWS)
+    items: list[Job] = page["items"]
+    unread = page["next"] and len(items) < SORTED_ROWS  # more jobs than one look goes through
+    return None if page.get("many") or unread else items
 
 
 def _ordered(items: list[Job], column: Column, *, down: bool) -> list[Job]:

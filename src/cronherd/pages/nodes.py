@@ -15,13 +15,14 @@ routes = APIRouter()
 
 @routes.get("/nodes", dependencies=[needs(Role.VIEWER)])
 def nodes(view: TheView) -> Response:
-    items = view.fleet.list_nodes()["items"]
+    found = view.fleet.list_nodes()
+    items = found["items"]
     versions = {node["version"] for node in items if node["alive"]}
     return show(
         view,
         "nodes.html",
         items=items,
-        hold=view.fleet.status()["hold"],
+        hold=found["hold"],
         alive=sum(node["alive"] for node in items),
         live=sum(node["live_runs"] for node in items),
         room=sum(node["capacity"] for node in items if node["alive"]),

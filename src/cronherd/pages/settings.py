@@ -29,7 +29,7 @@ TABS = (
     ("/settings/health", "Health", "heart-pulse", Role.VIEWER),
 )
 EVENTS_SHOWN = 100
-AUDITED_JOBS = 20
+AUDITED_JOBS = 10
 
 
 def show_tab(view: View, template: str, **values: Any) -> Response:

@@ -1,6 +1,6 @@
 """The timeline: what ran, what did not and what will, as a picture and as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -27,7 +27,7 @@ ROWS = 4  # runs beside each other in one lane
 ROW_HEIGHT = 16
 WIDTH = 1_000.0
 LEAST = 3.0  # of a mark
-TABLE_ROWS = 300
+TABLE_ROWS = 200
 TICKS = 6
 NOWHERE = "no node yet"
 # The steps between marks of the axis, in seconds.
@@ -103,7 +103,7 @@ def timeline(view: TheView) -> Response:
     except CronherdError as error:
         fault = sentence_of(error)
         found = view.fleet.timeline(start, end, step)
-    lanes = _lanes(view, found, scale, by)
+    lanes, hidden = _lanes(view, found, scale, by)
     return show(
         view,
         "timeline.html",
@@ -112,8 +112,8 @@ def timeline(view: TheView) -> Response:
         span=span,
         spans=list(SPANS),
         by=by,
-        lanes=lanes[:LANES],
-        hidden=max(len(lanes) - LANES, 0),
+        lanes=lanes,
+        hidden=hidden,
         bars=_bars(found, scale),
         ticks=_ticks(view, scale),
         now_x=scale.x(view.now_us) if scale.from_us < view.now_us < scale.to_us else None,
@@ -131,23 +131,29 @@ def timeline(view: TheView) -> Response:
 # ------------------------------------------------------------------ lanes
 
 
-def _lanes(view: View, found: Mapping[str, Any], scale: Scale, by: str) -> list[Lane]:
-    lanes: dict[str, Lane] = {}
+def _lanes(view: View, found: Mapping[str, Any], scale: Scale, by: str) -> tuple[list[Lane], int]:
+    """The first lanes by name, and how many there are behind them; marks only where one looks."""
 
-    def lane(job: str, node: str | None) -> Lane:
-        name = job if by == "job" else (node or NOWHERE)
-        if name not in lanes:
-            href = f"/jobs/{quote(job, safe='')}" if by == "job" else "/nodes"
-            lanes[name] = Lane(name, href)
-        return lanes[name]
+    def name_of(each: Mapping[str, Any]) -> str:
+        return str(each["job"] if by == "job" else (each.get("node") or NOWHERE))
 
+    def put(kind: str, draw: Callable[[Lane, Mapping[str, Any]], None]) -> None:
+        for each in found[kind]:
+            if lane := lanes.get(name_of(each)):
+                draw(lane, each)
+
+    names = {name_of(each) for kind in ("runs", "missed", "slots") for each in found[kind]}
+    shown = sorted(names, key=lambda name: (name == NOWHERE, name.casefold(), name))[:LANES]
+    lanes = {
+        name: Lane(name, f"/jobs/{quote(name, safe='')}" if by == "job" else "/nodes")
+        for name in shown
+    }
     for run in reversed(found["runs"]):
-        _put_run(lane(run["job"], run["node"]), run, scale, view.now_us)
-    for entry in found["missed"]:
-        _put_missed(lane(entry["job"], None), entry, scale)
-    for slot in found["slots"]:
-        _put_slot(lane(slot["job"], None), slot, scale)
-    return sorted(lanes.values(), key=lambda one: (one.name == NOWHERE, one.name.casefold()))
+        if lane := lanes.get(name_of(run)):
+            _put_run(lane, run, scale, view.now_us)
+    put("missed", lambda lane, entry: _put_missed(lane, entry, scale))
+    put("slots", lambda lane, slot: _put_slot(lane, slot, scale))
+    return list(lanes.values()), len(names) - len(shown)
 
 
 def _put_run(lane: Lane, run: Mapping[str, Any], scale: Scale, now_us: int) -> None:
@@ -243,13 +249,15 @@ def _rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
     rows += [{"at": each["from"], "kind": "missed", "each": each} for each in found["missed"]]
     rows += [{"at": each["at"], "kind": "slot", "each": each} for each in found["slots"]]
-    rows.sort(key=lambda row: parse_instant(row["at"]))
+    for row in rows:
+        row["at_us"] = parse_instant(row["at"])
+    rows.sort(key=lambda row: int(row["at_us"]))
     return _around_now(rows, parse_instant(found["now"]))
 
 
 def _around_now(rows: Sequence[dict[str, Any]], now_us: int) -> list[dict[str, Any]]:
     """So many rows that a page can hold them, those nearest to now."""
-    past = [row for row in rows if parse_instant(row["at"]) <= now_us]
+    past = [row for row in rows if row["at_us"] <= now_us]
     future = list(rows[len(past) :])
     half = TABLE_ROWS // 2
     return (

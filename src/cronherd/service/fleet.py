@@ -42,11 +42,16 @@ from cronherd.views import (
 
 _PLACE = re.compile(r"(\d{1,18})\.([0-9a-f]{32})", re.ASCII)
 FEW = 5  # of each kind in the overview
+# From so many jobs on, how they stand is counted for all who look within so long.
+LARGE = 10_000
+KEPT_US = 2_000_000
 Word = TypeVar("Word", EventKind, Reason)
 
 
 class FleetDesk(Desk):
     """What a person may ask of the whole."""
+
+    _counted: tuple[int, dict[str, int]] | None = None
 
     def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         """Jobs by their next slot; those that are paused without an end come last."""
@@ -100,16 +105,19 @@ class FleetDesk(Desk):
         """How jobs stand, and the few that matter most of each: cheap, whatever there is.
 
         `counts` has a number for each word of domain/standing.py, `jobs` all of them, and
-        `runs_STATE` for live runs.
+        `runs_STATE` for live runs, as they were at `counted_at`: up to two seconds ago in a fleet
+        of many jobs.
         """
         now_us = self._store.now_us()
+        counted_us, counts = self._standings(now_us)
         nodes = self._catalog.nodes()
         late, _ = self._catalog.job_page(JobSearch(standing=Standing.OVERDUE), None, FEW)
         return {
             "api_version": API_VERSION,
             "now": format_instant(now_us),
             "hold": hold_view(self._catalog.meta()),
-            "counts": dict(self._catalog.standings()),
+            "counts": counts,
+            "counted_at": format_instant(counted_us),
             "nodes": [live_node_view(node, now_us) for node in nodes],
             "running": self._run_views(self._few_runs(RunState.RUNNING)),
             "failed": self._run_views(self._few_runs(*sorted(BAD))),
@@ -117,6 +125,14 @@ class FleetDesk(Desk):
             "missed": [ledger_view(row) for row in self._catalog.ledger(None, FEW)],
             "timers": self.timers(FEW)["items"],
         }
+
+    def _standings(self, now_us: int) -> tuple[int, dict[str, int]]:
+        """When jobs were counted, and how they stood then."""
+        kept = self._counted
+        if kept and kept[1]["jobs"] >= LARGE and 0 <= now_us - kept[0] < KEPT_US:
+            return kept
+        self._counted = counted = now_us, dict(self._catalog.standings())
+        return counted
 
     def _few_runs(self, *words: RunState | Outcome) -> list[Run]:
         return self._catalog.runs(RunFilter(search=RunSearch.of(*words), limit=FEW))

@@ -25,7 +25,7 @@ from cronherd.views import (
 
 BY_HAND = "command"
 REQUEST_LENGTH = 64
-PAGES_LOOKED_AT = 20  # for one page of an answer that few jobs belong to
+PAGES_LOOKED_AT = 5  # for one page of an answer that few jobs belong to
 _UPCOMING = 5  # slots that the answer about one job names
 
 
@@ -40,6 +40,7 @@ class JobDesk(Desk):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
+        most: int | None = None,
     ) -> Json:
         """Jobs in the order of their names; raises Invalid for a limit out of range.
 
@@ -47,8 +48,11 @@ class JobDesk(Desk):
         `q` as domain/search.py reads it. A page may hold fewer than asked for and not be the last.
         The answer repeats what was asked for, so that nobody takes all jobs of a node that does
         not know it for the chosen.
+        `most`: when more than so many may match, `many` is true and no item is looked for.
         """
         search = read_job_search(joined(q, JOB_KEYS, tag=tag, node=node) or "")
+        if most is not None and self._catalog.count_jobs(search, checked_limit(most) + 1) > most:
+            return {**page([], None), "many": True}
         fits = self._bound_to(search.node) if search.node is not None else None
         rows: list[JobRow] = []
         for _ in range(PAGES_LOOKED_AT):

@@ -65,17 +65,16 @@ class LoadDesk(Desk):
         }
 
     def _count_past(self, steps: list[Json], from_us: int, step_us: int) -> int:
-        runs = self._catalog.ended_since(from_us, ENDED_READ)
-        for run in runs:
-            place = (run.created_us - from_us) // step_us
+        counts, since_us = self._catalog.ended_since(from_us, step_us, ENDED_READ)
+        for begin_us, outcome, count in counts:
+            place = (begin_us - from_us) // step_us
             if 0 <= place < len(steps):
-                ended = steps[place]["ended"]
-                ended[run.outcome.value] = ended.get(run.outcome.value, 0) + 1
-        return runs[-1].created_us if len(runs) == ENDED_READ else from_us
+                steps[place]["ended"][outcome.value] = count
+        return from_us if since_us is None else since_us
 
     def _count_future(self, steps: list[Json], from_us: int, step_us: int, now_us: int) -> int:
         end_us, left = from_us + len(steps) * step_us, SLOTS_COUNTED
-        rows = self._catalog.next_jobs(JOBS_READ)
+        rows = self._catalog.next_jobs(JOBS_READ, bare=True)
         if len(rows) == JOBS_READ:
             end_us = min(end_us, max(rows[-1].next_us or FOREVER_US, now_us))
         for row in rows:

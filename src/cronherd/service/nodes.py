@@ -18,10 +18,11 @@ class NodeDesk(Desk):
     """What a person may ask of nodes."""
 
     def list_nodes(self, limit: int = PAGE_LIMIT, *, cursor: str | None = None) -> Json:
-        """The hosts of the fleet."""
+        """The hosts of the fleet, and who holds it."""
         now_us = self._store.now_us()
         views = [node_view(node, now_us) for node in self._catalog.nodes()]
-        return cut(views, "name", cursor, limit)
+        hold = hold_view(self._catalog.meta())
+        return {**cut(views, "name", cursor, limit), "hold": hold}
 
     def set_drained(self, name: str, actor: str, *, drained: bool) -> Json:
         """A drained node ends what it runs and starts nothing more; again changes nothing."""

@@ -14,11 +14,11 @@ from cronherd.views import API_VERSION, Json, ledger_view
 
 LONGEST_US = 31 * DAY_US
 STEPS = 1_000
-RUNS_READ = 1_000  # of the past, newest first
-RUNS_LIVE = 500
+RUNS_READ = 500  # of the past, newest first
+RUNS_LIVE = 250
 MISSED_READ = 300
-JOBS_READ = 500  # those that are due first
-SLOTS_COUNTED = 20_000
+JOBS_READ = 300  # those that are due first
+SLOTS_COUNTED = 5_000
 LOOK_BACK_US = HOUR_US  # runs that began so long before and ended within are seen
 
 
@@ -82,7 +82,7 @@ class TimelineDesk(Desk):
     ) -> tuple[list[Json], int]:
         """Slots to come between two instants, and until when they are all of them."""
         from_us, to_us = span
-        rows = [row] if row else self._catalog.next_jobs(JOBS_READ)
+        rows = [row] if row else self._catalog.next_jobs(JOBS_READ, bare=True)
         until_us = to_us
         if len(rows) == JOBS_READ:
             until_us = min(until_us, max(rows[-1].next_us or to_us, now_us))

@@ -16,7 +16,7 @@ from cronherd.domain.job import Job
 from cronherd.domain.run import Outcome, Run
 from cronherd.domain.search import LIVE as LIVE_STATES
 from cronherd.domain.search import JobSearch, RunSearch, has_words, plain_part
-from cronherd.domain.standing import OVERDUE_US, STARTED, UNSTARTED, Standing
+from cronherd.domain.standing import COUNTED, OVERDUE_US, STARTED, UNSTARTED, Standing
 from cronherd.store.database import Connection, Database, fetch
 from cronherd.store.definitions import JobCache
 from cronherd.store.facts import JobRow, RunFilter
@@ -29,18 +29,30 @@ FEW = 1_000  # jobs that are named by their ids; more of them are met soon when 
 CLOCKS_APART_US = DAY_US
 
 EDGE = "SELECT h.id FROM run_history h WHERE {} ORDER BY h.id DESC LIMIT 1 OFFSET ?"
-JOB_EDGE = """
-SELECT j."key" FROM job j WHERE j.deleted_us IS NULL AND j."key" > ? ORDER BY j."key"
-LIMIT 1 OFFSET ?
+# With those that were deleted: an index alone knows the names.
+JOB_EDGE = 'SELECT j."key" FROM job j WHERE j."key" > ? ORDER BY j."key" LIMIT 1 OFFSET ?'
+MATCHING = """
+SELECT count(*) FROM (
+SELECT 1 FROM job j JOIN job_due d ON d.job_id = j.id WHERE {} LIMIT ?) a
 """
 VERSIONS = "SELECT id, version FROM job WHERE id IN ?"
+# Not LIKE: what escapes its signs would be worked out anew for each row.
+IN_NAME = "instr(lower(/*bytes of*/ j.name /*bytes*/), ?) > 0"
+HAS_TAG = "instr(j.spec, ?) > 0"
 COUNTS = """
-SELECT 'jobs_enabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = TRUE
+SELECT 'jobs_enabled', count(*) FROM job WHERE enabled = TRUE
 UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = FALSE
 UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
-UNION ALL SELECT 'runs_' || outcome, count(*) FROM run_history GROUP BY outcome
 """
-_BEGUN = "state IN ({})".format(", ".join(f"'{state.value}'" for state in sorted(STARTED)))
+# To count a million is a scan of all of them.
+ENDED = """
+SELECT 'runs_{0}', count(*) FROM (SELECT id FROM run_history WHERE outcome = '{0}' LIMIT {1}) a
+"""
+ALL_ENDED = "UNION ALL ".join(ENDED.format(each.value, COUNTED) for each in sorted(Outcome))
+# What has begun has a node, and few of those that wait have one.
+_BEGUN = "node_id IS NOT NULL AND state IN ({})".format(
+    ", ".join(f"'{state.value}'" for state in sorted(STARTED))
+)
 _LATE = "state IN ({}) AND attempt = 1 AND slot_us < ?".format(
     ", ".join(f"'{state.value}'" for state in sorted(UNSTARTED))
 )
@@ -52,16 +64,17 @@ BEGUN = f"SELECT DISTINCT job_id FROM run WHERE {_BEGUN}"
 # The same of one job, for when there are many.
 BEGUN_ONE = f"EXISTS (SELECT 1 FROM run WHERE run.job_id = j.id AND {_BEGUN})"
 OVERDUE_ONE = f"(d.next_us < ? OR EXISTS (SELECT 1 FROM run WHERE run.job_id = j.id AND {_LATE}))"
-_FEW_OF = {Standing.RUNNING: (BEGUN, 0), Standing.OVERDUE: (OVERDUE, 2)}
+# Nothing deleted has a next slot, is paused or enabled: that is taken away with it.
+PAUSED = "SELECT job_id FROM job_due WHERE paused_until_us > ?"
+NOT_DUE = "SELECT job_id FROM job_due WHERE next_us >= ?"
 STANDINGS = f"""
 SELECT 'running', count(*) FROM ({BEGUN}) a
 UNION ALL SELECT 'overdue', count(*) FROM ({OVERDUE}) b
 UNION ALL SELECT 'not_due', count(*) FROM job_due WHERE next_us >= ?
-UNION ALL SELECT 'paused', count(*) FROM job_due d JOIN job j ON j.id = d.job_id
-WHERE d.paused_until_us > ? AND j.deleted_us IS NULL
+UNION ALL SELECT 'paused', count(*) FROM job_due WHERE paused_until_us > ?
 UNION ALL SELECT 'disabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = FALSE
 UNION ALL SELECT 'error', count(*) FROM job WHERE failing = TRUE AND deleted_us IS NULL
-UNION ALL SELECT 'jobs', count(*) FROM job WHERE deleted_us IS NULL AND enabled = TRUE
+UNION ALL SELECT 'jobs', count(*) FROM job WHERE enabled = TRUE
 UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
 """
 
@@ -162,12 +175,26 @@ class BrowseRows:
             following = rows[-1].job.key if len(rows) == limit else edge
             return [row for row in rows if _fits(row, search)], following
 
+    def count_jobs(self, search: JobSearch, most: int) -> int:
+        with self._db.read() as connection:
+            terms = self._job_terms(connection, search, self._db.dialect.now_us(connection))
+            if terms is None:
+                return 0
+            sql = MATCHING.format(f"{ALIVE}{terms}")
+            return int(fetch(connection, sql, (*terms.values, most))[0][0])
+
     def _job_terms(self, connection: Connection, search: JobSearch, now_us: int) -> Terms | None:
         """The conditions; None when it is known already that no job fulfils them."""
         terms, late_us = _stand_terms(search.standing, now_us), now_us - OVERDUE_US
-        if search.standing in _FEW_OF:
-            sql, asks = _FEW_OF[search.standing]
-            rows = fetch(connection, f"{sql} LIMIT ?", (*[late_us] * asks, FEW + 1))
+        few = {
+            Standing.RUNNING: (BEGUN, ()),
+            Standing.OVERDUE: (OVERDUE, (late_us, late_us)),
+            Standing.NOT_DUE: (NOT_DUE, (late_us,)),
+            Standing.PAUSED: (PAUSED, (now_us,)),
+        }
+        if search.standing in few:
+            sql, values = few[search.standing]
+            rows = fetch(connection, f"{sql} LIMIT ?", (*values, FEW + 1))
             if not rows:
                 return None
             if len(rows) <= FEW:
@@ -177,11 +204,11 @@ class BrowseRows:
         if search.drift is not None:
             terms.add(f"j.drifted = {'TRUE' if search.drift else 'FALSE'}")
         if search.tag is not None:
-            terms.add("j.spec LIKE ? ESCAPE '!'", _quoted(search.tag))
-        for word in search.words:
+            terms.add(HAS_TAG, _quoted(search.tag))
+        for word in sorted(search.words, key=len, reverse=True):  # the rarest is asked for first
             if part := plain_part(word):
-                text = "(lower(j.name) LIKE ? ESCAPE '!' OR lower(j.spec) LIKE ? ESCAPE '!')"
-                terms.add(text, _within(part), _within(_escaped(part)))
+                text = f"({IN_NAME} OR instr(lower(/*bytes of*/ j.spec /*bytes*/), ?) > 0)"
+                terms.add(text, part, _escaped(part))
         return terms
 
     def _job_edge(self, connection: Connection, search: JobSearch, after: str | None) -> str | None:
@@ -194,7 +221,8 @@ class BrowseRows:
 
     def counts(self) -> Mapping[str, int]:
         with self._db.read() as connection:
-            return dict(tuple(row) for row in fetch(connection, COUNTS))
+            found = [*fetch(connection, COUNTS), *fetch(connection, ALL_ENDED)]
+        return {name: number for name, number in found if number or name.startswith("jobs")}
 
     def standings(self) -> Mapping[str, int]:
         with self._db.read() as connection:
@@ -270,7 +298,7 @@ def _rare_terms(name: str, search: RunSearch, terms: Terms, low: bytes | None) -
     if search.node is not None:
         terms.add("n.name = ?", search.node)
     if search.tag is not None:
-        terms.add("j.spec LIKE ? ESCAPE '!'", _quoted(search.tag))
+        terms.add(HAS_TAG, _quoted(search.tag))
     for word in search.words:
         _add_word(terms, name, word)
     return terms
@@ -281,11 +309,10 @@ def _add_word(terms: Terms, name: str, word: str) -> None:
     part = plain_part(word)
     if not part:
         return
-    texts = ["lower(j.name) LIKE ? ESCAPE '!'"]
-    values: list[object] = [_within(part)]
+    texts, values = [IN_NAME], list[object]([part])
     if name == "h":
-        texts.append("lower(h.error_text) LIKE ? ESCAPE '!'")
-        values.append(_within(part))
+        texts.append("instr(lower(/*bytes of*/ h.error_text /*bytes*/), ?) > 0")
+        values.append(part)
     if _HEX.fullmatch(part):
         if len(part) < SHORTEST_PREFIX:
             return  # it may stand within an id
@@ -336,10 +363,6 @@ def _id_at(at_us: int, digit: str) -> Stored:
     return Stored.fromhex(f"{millis:012x}".ljust(32, digit))
 
 
-def _within(part: str) -> str:
-    return "%" + re.sub(r"([!%_])", r"!\1", part) + "%"
-
-
 def _escaped(part: str) -> str:
     """As it stands within a text of JSON; only what needs no escape where that is not sure."""
     return max(re.split(r'["\\]', part), key=len)
@@ -347,6 +370,4 @@ def _escaped(part: str) -> str:
 
 def _quoted(tag: str) -> str:
     """A tag as JSON has it, at its likeliest: what must be escaped there is left out."""
-    if re.search(r'["\\\x00-\x1f\x7f]', tag):
-        return "%"
-    return _within(f'"{tag}"')
+    return '"' if re.search(r'["\\\x00-\x1f\x7f]', tag) else f'"{tag}"'

@@ -12,7 +12,7 @@ from cronherd.domain.event import Event, EventKind
 from cronherd.domain.node import Node
 from cronherd.domain.pulse import Pulse, Watched
 from cronherd.domain.receipt import Delivered
-from cronherd.domain.run import Attempt, OutputPiece, Run
+from cronherd.domain.run import Attempt, Outcome, OutputPiece, Run
 from cronherd.domain.search import JobSearch
 from cronherd.domain.secret import Secret
 from cronherd.store.base import Ending, Recorded
@@ -133,6 +133,10 @@ class Catalog(People, LockBook, Protocol):
         """In the order of their keys, after this key."""
         ...
 
+    def count_jobs(self, search: JobSearch, most: int) -> int:
+        """How many may match, counted up to `most`: as far as the database alone can tell."""
+        ...
+
     def job_page(
         self, search: JobSearch, after: str | None, limit: int
     ) -> tuple[list[JobRow], str | None]:
@@ -142,8 +146,13 @@ class Catalog(People, LockBook, Protocol):
         """
         ...
 
-    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
-        """Those with a next slot, the nearest first, after one of this instant and this id."""
+    def next_jobs(
+        self, limit: int, after: tuple[int, str] | None = None, *, bare: bool = False
+    ) -> list[JobRow]:
+        """Those with a next slot, the nearest first, after one of this instant and this id.
+
+        `bare`: what is known of their runs is left out.
+        """
         ...
 
     def creation(self, job_id: str, request: str) -> str | None:
@@ -174,8 +183,14 @@ class Catalog(People, LockBook, Protocol):
         """The last finished runs of each of these jobs, at most so many of each."""
         ...
 
-    def ended_since(self, from_us: int, limit: int) -> list[Ended]:
-        """The newest finished runs that were made since then, newest first."""
+    def ended_since(
+        self, from_us: int, step_us: int, limit: int
+    ) -> tuple[list[tuple[int, Outcome, int]], int | None]:
+        """How runs that were made since then ended: (begin of a step, outcome, how many).
+
+        Steps are whole multiples of `step_us`. Of the newest so many; the instant is when the
+        oldest of them was made, None when there were fewer.
+        """
         ...
 
     def attempts(self, run_id: str) -> list[Attempt]:

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from cronherd.domain.errors import Invalid, NotFound
-from cronherd.domain.ident import SHORT, from_stored, prefix_range, to_stored
+from cronherd.domain.ident import (
+    ID_DIGITS,
+    SHORT,
+    Stored,
+    from_stored,
+    prefix_range,
+    to_stored,
+)
 from cronherd.domain.job import Job, build_job, name_key
 from cronherd.domain.run import Attempt, Cause, Outcome, OutputPiece, Run, RunState
 from cronherd.domain.standing import standing_of
@@ -22,22 +29,28 @@ SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_
 d.paused_until_us, d.skip_us, d.fired, j.forgotten_us, j.applied, j.drifted
 FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 """
+# Without what is known of their runs only.
+PLANS = f"{JOBS.partition('(SELECT')[0]}0, NULL, j.name,{JOBS.partition('j.name,')[2]}"
 # Of runs of one state and try only the oldest slot tells whether the job is late.
 LIVE_OF = """
 SELECT job_id, state, attempt, min(slot_us) FROM run WHERE job_id IN ?
 GROUP BY job_id, state, attempt
 """
 ALIVE = "j.deleted_us IS NULL AND "
+# The ids first: in the order of ids all of history would be read for the few that begin so.
+SHORT_IDS = "SELECT id FROM {} WHERE short BETWEEN ? AND ? LIMIT ?"
+NAMED_ALIKE = 1_000
 LIVE = """
-SELECT r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us, r.started_us, NULL,
-r.attempt, r.fence + CASE WHEN r.epoch < 65535 THEN r.epoch ELSE 65535 END, n.name, NULL, NULL, '',
-r.wait_key, r.cancel, 0, n.lease_us, r.progress, r.params, r.forced, t.name, r.pools
+SELECT /*in order*/ r.id, r.job_id, j.name, r.cause, r.state, NULL, r.slot_us, r.created_us,
+r.started_us, NULL, r.attempt, r.fence + CASE WHEN r.epoch < 65535 THEN r.epoch ELSE 65535 END,
+n.name, NULL, NULL, '', r.wait_key, r.cancel, 0, n.lease_us, r.progress, r.params, r.forced, t.name,
+r.pools
 FROM run r JOIN job j ON j.id = r.job_id LEFT JOIN node n ON n.id = r.node_id
 LEFT JOIN node t ON t.id = r.target_id WHERE {}
 ORDER BY r.id DESC LIMIT ?
 """
 PAST = """
-SELECT h.id, h.job_id, j.name, h.cause, 'finished', h.outcome, h.slot_us, h.created_us,
+SELECT /*in order*/ h.id, h.job_id, j.name, h.cause, 'finished', h.outcome, h.slot_us, h.created_us,
 h.started_us, h.ended_us, h.attempt, h.fence, n.name, h.exit_code, h."signal", h.error_text,
 NULL, FALSE, h.dropped, NULL, NULL, h.params, h.forced, NULL, NULL
 FROM run_history h JOIN job j ON j.id = h.job_id LEFT JOIN node n ON n.id = h.node_id WHERE {}
@@ -81,7 +94,9 @@ class HistoryRows:
                     found[row.job.key] = row
         return found
 
-    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
+    def next_jobs(
+        self, limit: int, after: tuple[int, str] | None = None, *, bare: bool = False
+    ) -> list[JobRow]:
         where, values = "d.next_us IS NOT NULL", list[object]()
         if after is not None:
             where = "d.next_us >= ? AND (d.next_us > ? OR d.job_id > ?)"
@@ -89,7 +104,9 @@ class HistoryRows:
         with self._db.read() as connection:
             # Not by name: many jobs have one instant, and an index knows their ids.
             order = f"{ALIVE}{where} ORDER BY d.next_us, d.job_id LIMIT ?"
-            return self._jobs(connection, order, (*values, limit))
+            sql = PLANS if bare else JOBS
+            now_us = self._db.dialect.now_us(connection)
+            return read_jobs(connection, self._cache, now_us, order, (*values, limit), sql)
 
     def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
         if not keys:
@@ -105,13 +122,14 @@ class HistoryRows:
         low, high = prefix_range(prefix)
         with self._db.read() as connection:
             now_us = self._db.dialect.now_us(connection)
-            found = [
-                read_run(row, now_us)
-                for sql, name in ((LIVE, "r"), (PAST, "h"))
-                for row in fetch(
-                    connection, sql.format(f"{name}.short BETWEEN ? AND ?"), (low, high, 1000)
-                )
-            ]
+            found, ids = list[Run](), list[Stored]()
+            for sql, name, table in ((LIVE, "r", "run"), (PAST, "h", "run_history")):
+                if len(prefix) == ID_DIGITS:
+                    ids = [to_stored(prefix)]
+                else:
+                    values = (low, high, NAMED_ALIKE)
+                    ids = [row[0] for row in fetch(connection, SHORT_IDS.format(table), values)]
+                found += _runs(connection, sql.format(f"{name}.id IN ?"), ids, now_us)
         found = [run for run in found if run.id.startswith(prefix)]
         if not found:
             raise NotFound(
@@ -183,9 +201,10 @@ def read_jobs(
     now_us: int,
     where: str,
     values: Sequence[object],
+    sql: str = JOBS,
 ) -> list[JobRow]:
     """Jobs with all that a list shows of them, in a fixed number of statements."""
-    rows = fetch(connection, JOBS.format(where), values)
+    rows = fetch(connection, sql.format(where), values)
     jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
     ids = [row[9] for row in rows if row[9] is not None]
     last = {run.id: run for run in _past(connection, ids)}
@@ -197,10 +216,13 @@ def read_jobs(
 
 
 def _past(connection: Connection, ids: Sequence[bytes]) -> list[Run]:
+    return _runs(connection, PAST.format("h.id IN ?"), ids, 0)
+
+
+def _runs(connection: Connection, sql: str, ids: Sequence[bytes], now_us: int) -> list[Run]:
     if not ids:
         return []
-    sql = PAST.format("h.id IN ?")
-    return [read_run(row, 0) for row in fetch(connection, sql, (list(ids), len(ids)))]
+    return [read_run(row, now_us) for row in fetch(connection, sql, (list(ids), len(ids)))]
 
 
 def _job_row(

@@ -88,6 +88,9 @@ _MARKS = {
     "/*lock*/": "FOR UPDATE",
     "/*lock, skip*/": "FOR UPDATE SKIP LOCKED",
     "/*unless there*/": "ON DUPLICATE KEY UPDATE run_id = run_id",
+    "/*in order*/": "STRAIGHT_JOIN",
+    "/*bytes of*/": "CONVERT(",
+    "/*bytes*/": "USING latin1)",
 }
 # Deadlock, lock wait, snapshot conflict: nothing of the transaction is kept after our ROLLBACK.
 _BUSY = {1205, 1213, 1020, 3572}

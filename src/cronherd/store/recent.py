@@ -12,10 +12,12 @@ LAST = """
 SELECT * FROM (SELECT h.job_id, h.id, h.outcome, h.created_us, h.started_us, h.ended_us
 FROM run_history h WHERE h.job_id = ? ORDER BY h.id DESC LIMIT ?) r{}
 """
+# Where a step begins is what its runs have in common; `?` is its length.
 SINCE = """
-SELECT h.job_id, h.id, h.outcome, h.created_us, h.started_us, h.ended_us
-FROM run_history h WHERE h.id >= ? ORDER BY h.id DESC LIMIT ?
+SELECT created_us - created_us % ?, outcome, count(*) FROM (
+SELECT created_us, outcome FROM run_history WHERE id >= ? ORDER BY id DESC LIMIT ?) r GROUP BY 1, 2
 """
+EDGE = "SELECT created_us FROM run_history WHERE id >= ? ORDER BY id DESC LIMIT 1 OFFSET ?"
 JOBS_AT_ONCE = 50  # SQLite takes 500 selects in one statement
 
 
@@ -35,10 +37,15 @@ class RecentRows:
                 found += [_ended(row) for row in fetch(connection, sql, values)]
         return found
 
-    def ended_since(self, from_us: int, limit: int) -> list[Ended]:
+    def ended_since(
+        self, from_us: int, step_us: int, limit: int
+    ) -> tuple[list[tuple[int, Outcome, int]], int | None]:
         first = Stored.fromhex(f"{max(from_us, 0) // 1_000:012x}".ljust(32, "0"))
         with self._db.read() as connection:
-            return [_ended(row) for row in fetch(connection, SINCE, (first, limit))]
+            rows = fetch(connection, SINCE, (step_us, first, limit))
+            edge = fetch(connection, EDGE, (first, limit - 1))
+        counts = [(int(row[0]), Outcome(row[1]), int(row[2])) for row in rows]
+        return counts, edge[0][0] if edge else None
 
 
 def _ended(row: Sequence[object]) -> Ended:

@@ -113,6 +113,7 @@ class SqlStore:
         self.pulse, self.runs_by_id = pulse.pulse, pulse.runs_by_id
         self.fresh_output = pulse.fresh_output
         self.jobs, self.job_page = pages.jobs, pages.job_page
+        self.count_jobs = pages.count_jobs
         self.runs, self.run_page = pages.runs, pages.run_page
         self.counts, self.standings = pages.counts, pages.standings
 

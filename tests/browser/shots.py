@@ -289,8 +289,8 @@ def for_docs(browser: Browser, site: Site) -> Iterator[Path]:
     """Three, small in bytes: the overview, the jobs, and the jobs on a phone."""
     for name, address, look in (
         ("overview", "/?span=15m", LOOKS["light"] | {"viewport": {"width": 1280, "height": 800}}),
-        ("jobs", "/jobs", LOOKS["dark"] | {"viewport": {"width": 1280, "height": 800}}),
-        ("phone", "/jobs", LOOKS["phone"]),
+        ("jobs", "/jobs", LOOKS["dark"]),
+        ("phone", "/jobs?q=database", LOOKS["phone"]),
     ):
         context = browser.new_context(base_url=site.url, timezone_id="Europe/Berlin", **look)
         page = context.new_page()

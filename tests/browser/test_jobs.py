@@ -93,7 +93,7 @@ def test_scrolling_up_stops_following(open_page: Open, job: Callable[..., str], 
         command="for i in $(seq 200); do echo line $i; done; while :; do echo x; sleep 0.1; done"
     )
     run = site.fleet.run_job(name, "local")["run"]["id"]
-    page = open_page(f"/runs/{run}")
+    page = open_page(f"/runs/{run}#output")  # as "Last output" leads there
     log, follow = page.locator("#log"), page.get_by_role("button", name="Follow")
     expect(log).to_contain_text("line 200")
     expect(follow).to_be_hidden()

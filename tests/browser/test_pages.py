@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.conftest import PHONE
 from tests.browser.site import Site
 
 Open = Callable[..., Page]
@@ -187,13 +188,25 @@ def test_without_a_script_one_reads_searches_runs_and_pauses(open_page: Open, si
 
 def test_the_theme_stays(open_page: Open):
     page = open_page("/", color_scheme="light")
-    ground = "() => getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(ground)
-    with page.expect_navigation():
-        page.get_by_role("navigation", name="Main").get_by_role("button", name="Dark theme").click()
-    assert page.evaluate(ground) != light
+    body = page.locator("body")
+    light = body.evaluate("each => getComputedStyle(each).backgroundColor")
+    page.get_by_role("navigation", name="Main").get_by_role("button", name="Dark theme").click()
+    expect(body).not_to_have_css("background-color", light)
     page.goto("/jobs")
-    assert page.evaluate(ground) != light
+    expect(body).not_to_have_css("background-color", light)
+
+
+def test_by_touch_on_a_phone(open_page: Open, site: Site):
+    page = open_page("/jobs", viewport=PHONE, has_touch=True)
+    page.get_by_role("button", name="Columns").tap()
+    expect(page.get_by_role("button", name="Show these")).to_be_in_viewport(ratio=1)
+    page.keyboard.press("Escape")
+    page.goto("/jobs?q=by-hand")
+    expect(page.locator("html.js")).to_be_attached()
+    page.get_by_role("button", name="Run by-hand now").tap()
+    expect(page.locator("#said")).to_contain_text("'by-hand' was asked to run")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Pools").tap()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pools")
 
 
 def test_a_text_of_a_job_is_never_markup(open_page: Open):

@@ -29,6 +29,16 @@ PROBLEM: Json = {
     "required": ["type", "title", "status", "code", "detail", "hint", "where"],
 }
 _UNSAFE = {"post", "put", "delete", "patch"}
+# What makes a thing, the addresses about it, and where the answer or the address names it.
+_MADE = {
+    "create_job": ("/api/v1/jobs/{name}", "name", "$response.body#/name"),
+    "run_job": ("/api/v1/runs/{run}", "run", "$response.body#/run/id"),
+    "add_account": ("/api/v1/accounts/{name}", "name", "$response.body#/name"),
+    "create_token": ("/api/v1/tokens/{name}", "name", "$response.body#/name"),
+    "set_pool": ("/api/v1/pools/{name}", "name", "$request.path.name"),
+    "set_secret": ("/api/v1/secrets/{name}", "name", "$request.path.name"),
+    "acquire_lock": ("/api/v1/locks/{name}", "name", "$request.path.name"),
+}
 _NOT_FOUND = "What was named does not exist, or several are meant"
 
 
@@ -61,7 +71,23 @@ def describe(app: FastAPI) -> Json:
         if example.body is not None and "requestBody" in operation:
             content = operation["requestBody"]["content"]["application/json"]
             content["example"] = example.body
+    _link(document)
     return document
+
+
+def _link(document: Json) -> None:
+    """What makes a thing names all that can be done with it, as OpenAPI's links."""
+    told = {operation["operationId"]: operation for _, _, operation in _operations(document)}
+    for maker, (begin, name, value) in _MADE.items():
+        success = next(found for found in told[maker]["responses"] if found.startswith("2"))
+        told[maker]["responses"][success]["links"] = {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {name: value},
+            }
+            for path, _, operation in _operations(document)
+            if path.startswith(begin) and operation["operationId"] != maker
+        }
 
 
 def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:

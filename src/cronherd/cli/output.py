@@ -15,7 +15,9 @@ from cronherd.cli.table import Table, render
 
 Json = dict[str, Any]
 API_VERSION = "v1"
-_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROLS = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def put(

@@ -1,8 +1,13 @@
 """Definitions as YAML that people read and edit."""
 
+import re
+
 import yaml
 
 from cronherd.definition.document import resolve_scalar
+
+# What turns or breaks a line on a terminal, and is not seen.
+_HIDDEN = re.compile("[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -18,7 +23,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = None
-    if "\n" in text.rstrip("\n"):
+    if _HIDDEN.search(text):
+        style = '"'  # the only one with escapes
+    elif "\n" in text.rstrip("\n"):
         style = "|"
     elif text and not isinstance(resolve_scalar(text), str):
         style = "'"
@@ -30,4 +37,5 @@ _Dumper.add_representer(str, _represent)
 
 def to_yaml(value: object) -> str:
     """YAML that our own reader, and any reader of YAML 1.1, takes for the same."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000))
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

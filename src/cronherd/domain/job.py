@@ -202,7 +202,7 @@ def name_key(name: str) -> str:
             hint=f"1 to {NAME_LENGTH} characters without / \\ and control characters, "
             "no blank at either end",
         )
-    hidden = {"Cf", "Cs", "Co", "Cn"}
+    hidden = {"Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     if not text.isascii() and any(unicodedata.category(char) in hidden for char in text):
         raise Invalid(f"the name '{name[:60]}' has invisible characters", code="bad_name")
     return text.lower()

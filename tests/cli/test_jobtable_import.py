@@ -143,10 +143,18 @@ def test_the_same_table_again_updates_its_jobs(
     words = ("import", "distributed-cron", "--database", old, "--yes")
     cronherd(*words)
     names = cronherd("job", "list", "-o", "name").out
-    change(old, kind, "UPDATE job SET description = 'Report', frequency = 45 WHERE id = 1")
+    change(
+        old,
+        kind,
+        "UPDATE job SET description = 'Report', frequency = 45 WHERE id = 1",
+        "DELETE FROM job WHERE id = 7",
+    )
     again = cronherd(*words)
     assert "    1  imported: 'nightly-report-1' (updated)\n" in again.out
     assert "    3  imported: 'b-uber-b-clean-3' (unchanged)\n" in again.out
+    assert again.out.endswith(
+        "    -  not in the table any more: 'edited-by-hand-7' stays as it is\n"
+    )
     assert cronherd("job", "list", "-o", "name").out == names
     assert fleet.jobs["nightly-report-1"]["definition"]["schedule"] == "every 45m"
 
@@ -270,3 +278,11 @@ def test_a_password_file_that_is_not_there_is_named(cronherd: Shell):
     words = ("import", "distributed-cron", "--database", "mysql://a@127.0.0.1:1/old")
     said = cronherd(*words, "--password-file", "pw")
     assert (said.code, "pw: cannot be read" in said.err) == (1, True)
+
+
+def test_an_empty_table_is_nothing_to_import(cronherd: Shell, kind: str, old: str):
+    change(old, kind, "DELETE FROM job")
+    said = cronherd("import", "distributed-cron", "--database", old, "--yes")
+    assert (said.code, said.err) == (
+        0, "0 jobs to import, 0 rows not supported; nothing was done\n",
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cronherd.cli.gearman_import import _read
+from cronherd.domain.errors import Invalid
 from tests.engine.host import Host
 
 CONF = """{
@@ -121,7 +122,7 @@ def test_a_job_of_somebody_else_is_left_alone(host: Host, conf: Path, tmp_path: 
         ('{"jobs": [{"a": "/b"}]}', "job_servers: must be a list"),
     ],
 )
-def test_a_file_of_another_kind_is_refused(host: Host, conf: Path, text: str, sentence: str):
-    conf.write_text(text)
-    refused = host.run("import", "gearman", str(conf), "--yes")
-    assert (refused.returncode, sentence in refused.stderr) == (1, True)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str, sentence: str):
+    with pytest.raises(Invalid) as caught:
+        _read(text.encode(), tmp_path / "conf.json", through=False)
+    assert sentence in str(caught.value)

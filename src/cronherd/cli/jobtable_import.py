@@ -103,17 +103,16 @@ def jobtable_command(
     zone = wished or _zone(session, found)
     with session.fleet() as fleet:
         plan = _plan(session, fleet, place, found, zone=zone, disabled=disabled)
-        changes: list[Json] = []
-        if plan.jobs:
-            answer = fleet.apply_jobs(plan.definitions, place.source, session.actor, dry_run=True)
-            changes = answer["changes"]
-        _show(session, plan, changes)
+        tried = fleet.apply_jobs(plan.definitions, place.source, session.actor, dry_run=True)
+        _show(session, plan, tried["changes"])
         refused = len(found.rows) - len(plan.jobs)
         if dry_run or not plan.jobs:
             talk(f"{_jobs(len(plan.jobs))} to import, {_rows(refused)}; nothing was done")
             return
         confirm(f"Import {_jobs(len(plan.jobs))}?", yes=yes)
-        fleet.apply_jobs(plan.definitions, place.source, session.actor, dry_run=False)
+        fleet.apply_jobs(
+            plan.definitions, place.source, session.actor, dry_run=False, plan=tried["plan"]
+        )
     talk(f"{_jobs(len(plan.jobs))} imported, {_rows(refused)}")
     if disabled:
         talk("they are disabled: look at them, then cronherd job enable NAME")
@@ -196,6 +195,8 @@ def _show(session: Session, plan: _Import, changes: Sequence[Json]) -> None:
     kinds = {change["name"]: change["change"] for change in changes}
     for line in plan.lines:
         show_line(session, line, kinds.get(line.name, ""), line.notes)
+    for name in [change["name"] for change in changes if change["change"] == "left"]:
+        say(f"    -  not in the table any more: '{printable(name)}' stays as it is")
 
 
 def _jobs(count: int) -> str:

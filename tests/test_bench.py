@@ -158,3 +158,22 @@ def test_a_line_in_front_of_a_pool_is_measured(tmp_path: Path):
     assert [row["line"] for row in rates] == [200, 500]
     assert {row["what"] for row in times} >= {"finish", "promote", "sweep", "fire"}
     assert all(row["p50"] > 0 for row in [*rates, *times])
+
+
+def test_a_change_of_a_job_that_many_runs_wait_for_is_measured(tmp_path: Path):
+    done = bench(tmp_path, "crowd", "--jobs", "40")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (rows,) = json.loads((tmp_path / "crowd-sqlite.json").read_text())["tables"].values()
+    assert [row["change"] for row in rows] == ["pause", "resume", "disable", "enable", "delete"]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(240)
+def test_each_page_is_measured(tmp_path: Path):
+    done = bench(tmp_path, "pages", "--database", "sqlite", "--jobs", "300", "--seconds", "2",
+                 patience_s=200)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages, views = json.loads((tmp_path / "pages-sqlite.json").read_text())["tables"].values()
+    assert {row["page"] for row in pages} >= {"overview", "jobs", "runs", "timeline", "metrics"}
+    assert all(row["p95 ms"] >= row["p50 ms"] > 0 for row in pages)
+    assert [row["views"] for row in views] == [1, 200]

@@ -87,6 +87,17 @@ HERE = {"postgresql": postgresql_programs, "mariadb": lambda: mariadb_program("m
 
 
 @pytest.mark.full
+@pytest.mark.timeout(120)
+def test_a_folder_of_jobs_is_applied_first_again_and_changed(tmp_path: Path):
+    done = bench(tmp_path, "apply", "--jobs", "200", patience_s=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "apply-sqlite.json").read_text())
+    (rows,) = document["tables"].values()
+    assert [row["changes"] for row in rows] == [200, 0, 2, 4]
+    assert all(row["command s"] > 0 for row in rows)
+
+
+@pytest.mark.full
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("database", HERE)
 def test_every_ready_run_is_taken_once_by_one_of_many_nodes(tmp_path: Path, database: str):

@@ -12,6 +12,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     ViewportSize,
+    expect,
     sync_playwright,
 )
 
@@ -31,6 +32,7 @@ jobs:
   - {name: a-job-whose-name-is-longer-than-any-column-would-like-it-to-be-and-goes-on-for-a-while,
      command: "true", schedule: "0 1 * * *", description: "<b>not bold</b>"}
 """
+PATIENCE_MS = 15_000  # for whatever a page is to show; a busy machine is slow
 # Pages that say what is not right: a password, a role, an address, a version, a value.
 REFUSED = re.compile(r"status of (401|403|404|409|422)")
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
@@ -52,6 +54,7 @@ def chrome() -> Iterator[Browser]:
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as tool:
+        expect.set_options(timeout=PATIENCE_MS)
         browser = tool.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
@@ -66,7 +69,7 @@ def contexts(chrome: Browser) -> Iterator[Callable[..., BrowserContext]]:
         key = repr((url, sorted(options.items())))
         if key not in made:
             made[key] = chrome.new_context(base_url=url, **options)
-            made[key].set_default_timeout(15_000)
+            made[key].set_default_timeout(PATIENCE_MS)
         return made[key]
 
     yield give

@@ -88,6 +88,18 @@ def test_output_comes_live_and_a_run_is_cancelled(open_page: Open, job: Callable
     expect(log).to_contain_text("step 5")
 
 
+def test_a_run_that_ends_at_once_has_no_button_to_cancel_it_any_more(
+    open_page: Open, job: Callable[..., str], site: Site
+):
+    name = job(run_on={"gpu": "none here"})
+    run = site.fleet.run_job(name, "local")["run"]["id"]
+    page = open_page(f"/runs/{run}")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".status .badge")).to_contain_text("cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
 def test_scrolling_up_stops_following(open_page: Open, job: Callable[..., str], site: Site):
     name = job(
         command="for i in $(seq 200); do echo line $i; done; while :; do echo x; sleep 0.1; done"

@@ -16,7 +16,7 @@ LEAST = 3.0
 MARK = '<rect x="{}" y="23" width="4" height="1" class="mark"/>'
 
 # Where there were none yet.
-NONE = '<rect class="none" x="0" y="21" width="{}" height="1"/>'
+NONE = '<path class="none" d="M0 21.5h{}"/>'
 
 
 def draw_trend(runs: Sequence[Mapping[str, Any]], width: int = 30) -> Markup:

@@ -151,7 +151,9 @@ def test_by_tls_cookies_travel_by_tls_only(make_site: MakeSite, files: tuple[Pat
         body = urlencode({"name": "ann", "password": "correct horse battery"})
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         line.request("POST", "/login", body, kind)
-        cookie = line.getresponse().headers["set-cookie"]
+        told = line.getresponse().headers
+    cookie = told["set-cookie"]
+    assert told["strict-transport-security"] == "max-age=604800"
     assert cookie.startswith("__Host-cronherd_session=")
     assert "; secure" in cookie.lower()
 
@@ -166,6 +168,14 @@ def test_behind_a_proxy_cookies_travel_by_tls_only_and_a_plain_one_is_not_taken(
     assert cookie.startswith("__Host-cronherd_session=")
     assert "; secure" in cookie.lower()
     assert browser.get("/api/v1/me").status == 200
+    mark = {"X_CSRF_Token": site.csrf(browser), "Host": "cron.example.com"}
+    for form in ("/prefs/theme", "/prefs/zone"):
+        reply = browser.form(form, {"theme": "dark", "zone": "UTC"}, **mark)
+        assert reply.status == 303, reply.content
+        for line in reply.headers.get_all("set-cookie") or [""]:
+            assert "; secure" in line.lower()
+            assert "; httponly" in line.lower()
+            assert "; samesite=lax" in line.lower()
     planted = browser.cookies["__Host-cronherd_session"]  # as a neighbour without TLS could set it
     told = f"cronherd_session={planted}"
     assert site.browser().get("/api/v1/me", Cookie=told).status == 401

@@ -52,6 +52,7 @@ def door(entrance: Entrance) -> Who:
             await _check_csrf(request, entrance, caller)
         return caller
 
+    who.tell_refused = entrance.tell_refused  # type: ignore[attr-defined]
     return who
 
 

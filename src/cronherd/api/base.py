@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from cronherd.api.line import KEY, Arrival
 from cronherd.api.problem import MEDIA_TYPE, dump
 from cronherd.client import Fleet
 from cronherd.domain.access import Caller, Role
@@ -143,14 +144,24 @@ class Needs:
             return
         who: Who = request.app.state.who
         caller = await who(request)
-        if not caller.may(self.role):
+        try:
+            await self._check(request, caller, self.role)
+        except (Refused, NotFound) as error:
+            tell = getattr(who, "tell_refused", None)  # a door; who else there is refuses nobody
+            if tell is not None:
+                what = f"{request.method} {request.scope['path'][:200]}: {error.text}"
+                await run_in_threadpool(tell, caller, what)
+            raise
+        request.state.caller = caller
+
+    async def _check(self, request: Request, caller: Caller, role: Role) -> None:
+        if not caller.may(role):
             raise Refused(
-                f"this needs the role {self.role}, and {caller.actor} has the role {caller.role}",
+                f"this needs the role {role}, and {caller.actor} has the role {caller.role}",
                 hint="ask an admin of this fleet",
             )
         if caller.jobs is not None and not self._own:
             await self._limit(request, caller)
-        request.state.caller = caller
 
     async def _limit(self, request: Request, caller: Caller) -> None:
         """Whoever is limited to some jobs learns nothing of the others, not even their names.
@@ -200,6 +211,12 @@ def declared(route: BaseRoute) -> list[Role | None]:
         return []
     asked = [one.dependency for one in route.dependencies]
     return [one.role for one in asked if isinstance(one, Needs)]
+
+
+def by_tls(request: Request) -> bool:
+    """Whether cookies of this answer may only travel by TLS: of ours, or of a proxy's."""
+    arrival = request.scope.get(KEY)
+    return isinstance(arrival, Arrival) and arrival.secure
 
 
 # ------------------------------------------------------------------ answers

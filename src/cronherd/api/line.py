@@ -33,6 +33,9 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",  # unless the route says otherwise, as for files of the pages
 }
 
+# Where TLS ends here. It counts for all ports of the host's name, so it is forgotten after a week.
+TLS_HEADERS: Mapping[str, str] = {"Strict-Transport-Security": "max-age=604800"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -80,7 +83,7 @@ class Port:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        careful = _careful(send)
+        careful = _careful(send, {**HEADERS, **TLS_HEADERS} if self._line.secure else HEADERS)
         try:
             arrival = self.arrival(scope)
         except CronherdError as error:
@@ -192,20 +195,20 @@ def _counted(address: IPv4Address | IPv6Address | None) -> str:
     return str(address) if address else "unknown"
 
 
-def _careful(send: Send) -> Send:
+def _careful(send: Send, headers: Mapping[str, str]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": _with_ours(message.get("headers", ()))}
+            message = {**message, "headers": _with_ours(message.get("headers", ()), headers)}
         await send(message)
 
     return sending
 
 
-def _with_ours(headers: Any) -> list[tuple[bytes, bytes]]:
+def _with_ours(headers: Any, ours: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     told = [(name, value) for name, value in headers]
     there = {name.lower() for name, _ in told}
     return told + [
         (name.lower().encode(), value.encode())
-        for name, value in HEADERS.items()
+        for name, value in ours.items()
         if name.lower().encode() not in there
     ]

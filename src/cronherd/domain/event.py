@@ -47,7 +47,9 @@ class EventKind(StrEnum):
     PASSWORD_SET = "password_set"  # noqa: S105
     LINK_MADE = "link_made"
     LOGGED_IN = "logged_in"
+    LOGIN_FAILED = "login_failed"
     LOGIN_REFUSED = "login_refused"
+    ACCESS_REFUSED = "access_refused"
     SESSIONS_ENDED = "sessions_ended"
     TOKEN_CREATED = "token_created"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
@@ -95,6 +97,8 @@ EVENT_WORDS = {
     EventKind.PASSWORD_SET: "an account got a password; its sessions ended",
     EventKind.LINK_MADE: "somebody made a login link",
     EventKind.LOGGED_IN: "somebody logged in",
+    EventKind.LOGIN_FAILED: "a login failed; one row for each address in ten minutes",
+    EventKind.ACCESS_REFUSED: "somebody may not do what they tried; one row each in ten minutes",
     EventKind.LOGIN_REFUSED: "logins failed so often that the next ones have to wait",
     EventKind.SESSIONS_ENDED: "somebody ended the sessions of an account",
     EventKind.TOKEN_CREATED: "somebody made a token",

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cronherd import __version__
+from cronherd.api.base import by_tls
 from cronherd.domain.errors import CronherdError, InvalidInput
 from cronherd.pages import said as saying
 from cronherd.pages.assets import Assets
@@ -145,7 +146,7 @@ def go(view: View, address: str, said: Said | None = None) -> Response:
     """To another page, and tell there what was done."""
     answer = RedirectResponse(address, 303, {"Cache-Control": "no-store"})
     if said:
-        saying.keep(answer, said, secure=view.request.url.scheme == "https")
+        saying.keep(answer, said, secure=by_tls(view.request))
     return answer
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from cronherd.api.base import needs, open_to_all
+from cronherd.api.base import by_tls, needs, open_to_all
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import load_zone
@@ -58,7 +58,7 @@ def choose_zone(view: TheView, form: TheForm) -> Response:
 
 
 def _remember(view: View, answer: Response, name: str, value: str) -> None:
-    secure = view.request.url.scheme == "https"
+    secure = by_tls(view.request)
     answer.set_cookie(name, value, max_age=YEAR_S, httponly=True, samesite="lax", secure=secure)
 
 

@@ -23,9 +23,11 @@ from cronherd.domain.account import (
     check_password,
 )
 from cronherd.domain.errors import Invalid, NotFound, Refused
+from cronherd.domain.event import EventKind
 from cronherd.domain.throttle import SECOND_US
 from cronherd.service.accounts import new_account
 from cronherd.service.desk import Keys
+from cronherd.service.refusals import Refusals
 from cronherd.store.people import Attempt, People
 
 KEY = re.compile(r"[A-Za-z0-9_-]{20,100}", re.ASCII)
@@ -77,6 +79,7 @@ class Entrance:
         self._now_us = now_us
         self._ages = ages or Ages()
         self._proxy_role = proxy_role
+        self._refusals = Refusals(people.note, now_us)
 
     # ------------------------------------------------------------------ who is it
 
@@ -136,6 +139,10 @@ class Entrance:
         if account.disabled:
             raise Refused(f"the account '{account.name}' is disabled")
         return Caller(actor=account.name, role=account.role, way=Way.PROXY, account=account.name)
+
+    def tell_refused(self, caller: Caller, what: str) -> None:
+        """Somebody known tried what they may not do; it is an event, as far as there is room."""
+        self._refusals.tell(EventKind.ACCESS_REFUSED, caller.actor, caller.actor, what)
 
     def is_csrf(self, caller: Caller, given: str) -> bool:
         """Whether a change was sent by a page of this session."""
@@ -208,6 +215,8 @@ class Entrance:
         found = self._people.password_of(name)
         password = password if len(password) <= PASSWORD_MOST else ""
         if not self._keys.fits(found[1] if found else None, password) or found is None:
+            # Not under which name: people type passwords there.
+            self._refusals.tell(EventKind.LOGIN_FAILED, attempt.words, "login", "a login failed")
             raise Refused("name or password is wrong", code="bad_login")
         self._people.end_login(attempt)
         account, hashed = found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cronherd.domain.account import Account, Link, Session, Token
+from cronherd.domain.event import EventKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,10 @@ class People(Protocol):
 
     def password_of(self, name: str) -> tuple[Account, str] | None:
         """The account of this name and its hash; None when there is none that may log in."""
+        ...
+
+    def note(self, kind: EventKind, subject: str, actor: str, text: str) -> None:
+        """One fact beside all others."""
         ...
 
     # Links

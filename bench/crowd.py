@@ -1,6 +1,7 @@
 """crowd: how long a change takes by which 100,000 waiting runs of one job are stopped at once."""
 
 import time
+from collections.abc import Callable
 
 from bench.report import Report, Row, Target, tidy
 from bench.stage import Bench
@@ -21,13 +22,14 @@ def run(bench: Bench) -> Report:
         store, rows = side.store, list[Row]()
         forever_us = store.now_us() + 10**15
         job = store.find_job("other 0")
-        for what, act in {
+        changes: dict[str, Callable[[], object]] = {
             "pause": lambda: store.pause_job(job_id, forever_us, "bench"),
             "resume": lambda: store.resume_job(job_id, "bench"),
             "disable": lambda: store.set_enabled(job_id, "bench", enabled=False),
             "enable": lambda: store.set_enabled(job_id, "bench", enabled=True),
             "delete": lambda: store.delete_job(job_id, "bench"),
-        }.items():
+        }
+        for what, act in changes.items():
             began = time.perf_counter()
             act()
             rows.append({"change": what, "seconds": tidy(time.perf_counter() - began, 3)})

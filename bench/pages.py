@@ -197,6 +197,10 @@ class Site:
     def server_us(self) -> float:
         return 0.0 if self.server is None else self.server.cpu_us()
 
+    def hang_up(self) -> None:
+        """The next request opens a connection of its own."""
+        self._line.close()
+
     def close(self) -> None:
         self._line.close()
         if self._session is not None:
@@ -249,6 +253,7 @@ def _ask_run(store: SqlStore, filled: Filled) -> None:
 
 
 def _looks(site: Site) -> float:
+    site.hang_up()  # a kept connection that says nothing is closed by the server after a while
     lines = site.ask("/metrics").decode().splitlines()
     return next(float(row.split()[-1]) for row in lines if row.startswith("cronherd_live_looks"))
 

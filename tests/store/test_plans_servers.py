@@ -232,18 +232,17 @@ GENERIC = {
 
 
 @postgresql_only
-@pytest.mark.parametrize("name", GENERIC)
-def test_what_pages_ask_goes_by_its_index_whatever_the_values(connection: Connection, name: str):
-    sql, kinds, values, index = GENERIC[name]
-    one(connection, "VACUUM ANALYZE" if not connection.in_transaction() else "ANALYZE")
-    for number in range(1, sql.count("?") + 1):
-        sql = sql.replace("?", f"${number}", 1)
-    one(connection, f"PREPARE asked{f' ({kinds})' if kinds else ''} AS {sql}")
-    asked = f"asked({values})" if values else "asked"
-    (answer,) = fetch(connection, f"EXPLAIN (FORMAT JSON) EXECUTE {asked}")
-    used, bad = read_plan(answer)
-    assert index in used, (used, bad)
-    assert not [word for word in bad if "all of" in word]
+def test_what_pages_ask_goes_by_its_index_whatever_the_values(connection: Connection):
+    one(connection, "VACUUM ANALYZE")
+    for place, (name, (sql, kinds, values, index)) in enumerate(GENERIC.items()):
+        for number in range(1, sql.count("?") + 1):
+            sql = sql.replace("?", f"${number}", 1)  # noqa: PLW2901 - as PREPARE numbers them
+        one(connection, f"PREPARE asked{place}{f' ({kinds})' if kinds else ''} AS {sql}")
+        asked = f"asked{place}({values})" if values else f"asked{place}"
+        (answer,) = fetch(connection, f"EXPLAIN (FORMAT JSON) EXECUTE {asked}")
+        used, bad = read_plan(answer)
+        assert index in used, (name, used)
+        assert not [word for word in bad if "all of" in word], (name, bad)
 
 
 @postgresql_only

@@ -53,6 +53,7 @@ def test_a_cancel_is_measured_by_the_death_of_its_process(tmp_path: Path):
 @pytest.mark.skipif(
     not all(map(shutil.which, ("redis-server", "memcached", "openssl"))), reason="no lock servers"
 )
+@pytest.mark.full
 def test_each_tool_is_measured_around_a_command(tmp_path: Path):
     done = bench(tmp_path, "tools", "--rounds", "1")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -161,6 +162,7 @@ def test_statements_that_differ_in_numbers_only_are_one():
     assert short("SELECT 1\n FROM x WHERE at > 1790000000") == "SELECT 1 FROM x WHERE at > N"
 
 
+@pytest.mark.full
 def test_a_line_in_front_of_a_pool_is_measured(tmp_path: Path):
     done = bench(tmp_path, "waiting", "--jobs", "500", "--rounds", "1")
     assert done.returncode == 0, done.stdout + done.stderr

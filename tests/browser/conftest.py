@@ -105,13 +105,18 @@ def open_page(
         page = context.new_page()
         opened.append(page)
         page.on("console", lambda message: note(message))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", lambda error: wrong(str(error)))
         if clock:
             page.clock.install()
         page.goto(address)
         if options.get("java_script_enabled", True) and not port:
             page.wait_for_selector("html.js", state="attached")
         return page
+
+    def wrong(text: str) -> None:
+        # The browser's own, about its fade from page to page when the next one is quicker.
+        if not text.startswith("Transition was"):
+            complaints.append(text)
 
     def note(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not REFUSED.search(message.text):

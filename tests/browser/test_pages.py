@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -132,7 +133,11 @@ def test_a_server_that_is_gone_is_said(open_page: Open):
     page = open_page("/jobs", clock=True)
     expect(page.locator("#stale")).to_be_hidden()
     page.evaluate("() => { htmx.ajax = () => Promise.resolve(); }")
-    page.clock.fast_forward(40_000)
+    for _ in range(3):  # a look that was under way may come back once more
+        page.clock.fast_forward(40_000)
+        with suppress(AssertionError):
+            expect(page.locator("#stale")).to_be_visible(timeout=3_000)
+            return
     expect(page.locator("#stale")).to_be_visible()
 
 

@@ -137,7 +137,7 @@ def test_nodes_go_on_after_a_minute_without_a_database(
     ("kind", "number"),
     [
         ("postgresql", signal.SIGTERM),
-        ("mariadb", signal.SIGINT),
+        pytest.param("mariadb", signal.SIGINT, marks=pytest.mark.full),
         pytest.param("postgresql", signal.SIGINT, marks=pytest.mark.full),
         pytest.param("mariadb", signal.SIGTERM, marks=pytest.mark.full),
     ],

@@ -9,7 +9,7 @@ from tests.torture.database import KINDS
 from tests.torture.storm import Wish, torture
 
 # Start, heal and quiet take as long again.
-SECONDS = {"sqlite": 20.0, "postgresql": 36.0, "mariadb": 36.0}
+SECONDS = {"sqlite": 20.0, "postgresql": 20.0, "mariadb": 20.0}
 
 
 @pytest.mark.timeout(420)

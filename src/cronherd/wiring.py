@@ -1,6 +1,5 @@
 """The only place where everything meets. No decisions: it builds, starts and stops."""
 
-import gc
 import logging
 import os
 import random
@@ -37,6 +36,7 @@ from cronherd.serving import (
     say,
     service_of,
     start_log,
+    tune_interpreter,
     vault_of,
 )
 from cronherd.serving import open_fleet as open_fleet  # noqa: PLC0414 - for Host
@@ -266,21 +266,8 @@ def _apply(config: Config, service: Service) -> None:
     say(f"jobs: {changes.count('create')} created, {changes.count('update')} updated")
 
 
-def _tune_interpreter() -> None:
-    """Settings of this process that were measured, each with what it gained.
-
-    Threads hand over after 0.5 ms instead of 5: the scheduler waits less for the others at the
-    instant (the latest of a hundred starts came three times sooner). What was loaded stays, and
-    what a run makes is freed by counting, so collect rarely: it cost a seventh of the agent.
-    """
-    sys.setswitchinterval(0.0005)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
-
-
 def _run(engine: Agent, config: Config, signals: Signals) -> None:
-    _tune_interpreter()
+    tune_interpreter()
     signals.wait()
     _stop(engine, config, signals)
 

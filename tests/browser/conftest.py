@@ -77,6 +77,16 @@ def contexts(chrome: Browser) -> Iterator[Callable[..., BrowserContext]]:
         context.close()
 
 
+def _said(message: ConsoleMessage) -> list[str]:
+    loud = message.type in {"error", "warning"} and not REFUSED.search(message.text)
+    return [message.text] if loud else []
+
+
+def _wrong(text: str) -> list[str]:
+    # The browser's own, about its fade from page to page when the next one is quicker.
+    return [] if text.startswith("Transition was") else [text]
+
+
 @pytest.fixture
 def open_page(
     chrome: Browser, contexts: Callable[..., BrowserContext], site: Site
@@ -104,23 +114,14 @@ def open_page(
             context.clear_cookies()
         page = context.new_page()
         opened.append(page)
-        page.on("console", lambda message: note(message))
-        page.on("pageerror", lambda error: wrong(str(error)))
+        page.on("console", lambda message: complaints.extend(_said(message)))
+        page.on("pageerror", lambda error: complaints.extend(_wrong(str(error))))
         if clock:
             page.clock.install()
         page.goto(address)
         if options.get("java_script_enabled", True) and not port:
             page.wait_for_selector("html.js", state="attached")
         return page
-
-    def wrong(text: str) -> None:
-        # The browser's own, about its fade from page to page when the next one is quicker.
-        if not text.startswith("Transition was"):
-            complaints.append(text)
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not REFUSED.search(message.text):
-            complaints.append(message.text)
 
     yield make
     for page in opened:

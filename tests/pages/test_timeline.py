@@ -1,5 +1,6 @@
 """The timeline: each run, missed slot and slot to come is in its lane and in the table."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -96,6 +97,14 @@ def test_the_page_has_lanes_and_the_same_as_a_table(stage: Stage, read: Read):
     assert [each for each in page.all("a", href=f"/runs/{run}") if "tabindex" not in each]
     assert "to come" in page.text
     assert "no node yet" in read("/timeline?span=24h&by=node").text
+
+
+def test_slots_too_near_to_tell_apart_are_one_bar(stage: Stage, read: Read):
+    stage.job("often", "every 60s")
+    stage.job("rarely", "every 1h")
+    text = read("/timeline?span=6h").text
+    assert len(set(re.findall(r"often: (?:179|180) slots to come", text))) == 1
+    assert len(re.findall(r"rarely: 1 slot to come", text)) == 3
 
 
 @pytest.mark.parametrize(

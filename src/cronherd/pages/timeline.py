@@ -27,6 +27,7 @@ ROWS = 4  # runs beside each other in one lane
 ROW_HEIGHT = 16
 WIDTH = 1_000.0
 LEAST = 3.0  # of a mark
+NEAR = 1.5  # a gap between two slots that is not drawn
 TABLE_ROWS = 200
 TICKS = 6
 NOWHERE = "no node yet"
@@ -46,6 +47,7 @@ class Mark:
     row: int
     href: str
     title: str
+    count: int = 1
 
 
 @dataclass(slots=True)
@@ -189,12 +191,18 @@ def _put_missed(lane: Lane, entry: Mapping[str, Any], scale: Scale) -> None:
 
 
 def _put_slot(lane: Lane, slot: Mapping[str, Any], scale: Scale) -> None:
-    x = scale.x(parse_instant(slot["at"]))
-    width = max(scale.x(parse_instant(slot["last"])) - x, LEAST)
-    title = f"{slot['job']}: {say_plural(slot['count'], 'slot')} to come"
+    x, count = scale.x(parse_instant(slot["at"])), int(slot["count"])
+    end = x + max(scale.x(parse_instant(slot["last"])) - x, LEAST)
+    last = lane.marks[-1] if lane.marks else None
     href = f"/jobs/{quote(slot['job'], safe='')}"
+    if last and last.kind == "slot" and last.href == href and x - last.x - last.width < NEAR:
+        lane.marks.pop()  # nobody could tell the two apart: hundreds of them are one bar
+        x, count = last.x, last.count + count
+    title = f"{slot['job']}: {say_plural(count, 'slot')} to come"
     lane.marks.append(
-        Mark(kind="slot", tone="next", x=x, width=width, row=0, href=href, title=title)
+        Mark(
+            kind="slot", tone="next", x=x, width=end - x, row=0, href=href, title=title, count=count
+        )
     )
     lane.ends = lane.ends or [0.0]
 

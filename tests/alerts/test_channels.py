@@ -19,6 +19,7 @@ from cronherd.alerts.mail import MailChannel, Relay
 from cronherd.alerts.net import network_list, refusal
 from cronherd.alerts.ping import PingChannel
 from cronherd.alerts.webhook import WebhookChannel
+from tests.access.hostile import STRINGS
 from tests.alerts.sinks import Answer, HttpSink, MailSink, free_port
 
 LOOPBACK = network_list(["127.0.0.0/8"])
@@ -288,6 +289,23 @@ def test_of_much_output_the_ends_are_mailed():
     half = OUTPUT_MOST // 2
     assert f"{'a' * half}\n[… {OUTPUT_MOST} characters are left out here …]\n{'b' * half}" in body
     assert plain_text("x" * 10, 10) == "x" * 10
+
+
+@pytest.mark.parametrize("where", ["job", "node", "error_text", "output"])
+def test_no_hostile_string_leaves_its_place_in_a_mail(mails: MailSink, where: str):
+    parts = [part(**{where: text}) for text in STRINGS]
+    for each in [*([one] for one in parts), parts]:  # by itself, and all of them in a digest
+        MailChannel(relay(mails.port)).send(message(*each))
+    plain = 10 - 1  # a digest names no run
+    for mail in mails.mails:
+        head = mail.raw.partition(b"\r\n\r\n")[0]
+        lines = [line for line in head.split(b"\r\n") if line[:1] not in b" \t"]
+        assert len(lines) in {plain, plain + 1}
+        assert mail.receivers == ["a@x.org"]
+        assert mail.letter["Subject"].isprintable()
+        controls = {char for char in mail.text if char < " " or "\x7f" <= char <= "\x9f"}
+        assert controls <= {"\n", "\t"}, controls
+    assert len(mails.mails) == len(STRINGS) + 1
 
 
 def test_a_digest_tells_each_of_them(mails: MailSink):

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cronherd.alerts.base import Part
@@ -17,7 +18,6 @@ SUBJECT_LENGTH = 150
 # So much of a run's output is in a mail: its first and its last characters.
 OUTPUT_MOST = 100_000
 DIGEST_OUTPUT_MOST = 4_000
-_UNPRINTABLE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What a terminal obeys, then what is left of control characters but for line breaks and tabs.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -25,8 +25,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def subject_of(parts: Sequence[Part]) -> str:
     """One line, whatever a job is called."""
-    text = _subject(parts[0].payload) if len(parts) == 1 else _subject_of_many(parts)
-    line = _UNPRINTABLE.sub(" ", _whole(text))
+    parts = _printable(parts)
+    line = _whole(_subject(parts[0].payload) if len(parts) == 1 else _subject_of_many(parts))
     return line if len(line) <= SUBJECT_LENGTH else f"{line[:SUBJECT_LENGTH]}…"
 
 
@@ -65,7 +65,21 @@ def _ended(payload: Mapping[str, Any]) -> str:
 
 def body_of(parts: Sequence[Part]) -> str:
     """All of it, one after the other; in a digest each with less of its output."""
-    return _whole(_bodies(parts))
+    return _whole(_bodies(_printable(parts)))
+
+
+def _printable(parts: Sequence[Part]) -> list[Part]:
+    """Names and texts without what a terminal obeys, breaks a line or turns it round."""
+
+    def shown(value: Any) -> Any:
+        if not isinstance(value, str) or value.isprintable():
+            return value
+        return "".join(char if char.isprintable() else " " for char in _whole(value))
+
+    return [
+        replace(part, payload={key: shown(value) for key, value in part.payload.items()})
+        for part in parts
+    ]
 
 
 def _whole(text: str) -> str:
@@ -128,7 +142,7 @@ def _run(part: Part, most: int) -> str:
         ("Took", _took(payload)),
         ("Exit code", payload.get("exit_code")),
         ("Signal", payload.get("signal")),
-        ("Reason", _UNPRINTABLE.sub(" ", payload.get("error_text") or "")),
+        ("Reason", payload.get("error_text")),
         ("Attempt", payload.get("attempt")),
         ("Cause", payload.get("cause")),
         ("Run", payload["run_id"]),

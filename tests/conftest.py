@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,6 +142,14 @@ def needing_server(back_end: str, record_property: Record) -> Iterator[None]:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _same_folder() -> Iterator[None]:
+    """What spawns here and now leaves the process in `/`, and paths are told from where one is."""
+    before = Path.cwd()
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def bench(
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the loop beside needs a C compiler")
+@pytest.mark.full
 def test_a_small_burst_is_measured_and_written_down(tmp_path: Path):
     done = bench(tmp_path, "burst", "--jobs", "20", "--rounds", "1", "--command", "direct: true")
     assert done.returncode == 0, done.stdout + done.stderr

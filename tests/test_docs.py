@@ -18,7 +18,6 @@ import pytest
 
 from cronherd import codes, docs
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.cli.main import root
 from cronherd.cli.session import Session
 from cronherd.config.settings import SECTIONS, Settings
@@ -31,6 +30,7 @@ from cronherd.domain.event import EventKind
 from cronherd.domain.judge import _KILLED
 from cronherd.domain.policy import DEFAULTS
 from cronherd.domain.run import Cause, Outcome, Reason, RunState
+from tests.api.always import Always
 
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "cronherd"
@@ -104,7 +104,7 @@ def undocumented_options(tree: click.Command, text: str) -> list[str]:
 
 
 def routes() -> list[str]:
-    app = build_app(None, who=always(LOCAL))  # type: ignore[arg-type]
+    app = build_app(None, who=Always(LOCAL))  # type: ignore[arg-type]
     paths: dict[str, dict[str, object]] = app.openapi()["paths"]
     return [f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs]
 

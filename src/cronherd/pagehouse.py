@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cronherd.access.keys import Keys
-from cronherd.api.access import door
+from cronherd.api.access import Door
 from cronherd.api.app import build_app
 from cronherd.api.ports import Ports, open_ports
 from cronherd.api.server import ApiServer
@@ -34,7 +34,7 @@ class House:
         return self.ports.address if self.ports else ELSEWHERE
 
     def server(self, service: Service, socket: Path | None) -> ApiServer:
-        who = door(self.entrance)
+        who = Door(self.entrance)
         api = build_app(service, who=who, entrance=self.entrance, entry_pages=PrettyPages())
         app = join(api, build_pages(service, who=who))
         return ApiServer(app, socket, self.ports, leave=api.state.hub.close)

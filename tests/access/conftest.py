@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute
 
 from cronherd.access.keys import Keys
 from cronherd.access.passwords import Passwords
-from cronherd.api.access import door
+from cronherd.api.access import Door
 from cronherd.api.app import build_app
-from cronherd.api.base import all_routes, always
+from cronherd.api.base import all_routes
 from cronherd.api.ports import Ports, open_ports
 from cronherd.api.server import ApiServer
 from cronherd.config.web import Web
@@ -33,6 +33,7 @@ from cronherd.pages.app import build_pages, join
 from cronherd.pages.entry import PrettyPages
 from cronherd.service import Service
 from cronherd.service.entrance import Entrance
+from tests.api.always import Always
 from tests.api.stand_in import StandIn
 from tests.store.backends import SqliteBackend
 
@@ -161,8 +162,8 @@ class Yard:
     def __init__(self, workshop: Path) -> None:
         self.backend = SqliteBackend(workshop)
         self.ports = open_ports(LOCALLY, has_accounts=True)
-        self._api = build_app(StandIn(), who=always(LOCAL), entry_pages=PrettyPages())
-        self._pages = build_pages(StandIn(), who=always(LOCAL))
+        self._api = build_app(StandIn(), who=Always(LOCAL), entry_pages=PrettyPages())
+        self._pages = build_pages(StandIn(), who=Always(LOCAL))
         self.app = join(self._api, self._pages)
         self.server = ApiServer(self.app, None, self.ports)
         self.server.start()
@@ -170,7 +171,7 @@ class Yard:
     def house(self, service: Service, entrance: Entrance) -> None:
         """From now on it is this service, and these people, that it answers for."""
         for state in (self._api.state, self._pages.state):
-            state.fleet, state.who = service, door(entrance)
+            state.fleet, state.who = service, Door(entrance)
         self._api.state.entrance = entrance
 
     def routes(self) -> Iterator[tuple[str, BaseRoute]]:

@@ -11,10 +11,11 @@ import pytest
 from fastapi.routing import APIRoute
 
 from cronherd.api.app import build_app
-from cronherd.api.base import Needs, all_routes, always
+from cronherd.api.base import Needs, all_routes
 from cronherd.domain.access import LOCAL, Role
 from cronherd.pages.app import build_pages
 from tests.access.conftest import Browser, Reply, Site, Yard, sites
+from tests.api.always import Always
 from tests.api.stand_in import StandIn
 
 SAFE = {"GET", "HEAD"}
@@ -53,8 +54,8 @@ class Route(NamedTuple):
 ROUTES = [
     Route(method, path, one.dependency)
     for app in (
-        build_app(StandIn(), who=always(LOCAL)),
-        build_pages(StandIn(), who=always(LOCAL)),
+        build_app(StandIn(), who=Always(LOCAL)),
+        build_pages(StandIn(), who=Always(LOCAL)),
     )
     for path, route in all_routes(app.routes)
     if isinstance(route, APIRoute)

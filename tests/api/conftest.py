@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI
 
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client, connect_to
 from cronherd.domain.access import LOCAL
+from tests.api.always import Always
 from tests.api.stand_in import StandIn
 from tests.engine.conftest import closed_rigs
 
@@ -39,7 +39,7 @@ def service() -> StandIn:
 @pytest.fixture(scope="session")
 def _standing() -> Iterator[tuple[FastAPI, Path]]:
     """One server for all tests that only ask: to start and to stop one takes longer than they."""
-    app = build_app(StandIn(), who=always(LOCAL))
+    app = build_app(StandIn(), who=Always(LOCAL))
     with TemporaryDirectory(prefix="cronherd-") as name:
         path = Path(name) / "run" / "api.sock"
         served = ApiServer(app, path)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client
 from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Conflict, Invalid
 from cronherd.sealing import Vault
 from cronherd.service import Service
+from tests.api.always import Always
 from tests.engine.stand_in import Rig
 
 
@@ -28,7 +28,7 @@ def path(rig: Rig, tmp_path: Path, folder: Path) -> Iterator[Path]:
         rig.store, rig.store, new_id=rig.new_id, wake=lambda: None, pause=lambda: False,
         timezone="UTC", seals=Vault(path=tmp_path / "secret.key", makes=True),
     )  # fmt: skip
-    served = ApiServer(build_app(service, who=always(replace(LOCAL, actor="ann"))), folder / "s")
+    served = ApiServer(build_app(service, who=Always(replace(LOCAL, actor="ann"))), folder / "s")
     served.start()
     yield folder / "s"
     served.stop()

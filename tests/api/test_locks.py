@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client
 from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Invalid, NotFound
 from cronherd.service import Service
+from tests.api.always import Always
 from tests.engine.stand_in import Rig
 
 ONE, TWO = 32 * "a", 32 * "b"
@@ -30,7 +30,7 @@ def client(tmp_path: Path, folder: Path) -> Iterator[Client]:
         pause=lambda: False,
         timezone="UTC",
     )
-    server = ApiServer(build_app(service, who=always(replace(LOCAL, actor="ann"))), folder / "s")
+    server = ApiServer(build_app(service, who=Always(replace(LOCAL, actor="ann"))), folder / "s")
     server.start()
     yield Client.over_socket(folder / "s")
     server.stop()

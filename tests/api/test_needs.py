@@ -7,8 +7,9 @@ from fastapi.routing import APIRoute
 from cronherd.api import app as api_app
 from cronherd.api import jobs
 from cronherd.api.app import build_app
-from cronherd.api.base import all_routes, always, declared, needs, open_to_all
+from cronherd.api.base import all_routes, declared, needs, open_to_all
 from cronherd.domain.access import LOCAL, MAY, Role
+from tests.api.always import Always
 from tests.api.stand_in import StandIn
 
 SAFE = {"GET", "HEAD"}
@@ -17,7 +18,7 @@ OWN = {f"/api/v1/{path}" for path in ("me", "me/password", "logout")} | {"/logou
 
 def routes() -> list[tuple[str, str, Role | None]]:
     """Method, path and role of each route there is."""
-    app = build_app(StandIn(), who=always(LOCAL))
+    app = build_app(StandIn(), who=Always(LOCAL))
     return [
         (method, path, declared(route)[0])
         for path, route in all_routes(app.routes)
@@ -39,7 +40,7 @@ def test_roles_are_a_ladder():
 
 def test_there_are_routes_and_each_declares_one_role():
     assert len(ROUTES) > 39
-    app = build_app(StandIn(), who=always(LOCAL))
+    app = build_app(StandIn(), who=Always(LOCAL))
     assert [path for path, route in all_routes(app.routes) if len(declared(route)) != 1] == []
 
 
@@ -52,7 +53,7 @@ def test_a_route_without_one_role_makes_no_api(
     monkeypatch.setattr(jobs, "routes", forgotten)
     assert jobs in api_app._NOUNS
     with pytest.raises(TypeError, match="does not say which role"):
-        build_app(StandIn(), who=always(LOCAL))
+        build_app(StandIn(), who=Always(LOCAL))
 
 
 def test_what_changes_something_is_not_for_viewers():

@@ -15,6 +15,7 @@ from cronherd.client import Client, Fleet
 from cronherd.domain.access import LOCAL, Caller
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
 from cronherd.service import Service
+from tests.api.always import Always
 from tests.api.conftest import Send, send_raw
 from tests.api.stand_in import StandIn
 
@@ -47,13 +48,14 @@ def test_it_fits_the_protocol_for_the_type_checker():
 
 
 def test_it_lets_the_app_say_who_asks(service: StandIn, folder: Path):
-    async def who(request: Request) -> Caller:
-        name = request.headers.get("X-Who")
-        if name is None:
-            raise Invalid("who are you?", code="nobody")
-        return replace(LOCAL, actor=name)
+    class ByHeader(Always):
+        async def __call__(self, request: Request) -> Caller:
+            name = request.headers.get("X-Who")
+            if name is None:
+                raise Invalid("who are you?", code="nobody")
+            return replace(LOCAL, actor=name)
 
-    server = ApiServer(build_app(service, who=who), folder / "s")
+    server = ApiServer(build_app(service, who=ByHeader(LOCAL)), folder / "s")
     server.start()
     body = json.dumps(NIGHTLY).encode()
     assert send_raw(folder / "s", "POST", "/api/v1/jobs", body, X_Who="ann").status == 201

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client
 from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from cronherd.sealing import Vault
 from cronherd.service import Service
+from tests.api.always import Always
 from tests.api.conftest import Send, send_raw
 from tests.api.stand_in import StandIn
 from tests.engine.stand_in import Rig
@@ -43,7 +43,7 @@ def vault(tmp_path: Path) -> Vault:
 @pytest.fixture
 def path(rig: Rig, vault: Vault, folder: Path) -> Iterator[Path]:
     served = ApiServer(
-        build_app(make_service(rig, vault), who=always(replace(LOCAL, actor="ann"))), folder / "s"
+        build_app(make_service(rig, vault), who=Always(replace(LOCAL, actor="ann"))), folder / "s"
     )
     served.start()
     yield folder / "s"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.client import Client
 from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import Conflict, Unavailable
+from tests.api.always import Always
 from tests.api.stand_in import StandIn
 
 
@@ -27,7 +27,7 @@ def socket_path(folder: Path) -> Path:
 @pytest.fixture
 def server(service: StandIn, socket_path: Path) -> Iterator[ApiServer]:
     """One of the test's own, to be stopped."""
-    served = ApiServer(build_app(service, who=always(LOCAL)), socket_path)
+    served = ApiServer(build_app(service, who=Always(LOCAL)), socket_path)
     served.start()
     yield served
     served.stop()
@@ -39,7 +39,7 @@ def client(server: ApiServer, socket_path: Path) -> Client:
 
 
 def server_at(path: Path) -> ApiServer:
-    return ApiServer(build_app(StandIn(), who=always(LOCAL)), path)
+    return ApiServer(build_app(StandIn(), who=Always(LOCAL)), path)
 
 
 def leave_stale_socket(path: Path) -> None:

@@ -16,13 +16,13 @@ import pytest
 from cronherd.api import hub as hub_file
 from cronherd.api import stream as stream_file
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.hub import Hub
 from cronherd.api.seat import MESSAGES_MAX, Message, Seat
 from cronherd.api.server import ApiServer
 from cronherd.client import Client, connect_to
 from cronherd.domain.access import LOCAL
 from cronherd.domain.errors import NotFound, Unavailable
+from tests.api.always import Always
 from tests.api.conftest import Send
 from tests.api.stand_in import StandIn
 
@@ -37,7 +37,7 @@ def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def app(service: StandIn) -> Any:
-    return build_app(service, who=always(LOCAL))
+    return build_app(service, who=Always(LOCAL))
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_files_that_share_a_name_are_told_apart(cronherd: Shell, fleet: FakeFlee
 def test_a_thousand_lines_and_windows_line_ends_are_read(cronherd: Shell, fleet: FakeFleet):
     raw = b"".join(b"%d 4 * * * job%d\r\n" % (n % 60, n) for n in range(1_000))
     said = cronherd("import", "crontab", "-", "--yes", given=raw)
-    assert said.err.startswith("1000 jobs imported, 0 lines not supported")
+    assert said.err.startswith("1,000 jobs imported, 0 lines not supported")
     assert not any("\r" in job["command"] for job in fleet.jobs.values())
 
 

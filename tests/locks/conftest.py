@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 
 from cronherd.api.app import build_app
-from cronherd.api.base import always
 from cronherd.api.server import ApiServer
 from cronherd.domain.access import LOCAL
 from cronherd.domain.ident import make_id
@@ -20,6 +19,7 @@ from cronherd.engine.clock import FakeClock, SystemClock
 from cronherd.locks.base import Lock
 from cronherd.service import Service
 from cronherd.store.sqlstore import SqlStore
+from tests.api.always import Always
 from tests.conftest import Record, needing_server
 from tests.locks.holder import open_at
 from tests.servers.handles import ROOT, Servers
@@ -78,7 +78,7 @@ class Served:
         self.start()
 
     def start(self) -> None:
-        self._server = ApiServer(build_app(self._service, who=always(LOCAL)), self.socket)
+        self._server = ApiServer(build_app(self._service, who=Always(LOCAL)), self.socket)
         self._server.start()
 
     def stop(self) -> None:

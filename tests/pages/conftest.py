@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from cronherd.api.base import always
 from cronherd.domain.access import LOCAL, Caller, Role, Way
 from cronherd.engine.clock import FakeClock
 from cronherd.pages.app import build_pages
 from cronherd.service import Service
 from cronherd.store.sqlstore import SqlStore
+from tests.api.always import Always
 from tests.store.backends import SqliteBackend
 from tests.store.stage import Stage
 
@@ -99,14 +99,14 @@ def service(store: SqlStore, stage: Stage) -> Service:
 @pytest.fixture
 def browser(service: Service) -> TestClient:
     """A browser of the local admin that follows redirects."""
-    return TestClient(build_pages(service, who=always(LOCAL)), raise_server_exceptions=True)
+    return TestClient(build_pages(service, who=Always(LOCAL)), raise_server_exceptions=True)
 
 
 @pytest.fixture
 def browser_as(service: Service) -> Callable[[Role], TestClient]:
     def make(role: Role) -> TestClient:
         caller = Caller(actor="ada", role=role, way=Way.SESSION, account="ada", csrf="token-of-ada")
-        return TestClient(build_pages(service, who=always(caller)))
+        return TestClient(build_pages(service, who=Always(caller)))
 
     return make
 

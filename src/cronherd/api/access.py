@@ -8,7 +8,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cronherd.api.base import Who
 from cronherd.api.form import field, form_of
 from cronherd.api.line import KEY, LOCAL, Arrival, arrival_of, bare_host
 from cronherd.domain import access
@@ -24,13 +23,18 @@ SECURE_COOKIE = "__Host-cronherd_session"
 PROGRAM_LENGTH = 200
 
 
-def door(entrance: Entrance) -> Who:
-    """Tells the caller of each request. Raises Refused."""
+class Door:
+    """Who comes by socket, token, proxy or session; what they may not do becomes an event."""
 
-    async def who(request: Request) -> Caller:
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self.tell_refused = entrance.tell_refused
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller of a request. Raises Refused."""
         if request.scope.get(KEY) == LOCAL:
             return access.LOCAL
-        arrival = arrival_of(request)
+        entrance, arrival = self._entrance, arrival_of(request)
         given = request.headers.getlist("authorization")
         if given and arrival.user is None:
             return await run_in_threadpool(entrance.by_token, _bearer(given))
@@ -51,9 +55,6 @@ def door(entrance: Entrance) -> Who:
             check_same_origin(request, arrival, must=False)
             await _check_csrf(request, entrance, caller)
         return caller
-
-    who.tell_refused = entrance.tell_refused  # type: ignore[attr-defined]
-    return who
 
 
 def _bearer(given: list[str]) -> str:

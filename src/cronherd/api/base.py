@@ -1,10 +1,10 @@
 """What the routes share: the fleet they serve, who may ask, how an answer looks."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 from fastapi import Depends, Query
@@ -110,18 +110,15 @@ Search = Annotated[
 
 # ------------------------------------------------------------------ who may ask
 
-# Who makes a request, whatever it asks for. Raises Refused.
-Who = Callable[[Request], Awaitable[Caller]]
 
+class Who(Protocol):
+    """Tells who asks, and is told what that one may not do."""
 
-def always(caller: Caller) -> Who:
-    """Where only one can be at the other end: a socket that nobody else may open."""
+    async def __call__(self, request: Request) -> Caller:
+        """The caller of a request. Raises Refused."""
 
-    async def who(request: Request) -> Caller:
-        del request
-        return caller
-
-    return who
+    def tell_refused(self, caller: Caller, what: str) -> None:
+        """A route refused it."""
 
 
 class Needs:
@@ -147,10 +144,8 @@ class Needs:
         try:
             await self._check(request, caller, self.role)
         except (Refused, NotFound) as error:
-            tell = getattr(who, "tell_refused", None)  # a door; who else there is refuses nobody
-            if tell is not None:
-                what = f"{request.method} {request.scope['path'][:200]}: {error.text}"
-                await run_in_threadpool(tell, caller, what)
+            what = f"{request.method} {request.scope['path'][:200]}: {error.text}"
+            await run_in_threadpool(who.tell_refused, caller, what)
             raise
         request.state.caller = caller
 

@@ -9,9 +9,7 @@ import click
 from cronherd.cli.output import Json, has_colour, say, talk
 from cronherd.cli.session import Session
 from cronherd.domain.errors import Conflict
-
-BY_HAND = "command"
-"""The source of jobs that people made."""
+from cronherd.domain.job import BY_HAND
 
 NAMED = 5
 _SIGNS = {

@@ -12,6 +12,7 @@ from cronherd.cli.foreign import warn_of_users
 from cronherd.cli.grammar import Command, yes_option
 from cronherd.cli.output import Json, put_document, talk
 from cronherd.cli.session import Session
+from cronherd.cli.words import counted
 from cronherd.domain.errors import Conflict, CronherdError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _check(
     bundles = _bundles(session, timezone, files, source, allow_empty=allow_empty)
     names = [str(job["name"]) for bundle in bundles for job in bundle.definitions]
     if not put_document(session, {"checked": True, "jobs": names}, lambda: names):
-        talk(f"{_jobs(len(names))}: no fault was found")
+        talk(f"{counted(len(names), 'job')}: no fault was found")
 
 
 def _warn(bundles: list["Bundle"], changes: list[Json]) -> None:
@@ -226,20 +227,16 @@ def _count(changes: Sequence[Json]) -> int:
 def _question(changes: Sequence[Json]) -> str:
     gone = sum(1 for change in changes if change["change"] == "delete")
     rest = _count(changes) - gone
-    asks = [f"apply {rest} {'change' if rest == 1 else 'changes'}"] if rest else []
-    asks += [f"delete {_jobs(gone)}"] if gone else []
+    asks = [f"apply {counted(rest, 'change')}"] if rest else []
+    asks += [f"delete {counted(gone, 'job')}"] if gone else []
     return f"{' and '.join(asks).capitalize()}?"
 
 
 def _done(changes: Sequence[Json]) -> str:
     gone = sum(1 for change in changes if change["change"] == "delete")
     rest = _count(changes) - gone
-    told = [f"{_jobs(rest)} applied"] if rest else []
-    return ", ".join([*told, *([f"{_jobs(gone)} deleted"] if gone else [])])
-
-
-def _jobs(count: int) -> str:
-    return f"{count} {'job' if count == 1 else 'jobs'}"
+    told = [f"{counted(rest, 'job')} applied"] if rest else []
+    return ", ".join([*told, *([f"{counted(gone, 'job')} deleted"] if gone else [])])
 
 
 def _show(session: Session, changes: list[Json], *, applied: bool) -> None:

@@ -7,6 +7,7 @@ from cronherd.cli.output import Json, every_page, put, talk
 from cronherd.cli.session import Session
 from cronherd.cli.table import NAME_LEAST, Column, Table
 from cronherd.cli.times import NOTHING, Times, times_of
+from cronherd.cli.words import counted
 from cronherd.domain.instant import load_zone
 
 FOUND = 1
@@ -50,7 +51,7 @@ def audit_command(
         _tell_horizon(items, times)
     slots = sum(item["slots"] for item in items)
     wrong = sum(item[kind]["count"] for item in items for kind in _KINDS)
-    talk(f"{_count(len(items), 'job')}, {_count(slots, 'slot')}: {wrong} unexplained")
+    talk(f"{counted(len(items), 'job')}, {counted(slots, 'slot')}: {wrong} unexplained")
     return FOUND if bad else 0
 
 
@@ -82,7 +83,7 @@ def _tell(item: Json, times: Times) -> None:
         if found["count"]:
             shown = ", ".join(times.inside(instant, zone) for instant in found["first"][:5])
             more = ", …" if found["count"] > 5 else ""
-            talk(f"'{item['job']}': {_count(found['count'], 'slot')} {words}: {shown}{more}")
+            talk(f"'{item['job']}': {counted(found['count'], 'slot')} {words}: {shown}{more}")
 
 
 def _tell_horizon(items: list[Json], times: Times) -> None:
@@ -96,7 +97,3 @@ def _tell_horizon(items: list[Json], times: Times) -> None:
     )
     more = ", …" if len(late) > 5 else ""
     talk(f"accounts that begin later than asked for: {shown}{more}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

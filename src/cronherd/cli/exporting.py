@@ -10,6 +10,7 @@ from cronherd.cli.output import Json, every_page, put_document, say, talk, to_ya
 from cronherd.cli.session import Session, user_name
 from cronherd.cli.target import choose_node
 from cronherd.cli.times import own_zone
+from cronherd.cli.words import counted
 from cronherd.domain.crontab import CrontabEntry, Kind, parse_crontab
 from cronherd.domain.crontab_text import Left, crontab_text, why_not
 from cronherd.domain.errors import InvalidInput
@@ -59,8 +60,7 @@ def crontab_command(
     text, left = made_crontab(session, jobs, place=place, kind=kind, owner=user, zone=zone.key)
     say(text.rstrip("\n"))
     if left:
-        count = f"{len(left)} {'job' if len(left) == 1 else 'jobs'}"
-        talk(f"{count} left out: the comments at the end say why")
+        talk(f"{counted(len(left), 'job')} left out: the comments at the end say why")
 
 
 @export_command.command("yaml", cls=Command)

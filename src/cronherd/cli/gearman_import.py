@@ -14,6 +14,7 @@ from cronherd.cli.complaint import printable
 from cronherd.cli.grammar import Command, yes_option
 from cronherd.cli.output import Json, has_colour, put_document, say, talk
 from cronherd.cli.session import Session
+from cronherd.cli.words import counted
 from cronherd.domain.errors import CronherdError, Invalid
 from cronherd.domain.gearmanconf import (
     KNOWN,
@@ -80,11 +81,13 @@ def gearman_command(
         refused = sum(line.state == "refused" for line in lines)
         _show(session, conf, source, lines, notes)
         if dry_run or not definitions:
-            talk(f"{_jobs(len(definitions))} to import, {refused} refused; nothing was done")
+            talk(
+                f"{counted(len(definitions), 'job')} to import, {refused} refused; nothing was done"
+            )
             return
-        confirm(f"Import {_jobs(len(definitions))}?", yes=yes)
+        confirm(f"Import {counted(len(definitions), 'job')}?", yes=yes)
         fleet.apply_jobs(definitions, source, session.actor, dry_run=False)
-    talk(f"{_jobs(len(definitions))} imported, {refused} refused")
+    talk(f"{counted(len(definitions), 'job')} imported, {refused} refused")
     talk("they may overlap (overlap: allow), and have no schedule yet: cronherd job edit NAME")
 
 
@@ -188,7 +191,3 @@ def _show(
         text = f": {printable(line.text)}" if line.text else ""
         number = str(line.line or "?")
         say(f"{number:>5}  {printable(line.task)} {state}{text}", color=has_colour(session))
-
-
-def _jobs(count: int) -> str:
-    return f"{count} {'job' if count == 1 else 'jobs'}"

@@ -37,6 +37,7 @@ from cronherd.cli.takeover import (
 )
 from cronherd.cli.target import agent_user, choose_node, is_own_node
 from cronherd.cli.times import own_zone
+from cronherd.cli.words import counted
 from cronherd.crontabs.places import HostCrontabs, find_crontabs, host_zone
 from cronherd.crontabs.swap import read_bytes
 from cronherd.domain.crontab import Kind
@@ -150,22 +151,27 @@ def _import(session: Session, fleet: "Fleet", wishes: Wishes) -> None:
     if wishes.takeover:
         show_takeover(session, taken, originals)
     if wishes.strict and refused:
-        raise Invalid(f"nothing was imported: {_lines(refused)} not supported", code="bad_crontab")
+        raise Invalid(
+            f"nothing was imported: {counted(refused, 'line')} not supported", code="bad_crontab"
+        )
     if wishes.dry_run or not count:
-        talk(f"{_jobs(count)} to import, {_lines(refused)} not supported; nothing was done")
+        talk(
+            f"{counted(count, 'job')} to import, {counted(refused, 'line')} not supported; "
+            "nothing was done"
+        )
         return
     if wishes.takeover:
         check_files([plan for plan in plans if plan.groups()])
         check_alive(fleet, node)
     if not wishes.yes and session.settings.output != "json":  # there an error is all of stderr
-        talk(f"{_jobs(count)} to import, {_lines(refused)} not supported")
+        talk(f"{counted(count, 'job')} to import, {counted(refused, 'line')} not supported")
     changing = sum(len(file.lines) for file in taken.files) if wishes.takeover else 0
     confirm(_question(count, changing), yes=wishes.yes)
     for plan in plans:
         apply(session, fleet, _without_taken(plan) if wishes.takeover else plan, dry_run=False)
     if changing:
         take_over(session, fleet, taken, originals)
-    talk(f"{_jobs(count)} imported, {_lines(refused)} not supported")
+    talk(f"{counted(count, 'job')} imported, {counted(refused, 'line')} not supported")
     _last_words(plans, wishes, count - changing)
 
 
@@ -270,8 +276,8 @@ def _without_taken(plan: Plan) -> Plan:
 
 def _question(count: int, changing: int) -> str:
     if not changing:
-        return f"Import {_jobs(count)}?"
-    return f"Import {_jobs(count)}, and comment out {_lines(changing)} of cron?"
+        return f"Import {counted(count, 'job')}?"
+    return f"Import {counted(count, 'job')}, and comment out {counted(changing, 'line')} of cron?"
 
 
 def _last_words(plans: Sequence[Plan], wishes: Wishes, left: int) -> None:
@@ -281,7 +287,7 @@ def _last_words(plans: Sequence[Plan], wishes: Wishes, left: int) -> None:
     elif not wishes.takeover and any(plan.read.file for plan in plans):
         talk("cron still runs its lines too: --takeover comments them out")
     elif wishes.takeover and left:
-        talk(f"{_jobs(left)} of them disabled: cron goes on with {_lines(left)}")
+        talk(f"{counted(left, 'job')} of them disabled: cron goes on with {counted(left, 'line')}")
 
 
 def _revert(session: Session, wishes: Wishes) -> None:
@@ -293,20 +299,12 @@ def _revert(session: Session, wishes: Wishes) -> None:
         return
     with session.fleet() as fleet:
         if wishes.dry_run:
-            talk(f"{_lines(count)} to put back; nothing was done")
+            talk(f"{counted(count, 'line')} to put back; nothing was done")
             return
         check_clocks(session, fleet)
-        confirm(f"Disable the jobs and put back {_lines(count)}?", yes=wishes.yes)
+        confirm(f"Disable the jobs and put back {counted(count, 'line')}?", yes=wishes.yes)
         revert(session, fleet)
-    talk(f"{_lines(count)} put back: cron runs them again, their jobs are disabled")
-
-
-def _jobs(count: int) -> str:
-    return f"{count} {'job' if count == 1 else 'jobs'}"
-
-
-def _lines(count: int) -> str:
-    return f"{count} {'line' if count == 1 else 'lines'}"
+    talk(f"{counted(count, 'line')} put back: cron runs them again, their jobs are disabled")
 
 
 import_command.add_command(gearman_command)

@@ -16,6 +16,7 @@ from cronherd.cli.import_report import line_document, show_line
 from cronherd.cli.output import Json, every_page, put_document, say, talk
 from cronherd.cli.session import Session
 from cronherd.cli.times import own_zone
+from cronherd.cli.words import counted
 from cronherd.domain.errors import Invalid
 from cronherd.domain.imported import Imported, ReportLine, Sheet, choose_names
 from cronherd.domain.instant import load_zone
@@ -107,13 +108,14 @@ def jobtable_command(
         _show(session, plan, tried["changes"])
         refused = len(found.rows) - len(plan.jobs)
         if dry_run or not plan.jobs:
-            talk(f"{_jobs(len(plan.jobs))} to import, {_rows(refused)}; nothing was done")
+            count, left = counted(len(plan.jobs), "job"), counted(refused, "row")
+            talk(f"{count} to import, {left} not supported; nothing was done")
             return
-        confirm(f"Import {_jobs(len(plan.jobs))}?", yes=yes)
+        confirm(f"Import {counted(len(plan.jobs), 'job')}?", yes=yes)
         fleet.apply_jobs(
             plan.definitions, place.source, session.actor, dry_run=False, plan=tried["plan"]
         )
-    talk(f"{_jobs(len(plan.jobs))} imported, {_rows(refused)}")
+    talk(f"{counted(len(plan.jobs), 'job')} imported, {counted(refused, 'row')} not supported")
     if disabled:
         talk("they are disabled: look at them, then cronherd job enable NAME")
     else:
@@ -197,11 +199,3 @@ def _show(session: Session, plan: _Import, changes: Sequence[Json]) -> None:
         show_line(session, line, kinds.get(line.name, ""), line.notes)
     for name in [change["name"] for change in changes if change["change"] == "left"]:
         say(f"    -  not in the table any more: '{printable(name)}' stays as it is")
-
-
-def _jobs(count: int) -> str:
-    return f"{count} {'job' if count == 1 else 'jobs'}"
-
-
-def _rows(refused: int) -> str:
-    return f"{refused} {'row' if refused == 1 else 'rows'} not supported"

@@ -17,6 +17,7 @@ from cronherd.cli.complaint import printable
 from cronherd.cli.import_plan import Plan
 from cronherd.cli.output import Json, has_colour, say, talk
 from cronherd.cli.session import Session
+from cronherd.cli.words import counted
 from cronherd.crontabs.journal import Group, Journal, Stage, TakenFile, Takeover, digest
 from cronherd.crontabs.swap import check_writable, read_bytes, replace_bytes
 from cronherd.domain.errors import Conflict, Invalid, NotFound
@@ -95,8 +96,7 @@ def take_over(
     backups = [str(journal.backup(kept, file)) for file in kept.files]
     for file, backup in zip(kept.files, backups, strict=True):
         count = len(file.lines)
-        lines = f"{count} {'line' if count == 1 else 'lines'}"
-        talk(f"{file.path}: {lines} taken over; as it was: {backup}")
+        talk(f"{file.path}: {counted(count, 'line')} taken over; as it was: {backup}")
     talk("to undo it: cronherd import crontab --revert")
     return {"id": kept.id, "backups": backups}
 

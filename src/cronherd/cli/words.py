@@ -33,6 +33,11 @@ def started_before(document: Json) -> str:
     return f"; {number} had started before: {ids} (cancel {them} with 'cronherd run cancel')"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 job`, `10,000 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def result_of(run: Json | None) -> str:
     """How a run ended, or where it is: `failed (exit 3)`, `timed out`, `running`."""
     if run is None:

@@ -43,6 +43,8 @@ __all__ = ["Job", "Param", "SecretUse", "build_job", "name_key"]
 NAME_LENGTH = 120  # fits every column and table of a terminal
 NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?")
 UNLIMITED = 0
+BY_HAND = "command"
+"""The source of jobs that people made, by command or on a page."""
 _RESERVED = frozenset({".", "..", "new"})
 SUCCESS_CODES = frozenset({0})
 TERM = 15

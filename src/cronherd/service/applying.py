@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from cronherd.domain.errors import Conflict, Invalid, InvalidInput
-from cronherd.domain.job import name_key
-from cronherd.service.jobs import BY_HAND, JobDesk, said_enabled
+from cronherd.domain.job import BY_HAND, name_key
+from cronherd.service.jobs import JobDesk, said_enabled
 from cronherd.service.sourceplan import (
     FORMERLY,
     Change,

@@ -6,7 +6,7 @@ from cronherd.definition.jobs import read_job
 from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Conflict, Invalid
 from cronherd.domain.instant import format_instant, load_zone, parse_instant
-from cronherd.domain.job import Job
+from cronherd.domain.job import BY_HAND, Job
 from cronherd.domain.place import place_matches
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.search import JOB_KEYS, joined, read_job_search
@@ -23,7 +23,6 @@ from cronherd.views import (
     pause_words,
 )
 
-BY_HAND = "command"
 REQUEST_LENGTH = 64
 PAGES_LOOKED_AT = 5  # for one page of an answer that few jobs belong to
 _UPCOMING = 5  # slots that the answer about one job names

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from cronherd.domain.errors import Invalid
-from cronherd.domain.job import Job, name_key
-from cronherd.service.jobs import BY_HAND, said_enabled
+from cronherd.domain.job import BY_HAND, Job, name_key
+from cronherd.service.jobs import said_enabled
 from cronherd.store.facts import Kept, KeptJob
 from cronherd.views import Json, changed
 

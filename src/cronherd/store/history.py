@@ -22,15 +22,17 @@ from cronherd.store.definitions import JobCache
 from cronherd.store.facts import JobRow
 from cronherd.store.jobs import no_such_job
 
-JOBS = """
+_JOBS = """
 SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
-(SELECT count(*) FROM run r WHERE r.job_id = j.id),
-(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1), j.name,
-d.paused_until_us, d.skip_us, d.fired, j.forgotten_us, j.applied, j.drifted
-FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
+{}, j.name, d.paused_until_us, d.skip_us, d.fired, j.forgotten_us, j.applied, j.drifted
+FROM job j JOIN job_due d ON d.job_id = j.id WHERE {{}}
 """
+JOBS = _JOBS.format(
+    """(SELECT count(*) FROM run r WHERE r.job_id = j.id),
+(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1)"""
+)
 # Without what is known of their runs only.
-PLANS = f"{JOBS.partition('(SELECT')[0]}0, NULL, j.name,{JOBS.partition('j.name,')[2]}"
+PLANS = _JOBS.format("0, NULL")
 # Of runs of one state and try only the oldest slot tells whether the job is late.
 LIVE_OF = """
 SELECT job_id, state, attempt, min(slot_us) FROM run WHERE job_id IN ?

@@ -81,7 +81,6 @@ SELECT version, spec, "by", at_us FROM job_version WHERE job_id = ? ORDER BY ver
 """
 
 INSERTED = 1_000  # rows of one statement: short enough for the deadline of a call
-ASKED = 1_000
 
 
 class JobRows:
@@ -334,8 +333,7 @@ def lock_named(connection: Connection, writes: Sequence[JobWrite]) -> None:
 
 def in_parts(connection: Connection, sql: str, keys: Sequence[str]) -> list[Row]:
     """All rows of a query `… IN ?`, so many keys at a time."""
-    parts = range(0, len(keys), ASKED)
-    return [row for part in parts for row in fetch(connection, sql, (list(keys[part:][:ASKED]),))]
+    return [row for some in parts(keys) for row in fetch(connection, sql, (some,))]
 
 
 def _named(known: Mapping[str, bytes], writes: Sequence[JobWrite]) -> list[tuple[str, Job]]:

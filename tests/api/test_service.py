@@ -1,6 +1,7 @@
 """What Service itself decides, over a store of a few lists: pauses, silence, nodes, the hold."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
@@ -66,6 +67,9 @@ class Shelf:
         self.told: list[tuple[object, ...]] = []
         self.facts: dict[str, str] = {"timezone": "UTC"}
         self.asked: list[Mapping[str, Value]] = []
+
+    def one_view(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def now_us(self) -> int:
         return NOW_US

@@ -7,7 +7,7 @@ from cronherd.domain.audit import Audit, InForce, audit
 from cronherd.domain.errors import CronherdError, Invalid
 from cronherd.domain.instant import DAY_US, format_instant, load_zone, parse_instant
 from cronherd.domain.job import build_job
-from cronherd.service.desk import Desk, checked_limit
+from cronherd.service.desk import Desk, at_one_instant, checked_limit
 from cronherd.store.facts import JobRow
 from cronherd.views import Json, page
 
@@ -19,6 +19,7 @@ SHOWN = 20  # findings of a kind that are listed; their number is always told
 class AuditDesk(Desk):
     """What a person may ask of the account."""
 
+    @at_one_instant
     def audit(
         self,
         job: str | None = None,

@@ -7,7 +7,7 @@ from cronherd.domain.errors import Conflict, Invalid, InvalidInput, NotFound
 from cronherd.domain.instant import format_instant
 from cronherd.domain.job import Job
 from cronherd.domain.timing.preview import next_slots
-from cronherd.service.desk import PAGE_SIZE, checked_limit
+from cronherd.service.desk import PAGE_SIZE, at_one_instant, checked_limit
 from cronherd.service.jobs import JobDesk
 from cronherd.service.told import schedule_words
 from cronherd.store.facts import JobRow
@@ -81,6 +81,7 @@ class ChangeDesk(JobDesk):
                 continue
         return None
 
+    @at_one_instant
     def list_versions(self, name: str, before: int | None = None, limit: int = PAGE_SIZE) -> Json:
         """The definitions a job has had, newest first; `changes`: against the one before.
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Protocol
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from cronherd.domain.errors import Invalid, NotFound
 from cronherd.domain.ident import SHORT, SHORTEST_PREFIX
@@ -18,6 +19,9 @@ from cronherd.views import Json, page, run_view
 PAGE_SIZE = 50
 PAGE_LIMIT = 1_000  # more in one answer helps nobody and holds memory
 
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+AnyDesk = TypeVar("AnyDesk", bound="Desk")
 _MARK = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
 
 
@@ -70,6 +74,19 @@ class Keys(Protocol):
     def same(self, one: str, other: str) -> bool:
         """In constant time."""
         ...
+
+
+def at_one_instant(
+    verb: Callable[Concatenate[AnyDesk, Asked], Answer],
+) -> Callable[Concatenate[AnyDesk, Asked], Answer]:
+    """All that this verb reads is as it was at one instant. It may not write, nor wait."""
+
+    @wraps(verb)
+    def reading(desk: AnyDesk, /, *args: Asked.args, **how: Asked.kwargs) -> Answer:
+        with desk._catalog.one_view():  # noqa: SLF001 - a verb of the same desk
+            return verb(desk, *args, **how)
+
+    return reading
 
 
 class Desk:

@@ -19,6 +19,7 @@ from cronherd.domain.standing import BAD, Standing
 from cronherd.service.desk import (
     PAGE_SIZE,
     Desk,
+    at_one_instant,
     bad_cursor,
     checked_limit,
     mark_text,
@@ -53,6 +54,7 @@ class FleetDesk(Desk):
 
     _counted: tuple[int, dict[str, int]] | None = None
 
+    @at_one_instant
     def timers(self, limit: int = 500, cursor: str | None = None) -> Json:
         """Jobs by their next slot; those that are paused without an end come last."""
         rows = self._catalog.next_jobs(checked_limit(limit), _read_place(cursor))
@@ -75,6 +77,7 @@ class FleetDesk(Desk):
         following = f"{rows[-1].next_us}.{rows[-1].id}" if len(rows) == limit else None
         return {**page(items, following), "now": format_instant(now_us)}
 
+    @at_one_instant
     def status(self) -> Json:
         """The fleet at a glance."""
         now_us = self._store.now_us()
@@ -101,6 +104,7 @@ class FleetDesk(Desk):
         found = Counter(run["state"] for run in self._running(RunFilter()))
         return {f"runs_{state}": found[state] for state in SILENT_STATES if found[state]}
 
+    @at_one_instant
     def overview(self) -> Json:
         """How jobs stand, and the few that matter most of each: cheap, whatever there is.
 

@@ -10,7 +10,7 @@ from cronherd.domain.job import BY_HAND, Job
 from cronherd.domain.place import place_matches
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.search import JOB_KEYS, joined, read_job_search
-from cronherd.service.desk import Desk, checked_limit
+from cronherd.service.desk import Desk, at_one_instant, checked_limit
 from cronherd.service.told import schedule_words, upcoming_slots
 from cronherd.store.facts import JobRow, JobWrite, RunFilter
 from cronherd.views import (
@@ -31,6 +31,7 @@ _UPCOMING = 5  # slots that the answer about one job names
 class JobDesk(Desk):
     """What a person may ask of jobs."""
 
+    @at_one_instant
     def list_jobs(
         self,
         after: str | None = None,
@@ -83,6 +84,7 @@ class JobDesk(Desk):
 
         return fits
 
+    @at_one_instant
     def show_job(self, name: str) -> Json:
         """One job with its definition, its last runs and missed slots, and why it is paused."""
         row = self._catalog.find_job(name)

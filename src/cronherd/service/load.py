@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import DAY_US, format_instant
 from cronherd.domain.policy import FOREVER_US
-from cronherd.service.desk import Desk
+from cronherd.service.desk import Desk, at_one_instant
 from cronherd.service.told import upcoming_slots
 from cronherd.views import API_VERSION, Json, ended_view
 
@@ -23,6 +23,7 @@ SLOTS_COUNTED = 10_000
 class LoadDesk(Desk):
     """What a person may ask of the past and the future at once."""
 
+    @at_one_instant
     def trends(self, jobs: Sequence[str], count: int = 30) -> Json:
         """The last runs of jobs, by job id, oldest first. Raises Invalid for too many."""
         if len(jobs) > TREND_JOBS or not 1 <= count <= TREND_RUNS:
@@ -38,6 +39,7 @@ class LoadDesk(Desk):
             runs.sort(key=lambda run: str(run["created_at"]))
         return {"api_version": API_VERSION, "jobs": found}
 
+    @at_one_instant
     def load(self, past_s: int, next_s: int, step_s: int) -> Json:
         """Counts per step from `past_s` seconds ago to `next_s` from now, on whole steps.
 

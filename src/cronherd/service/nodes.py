@@ -7,7 +7,7 @@ from cronherd.domain.ident import SHORT
 from cronherd.domain.instant import format_instant
 from cronherd.domain.judge import judge, lost_exit
 from cronherd.domain.node import Node
-from cronherd.service.desk import PAGE_LIMIT, Desk, cut
+from cronherd.service.desk import PAGE_LIMIT, Desk, at_one_instant, cut
 from cronherd.store.base import Claim, Ending
 from cronherd.views import API_VERSION, Json, hold_view, node_view
 
@@ -17,6 +17,7 @@ NAMED = 5  # runs in a sentence
 class NodeDesk(Desk):
     """What a person may ask of nodes."""
 
+    @at_one_instant
     def list_nodes(self, limit: int = PAGE_LIMIT, *, cursor: str | None = None) -> Json:
         """The hosts of the fleet, and who holds it."""
         now_us = self._store.now_us()

@@ -1,7 +1,7 @@
 """Pools: how many permits there are, who holds some and who waits."""
 
 from cronherd.domain.pool import check_permits, no_such_pool, pool_key, read_pool_name
-from cronherd.service.desk import Desk
+from cronherd.service.desk import Desk, at_one_instant
 from cronherd.store.facts import PoolRow
 from cronherd.views import Json, page, pool_view
 
@@ -9,10 +9,12 @@ from cronherd.views import Json, page, pool_view
 class PoolDesk(Desk):
     """What a person may ask of pools."""
 
+    @at_one_instant
     def list_pools(self) -> Json:
         """All by name, with what is held and who waits, in numbers."""
         return page([pool_view(pool) for pool in self._catalog.pools()], None)
 
+    @at_one_instant
     def show_pool(self, name: str) -> Json:
         """One pool, the runs that hold its permits, and the jobs that ask for them."""
         pool = self._find_pool(read_pool_name(name))

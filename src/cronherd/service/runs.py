@@ -14,7 +14,7 @@ from cronherd.domain.run import Cause, Run, RunState
 from cronherd.domain.search import RUN_KEYS, joined, read_run_search
 from cronherd.domain.telling import read_told
 from cronherd.domain.waiting import waits_for_others
-from cronherd.service.desk import PAGE_SIZE, Desk, checked_limit
+from cronherd.service.desk import PAGE_SIZE, Desk, at_one_instant, checked_limit
 from cronherd.store.base import Requested
 from cronherd.store.facts import RunFilter
 from cronherd.views import (
@@ -114,6 +114,7 @@ class RunDesk(Desk):
             )
         return [*fitting]
 
+    @at_one_instant
     def list_runs(
         self,
         job: str | None = None,
@@ -156,6 +157,7 @@ class RunDesk(Desk):
             found += more
         return found, following
 
+    @at_one_instant
     def show_run(self, prefix: str) -> Json:
         """One run with its attempts, and what its task told in the last of them.
 
@@ -182,6 +184,7 @@ class RunDesk(Desk):
         self._wake()
         return self.show_run(run.id)
 
+    @at_one_instant
     def run_output(
         self, prefix: str, attempt: int | None = None, after: int = -1, limit: int = OUTPUT_PIECES
     ) -> Json:

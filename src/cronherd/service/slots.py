@@ -7,7 +7,7 @@ from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import format_instant, load_zone, parse_instant
 from cronherd.domain.job import Job
 from cronherd.domain.timing.rule import Schedule
-from cronherd.service.desk import PAGE_LIMIT, Desk, checked_limit
+from cronherd.service.desk import PAGE_LIMIT, Desk, at_one_instant, checked_limit
 from cronherd.service.told import COUNT_LIMIT, schedule_words, upcoming_slots
 from cronherd.service.versions import slots_within
 from cronherd.store.facts import JobRow
@@ -19,6 +19,7 @@ BACKFILL_LIMIT = 1_000  # runs that one request may ask for
 class SlotDesk(Desk):
     """What a person may ask of single slots."""
 
+    @at_one_instant
     def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
         """The next slots of a job that will run, and when each of them fires."""
         row = self._catalog.find_job(name)

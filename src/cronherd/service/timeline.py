@@ -7,7 +7,7 @@ from cronherd.domain.ident import first_id
 from cronherd.domain.instant import DAY_US, HOUR_US, format_instant, parse_instant
 from cronherd.domain.run import Run, RunState
 from cronherd.domain.search import RunSearch
-from cronherd.service.desk import Desk
+from cronherd.service.desk import Desk, at_one_instant
 from cronherd.service.told import upcoming_slots
 from cronherd.store.facts import JobRow, RunFilter
 from cronherd.views import API_VERSION, Json, ledger_view
@@ -25,6 +25,7 @@ LOOK_BACK_US = HOUR_US  # runs that began so long before and ended within are se
 class TimelineDesk(Desk):
     """What a person may ask of the past and the future at once."""
 
+    @at_one_instant
     def timeline(self, start: str, end: str, step_s: int = 60, *, job: str | None = None) -> Json:
         """Runs, missed slots and slots to come between two instants.
 

@@ -12,7 +12,7 @@ from cronherd.domain.run import Reason, Run, RunState
 from cronherd.domain.search import RunSearch
 from cronherd.domain.timing.frame import Frame, parse_instants
 from cronherd.domain.why import Answer, Because, Facts, Verdict, how_late, judge_instant
-from cronherd.service.desk import Desk
+from cronherd.service.desk import Desk, at_one_instant
 from cronherd.service.versions import Version, Versions, previous_slot, slots_within
 from cronherd.store.facts import JobRow, LedgerRow, RunFilter
 from cronherd.views import API_VERSION, Json, event_view, hold_view, ledger_view
@@ -37,6 +37,7 @@ _CLOCK = re.compile(r"[T ](\d{1,2}(?::\d{2})*)")
 class WhyDesk(Desk):
     """What a person may ask of one instant of a job."""
 
+    @at_one_instant
     def why(self, name: str, at: str | None = None) -> Json:
         """Why a job ran at an instant, or did not; without one its newest slot that is past.
 

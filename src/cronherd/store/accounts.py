@@ -51,7 +51,7 @@ class AccountRows:
         self._events = events
 
     def accounts(self) -> list[Account]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             found = [account_of(row) for row in fetch(connection, ACCOUNTS)]
         return sorted(found, key=lambda account: account.key)
 

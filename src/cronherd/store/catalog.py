@@ -4,6 +4,7 @@ Atomicity, order and re-sending are as in the contract of the line, base.py.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from cronherd.domain.alert import ChannelName, PostState
@@ -37,6 +38,10 @@ from cronherd.store.postbox import Post
 
 class Catalog(People, LockBook, Protocol):
     """What people keep and look at."""
+
+    def one_view(self) -> AbstractContextManager[object]:
+        """All that this thread reads within is as it was at one instant, and read faster so."""
+        ...
 
     def save_jobs(self, writes: Sequence[JobWrite], actor: str) -> None:
         """All or nothing. Locks job_due, then the jobs' waiting runs, which are held and end.

@@ -175,6 +175,12 @@ class Pool:
             self._idle.pop().close()
 
 
+class _View(threading.local):
+    """The consistent view that this thread has open."""
+
+    connection: Connection | None = None
+
+
 class Database:
     """Transactions over a dialect, with as many connections as it has, or at most so many."""
 
@@ -184,6 +190,7 @@ class Database:
         self._readers = self._writers
         if dialect.readers:
             self._readers = Pool(lambda: dialect.connect(writes=False), dialect.readers)
+        self._view = _View()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -199,17 +206,25 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view that locks nothing."""
+        """One consistent view that locks nothing; what the thread reads within belongs to it."""
+        if self._view.connection is not None:
+            yield self._view.connection
+            return
         with _explained(self.dialect), self._readers.take() as connection:
             try:
                 self.dialect.begin_read(connection)
+                self._view.connection = connection
                 yield connection
             finally:
+                self._view.connection = None
                 _roll_back(connection)
 
     @contextmanager
     def glance(self) -> Iterator[Connection]:
         """Single statements, each its own view: cheaper than `read` where one is enough."""
+        if self._view.connection is not None:
+            yield self._view.connection
+            return
         with _explained(self.dialect), self._readers.take() as connection:
             yield connection
 

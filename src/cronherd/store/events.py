@@ -136,13 +136,13 @@ class EventRows:
             terms["subject = ?"] = plain(which.subject, SUBJECT_LENGTH)
         passed = which.mark.passed if which.mark else 0
         values = (*terms.values(), which.limit, passed)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, EVENTS.format(" AND ".join(terms)), values)
         found = [event_of(row) for row in rows]
         return found, mark_after(which.mark, [event.at_us for event in found], which.limit)
 
     def last_pause(self, job_name: str) -> Event | None:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return last_of(connection, job_name, [EventKind.JOB_PAUSED])
 
     def ledger(self, job_id: str | None, limit: int) -> list[LedgerRow]:
@@ -158,14 +158,14 @@ class EventRows:
             terms["l.reason = ?"] = which.reason.value
         passed = which.mark.passed if which.mark else 0
         values = (*terms.values(), which.limit, passed)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, LEDGER_PAGE.format(" AND ".join(terms) or "1 = 1"), values)
         found = [ledger_row(row) for row in rows]
         instants = [row[7] for row in rows]
         return found, mark_after(which.mark, instants, which.limit)
 
     def meta(self) -> Mapping[str, str]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return dict(tuple(row) for row in fetch(connection, META))
 
 

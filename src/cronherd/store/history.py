@@ -147,7 +147,7 @@ class HistoryRows:
         return found[0]
 
     def attempts(self, run_id: str) -> list[Attempt]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, ATTEMPTS, (to_stored(run_id),))
         return [
             Attempt(
@@ -177,7 +177,7 @@ class HistoryRows:
     ) -> list[OutputPiece]:
         which = "attempt = ?" if attempt is not None else "attempt > ?"
         values = (to_stored(run_id), attempt or 0, after_seq, limit)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, OUTPUT.format(which), values)
         return [
             OutputPiece(
@@ -192,7 +192,7 @@ class HistoryRows:
         ]
 
     def told(self, run_id: str, attempt: int) -> bytes:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, TOLD, (to_stored(run_id), attempt))
         return b"".join(bytes(row[0]) for row in rows)
 

@@ -140,7 +140,7 @@ class NodeRows:
                 self._events.add(connection, EventKind.NODE_STOPPED, name, f"node:{name}")
 
     def nodes(self) -> list[Node]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return sorted(map(_node, fetch(connection, NODES)), key=lambda node: node.name)
 
     def peers(self, node_id: str) -> Peers:

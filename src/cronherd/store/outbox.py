@@ -263,12 +263,12 @@ class OutboxRows:
     ) -> tuple[list[Post], Mark | None]:
         wanted = [state.value for state in states or PostState]
         until = (mark.at_us, limit, mark.passed) if mark else (LAST_US, limit, 0)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             found = [read_post(row) for row in fetch(connection, LIST, (wanted, *until))]
         return found, mark_after(mark, [post.created_us for post in found], limit)
 
     def post_counts(self) -> Mapping[str, int]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return dict(tuple(row) for row in fetch(connection, COUNTS))
 
     def add_test(self, channel: ChannelName, target: str, mark: str) -> Post:

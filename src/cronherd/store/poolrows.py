@@ -33,7 +33,7 @@ class PoolRows:
         self._events = events
 
     def pools(self) -> list[PoolRow]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, POOLS)
         return [
             PoolRow(name=key[1:], capacity=capacity, held=held, waiting=waiting)
@@ -50,7 +50,7 @@ class PoolRows:
         return [(read_run(row, now_us), held[row[0]]) for row in rows]
 
     def pool_users(self, name: str) -> list[str]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return self._users(connection, pool_key(name))
 
     def _users(self, connection: Connection, key: str) -> list[str]:

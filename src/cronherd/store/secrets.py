@@ -31,14 +31,14 @@ class SecretRows:
         self._events = events
 
     def secrets(self) -> list[Secret]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, SECRETS)
         return [Secret(name=name, by=by, at_us=at_us) for name, by, at_us in sorted(rows)]
 
     def sealed(self, names: Sequence[str] | None = None) -> dict[str, bytes]:
         if names is not None and not names:
             return {}
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             if names is None:
                 rows = fetch(connection, ALL_SEALED)
             else:
@@ -78,7 +78,7 @@ class SecretRows:
         return done
 
     def secret_users(self, name: str) -> list[str]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, MENTIONS, ('%"secret%',))
         return sorted(found for found, spec in rows if _uses(spec, name))
 

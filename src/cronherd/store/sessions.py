@@ -102,7 +102,7 @@ class SessionRows:
     def sessions(self, account_id: str | None = None) -> list[Session]:
         where = "" if account_id is None else " AND s.account_id = ?"
         values = () if account_id is None else (to_stored(account_id),)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             return [_session_of(row) for row in fetch(connection, SESSIONS.format(where), values)]
 
     def end_session(self, digest: bytes) -> None:
@@ -163,7 +163,7 @@ class TokenRows:
             events.add(connection, EventKind.TOKEN_CREATED, token.name, actor, words)
 
     def tokens(self) -> list[Token]:
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             found = [_token_of(row) for row in fetch(connection, TOKENS)]
         return sorted(found, key=lambda token: account_key(token.name))
 

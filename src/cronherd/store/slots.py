@@ -53,19 +53,19 @@ class SlotRows:
 
     def slot_ledger(self, job_id: str, from_us: int, to_us: int, limit: int) -> list[LedgerRow]:
         values = (to_stored(job_id), to_us, from_us, limit)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, LEDGER.format(COVERING), values)
         return [ledger_row(row) for row in rows]
 
     def last_slot(self, job_id: str) -> int | None:
         stored = to_stored(job_id)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, LAST, (stored, stored, stored))
         return max((row[0] for row in rows if row[0] is not None), default=None)
 
     def ended_last(self, job_id: str, after_us: int, until_us: int) -> Run | None:
         span = (after_us, until_us)
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             values = (to_stored(job_id), *span, *span, 1)
             rows = fetch(connection, PAST.format(BEFORE), values)
         return read_run(rows[0], 0) if rows else None
@@ -74,6 +74,6 @@ class SlotRows:
         self, subjects: Sequence[str], kinds: Sequence[EventKind], at_us: int
     ) -> Event | None:
         names = [plain(subject, SUBJECT_LENGTH) for subject in subjects]
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, EVENT, (names, [kind.value for kind in kinds], at_us))
         return event_of(rows[0]) if rows else None

@@ -57,7 +57,7 @@ class SqlStore:
         self.boot_jobs = BootRows(db, cache).boot_jobs
         self.backfill = again(BackfillRows(db, cache, events, pace).backfill)
         history, slots = HistoryRows(db, cache), SlotRows(db)
-        self.now_us = db.now_us
+        self.now_us, self.one_view = db.now_us, db.read
         self.look, self.upcoming, self.claim = claims.look, claims.upcoming, again(claims.claim)
         self.claimed_by, self.held_by = claims.claimed_by, claims.held_by
         self._request_run = again(claims.request_run)

@@ -141,3 +141,9 @@ def links(page: Outline) -> list[str]:
 
 def forms(page: Outline) -> list[dict[str, Any]]:
     return page.all("form", method="post")
+
+
+def orders(page: Outline) -> set[str]:
+    """Where the page sends anything to: forms, and buttons that send the page's own form."""
+    sent = {form["action"] for form in forms(page) if "action" in form}
+    return sent | {button["formaction"] for button in page.all("button", form="order")}

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from cronherd.domain.run import Outcome, RunState
 from cronherd.domain.search import JOB_KEYS
 from cronherd.domain.standing import Standing
-from cronherd.pages.base import assets, environment
+from cronherd.pages.assets import assets
+from cronherd.pages.base import environment
 from cronherd.pages.forms import local
 from cronherd.pages.said import COOKIE, Said, keep, read
 from cronherd.pages.search import Box

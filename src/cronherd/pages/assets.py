@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
@@ -69,6 +70,12 @@ class Assets:
             headers["Content-Encoding"] = "gzip"
         content = asset.zipped if zips else asset.content
         return Response(content, headers=headers, media_type=asset.kind)
+
+
+@cache
+def assets() -> Assets:
+    """Those of this program."""
+    return Assets()
 
 
 def _read(folder: Traversable, prefix: str) -> dict[str, Asset]:

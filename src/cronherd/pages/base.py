@@ -16,9 +16,10 @@ from cronherd import __version__
 from cronherd.api.base import by_tls
 from cronherd.domain.errors import CronherdError, InvalidInput
 from cronherd.pages import said as saying
-from cronherd.pages.assets import Assets
+from cronherd.pages.assets import assets
 from cronherd.pages.definitions import diff
 from cronherd.pages.forms import Form
+from cronherd.pages.parts import draw_badge, draw_icon, draw_order
 from cronherd.pages.said import Said
 from cronherd.pages.times import say_clock, show_distance, show_instant
 from cronherd.pages.trend import draw_trend
@@ -56,11 +57,6 @@ async def _view(request: Request) -> View:
 TheView = Annotated[View, Depends(_view)]
 
 
-@cache
-def assets() -> Assets:
-    return Assets()
-
-
 class Templates(Environment):
     """What templates ask by a dot are mostly members of documents: those are looked for first."""
 
@@ -83,6 +79,9 @@ def environment() -> Environment:
     env.globals |= {
         "asset": assets().url,
         "badge_of": badge_of,
+        "draw_badge": draw_badge,
+        "draw_icon": draw_icon,
+        "draw_order": draw_order,
         "draw_trend": draw_trend,
         "plural": say_plural,
         "nav": NAV,

@@ -11,7 +11,8 @@ from cronherd.api.base import by_tls, needs, open_to_all
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import load_zone
-from cronherd.pages.base import NAV, TheView, act, assets, show
+from cronherd.pages.assets import assets
+from cronherd.pages.base import NAV, TheView, act, show
 from cronherd.pages.forms import TheForm
 from cronherd.pages.view import CHOSEN_ZONE_COOKIE, THEME_COOKIE, THEMES, View
 

@@ -54,7 +54,7 @@ class View:
     def zone_of(self, name: str | None) -> ZoneInfo:
         return load_zone(name) if name else self.zone
 
-    @property
+    @cached_property
     def caller(self) -> Caller | None:
         """Who looks; None on a page that is open to everybody."""
         return getattr(self.request.state, "caller", None)
@@ -85,7 +85,7 @@ class View:
         """Whether nobody asked: the page keeps itself up to date."""
         return self.request.headers.get("x-live") == "1"
 
-    @property
+    @cached_property
     def here(self) -> str:
         """The page with its state, as a form's `back`."""
         query = self.request.url.query

@@ -88,8 +88,11 @@ class Shelf:
     def events(self, limit: int) -> list[Any]:
         return []
 
-    def counts(self) -> dict[str, int]:
-        return {"runs_running": len(self.known)}
+    def standings(self) -> dict[str, int]:
+        return {"jobs": 3, "disabled": 1, "runs_running": len(self.known)}
+
+    def ended_counts(self) -> dict[str, int]:
+        return {"runs_failed": 2}
 
     def meta(self) -> dict[str, str]:
         return self.facts
@@ -287,7 +290,14 @@ def test_a_run_is_unknown_after_a_day_of_silence(service: Service, shelf: Shelf)
         None, "2026-11-21T09:59:59Z", "2026-11-20T09:59:59.999999Z", None,
     ]  # fmt: skip
     counts = service.status()["counts"]
-    assert counts == {"runs_running": 4, "runs_suspected": 2, "runs_unknown": 1}
+    assert counts == {
+        "jobs_enabled": 2,
+        "jobs_disabled": 1,
+        "runs_running": 4,
+        "runs_failed": 2,
+        "runs_suspected": 2,
+        "runs_unknown": 1,
+    }
 
 
 def test_silent_runs_are_found_page_by_page(service: Service, shelf: Shelf):

@@ -157,9 +157,9 @@ def test_counts_tell_jobs_and_runs_by_state(stage: Stage):
     some_runs(stage)
     stage.job("off", enabled=False)
     stage.delete(stage.job("gone"))
-    counts = stage.store.counts()
-    assert (counts["jobs_enabled"], counts["jobs_disabled"]) == (1, 1)
-    assert (counts["runs_ready"], counts["runs_failed"]) == (5, 5)
+    counts = stage.store.standings()
+    assert (counts["jobs"], counts["disabled"], counts["runs_ready"]) == (2, 1, 5)
+    assert stage.store.ended_counts() == {"runs_failed": 5}
 
 
 def test_meta_tells_the_fleets_time_zone_and_life(stage: Stage):

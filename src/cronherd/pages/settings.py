@@ -10,7 +10,7 @@ from cronherd.domain.access import MAY, Role
 from cronherd.domain.alert import ChannelName, PostState
 from cronherd.domain.errors import CronherdError
 from cronherd.domain.event import EVENT_WORDS
-from cronherd.domain.instant import zone_names
+from cronherd.domain.instant import DAY_US, format_instant, zone_names
 from cronherd.pages.base import TheView, act, sentence_of, show
 from cronherd.pages.forms import TheForm
 from cronherd.pages.view import View
@@ -112,7 +112,8 @@ def health(view: TheView) -> Response:
     status = view.fleet.status()
     fault, accounts = "", []
     try:
-        accounts = view.fleet.audit(limit=AUDITED_JOBS)["items"]
+        since = format_instant(view.now_us - DAY_US)
+        accounts = view.fleet.audit(start=since, limit=AUDITED_JOBS)["items"]
     except CronherdError as error:
         fault = sentence_of(error)
     return show_tab(

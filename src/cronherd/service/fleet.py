@@ -79,8 +79,9 @@ class FleetDesk(Desk):
 
     @at_one_instant
     def status(self) -> Json:
-        """The fleet at a glance."""
+        """The fleet at a glance; `counts` as they were at `counted_at`, see `overview`."""
         now_us = self._store.now_us()
+        counted_us, counts = self._standings(now_us)
         meta = self._catalog.meta()
         nodes = self._catalog.nodes()
         return {
@@ -91,7 +92,14 @@ class FleetDesk(Desk):
             "schema": meta.get("schema", ""),
             "database": meta.get("database"),
             "hold": hold_view(meta),
-            "counts": {**self._catalog.counts(), **self._silent_counts(nodes, now_us)},
+            "counts": {
+                "jobs_enabled": counts["jobs"] - counts["disabled"],
+                "jobs_disabled": counts["disabled"],
+                **{key: number for key, number in counts.items() if key.startswith("runs_")},
+                **self._catalog.ended_counts(),
+                **self._silent_counts(nodes, now_us),
+            },
+            "counted_at": format_instant(counted_us),
             "nodes": [node_view(node, now_us) for node in nodes],
             "missed": [ledger_view(row) for row in self._catalog.ledger(None, 5)],
             "events": [event_view(event) for event in self._catalog.events(5)],

@@ -17,7 +17,7 @@ from cronherd.domain.run import Outcome, Run
 from cronherd.domain.search import LIVE as LIVE_STATES
 from cronherd.domain.search import JobSearch, RunSearch, has_words, plain_part
 from cronherd.domain.standing import COUNTED, OVERDUE_US, STARTED, UNSTARTED, Standing
-from cronherd.store.database import Connection, Database, fetch
+from cronherd.store.database import Connection, Database, Row, fetch
 from cronherd.store.definitions import JobCache
 from cronherd.store.facts import JobRow, RunFilter
 from cronherd.store.history import ALIVE, LIVE, PAST, HistoryRows, read_jobs, read_run
@@ -39,11 +39,6 @@ VERSIONS = "SELECT id, version FROM job WHERE id IN ?"
 # Not LIKE: what escapes its signs would be worked out anew for each row.
 IN_NAME = "instr(lower(/*bytes of*/ j.name /*bytes*/), ?) > 0"
 HAS_TAG = "instr(j.spec, ?) > 0"
-COUNTS = """
-SELECT 'jobs_enabled', count(*) FROM job WHERE enabled = TRUE
-UNION ALL SELECT 'jobs_disabled', count(*) FROM job WHERE deleted_us IS NULL AND enabled = FALSE
-UNION ALL SELECT 'runs_' || state, count(*) FROM run GROUP BY state
-"""
 # To count a million is a scan of all of them.
 ENDED = """
 SELECT 'runs_{0}', count(*) FROM (SELECT id FROM run_history WHERE outcome = '{0}' LIMIT {1}) a
@@ -114,13 +109,11 @@ class BrowseRows:
         with self._db.read() as connection:
             now_us = self._db.dialect.now_us(connection)
             low = self._edge(connection, which, before)
-            found: list[Run] = []
+            rows: list[Row] = []
             for sql, terms in _selects(which, before, low):
-                values = (*terms.values, which.limit)
-                rows = fetch(connection, sql.format(terms), values)
-                found += [read_run(row, now_us) for row in rows]
-            found.sort(key=lambda run: to_stored(run.id), reverse=True)
-            found = found[: which.limit]
+                rows += fetch(connection, sql.format(terms), (*terms.values, which.limit))
+            rows.sort(key=lambda row: bytes(row[0]), reverse=True)
+            found = [read_run(row, now_us) for row in rows[: which.limit]]
             full = len(found) == which.limit
             following = found[-1].id if full else None if low is None else from_stored(low)
             return self._fitting(connection, found, which.search), following
@@ -219,10 +212,10 @@ class BrowseRows:
 
     # Numbers
 
-    def counts(self) -> Mapping[str, int]:
-        with self._db.read() as connection:
-            found = [*fetch(connection, COUNTS), *fetch(connection, ALL_ENDED)]
-        return {name: number for name, number in found if number or name.startswith("jobs")}
+    def ended_counts(self) -> Mapping[str, int]:
+        with self._db.glance() as connection:
+            found = fetch(connection, ALL_ENDED)
+        return {name: number for name, number in found if number}
 
     def standings(self) -> Mapping[str, int]:
         with self._db.read() as connection:

@@ -342,8 +342,8 @@ class Catalog(People, LockBook, Protocol):
         """The worker with this token lives, or its command ended; False: nobody wants it now."""
         ...
 
-    def counts(self) -> Mapping[str, int]:
-        """Jobs (enabled, disabled), runs by state, for `status`."""
+    def ended_counts(self) -> Mapping[str, int]:
+        """How many of the newest finished runs ended how, as `runs_OUTCOME`; of each so many."""
         ...
 
     def standings(self) -> Mapping[str, int]:

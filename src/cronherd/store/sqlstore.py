@@ -115,7 +115,7 @@ class SqlStore:
         self.jobs, self.job_page = pages.jobs, pages.job_page
         self.count_jobs = pages.count_jobs
         self.runs, self.run_page = pages.runs, pages.run_page
-        self.counts, self.standings = pages.counts, pages.standings
+        self.ended_counts, self.standings = pages.ended_counts, pages.standings
 
     def _take_outbox(self, posts: OutboxRows, rows: DeliveryRows) -> None:
         self.deliver, self.delivered = again(rows.deliver), again(rows.delivered)

@@ -21,7 +21,7 @@ from cronherd.pages.definitions import diff
 from cronherd.pages.forms import Form
 from cronherd.pages.parts import draw_badge, draw_icon, draw_order
 from cronherd.pages.said import Said
-from cronherd.pages.times import say_clock, show_distance, show_instant
+from cronherd.pages.times import show_distance, show_instant
 from cronherd.pages.trend import draw_trend
 from cronherd.pages.view import View
 from cronherd.pages.words import badge_of, say_bytes, say_count, say_duration, say_plural
@@ -92,7 +92,6 @@ def environment() -> Environment:
         "distance": _distance,
         "duration": say_duration,
         "bytes": say_bytes,
-        "clock": _clock,
         "as_lines": lambda definition: diff(None, definition),
         "count": say_count,
         "part": lambda text: quote(str(text), safe=""),
@@ -106,13 +105,6 @@ def _moment(
 ) -> Markup:
     view: View = context["view"]
     return show_instant(at, view.zone_of(zone), view.now_us, exact=exact)
-
-
-@pass_context
-def _clock(context: Context, at: str | None) -> str:
-    """`14:02:11.042` in the zone of whoever looks, for lines of output; the page says the zone."""
-    view: View = context["view"]
-    return "" if at is None else say_clock(at, view.zone)
 
 
 @pass_context

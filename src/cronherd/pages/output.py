@@ -193,9 +193,7 @@ def read_spans(text: str, pen: Pen) -> list[Span]:
 
 
 def _put(spans: list[Span], text: str, pen: Pen) -> None:
-    text = _CONTROL.sub(
-        lambda found: chr(0x2421 if found[0] == "\x7f" else 0x2400 + ord(found[0])), text
-    )
+    text = _CONTROL.sub(_picture, text)
     if text:
         spans.append((text, pen.classes))
 

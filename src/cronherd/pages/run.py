@@ -12,6 +12,7 @@ from cronherd.domain.errors import CronherdError, NotFound
 from cronherd.domain.whywords import late_words
 from cronherd.pages.base import TheView, go, sentence_of, show
 from cronherd.pages.forms import TheForm
+from cronherd.pages.log import draw_log
 from cronherd.pages.output import Screen
 from cronherd.pages.said import Said
 from cronherd.pages.view import View
@@ -34,6 +35,7 @@ def show_run(view: TheView, run: str) -> Response:
     screen, following = _read(view, told["id"], attempt)
     job = _job(view, told)
     words = view.query("find").strip()[:200]
+    clocked, ended = view.query("times") == "1", told["state"] == "finished"
     hits = {line.number for line in screen.lines if words and words.lower() in line.text.lower()}
     return show(
         view,
@@ -41,14 +43,15 @@ def show_run(view: TheView, run: str) -> Response:
         run=told,
         job=job,
         zone=job["timezone"] if job else None,
-        ended=told["state"] == "finished",
+        ended=ended,
         attempt=attempt,
         lines=screen.lines,
+        log=draw_log(screen.lines, hits, view.zone if clocked or not ended else None),
         following=following,
         before=view.query("after") not in {"", "-1"},
         words=words,
         hits=hits,
-        clocked=view.query("times") == "1",
+        clocked=clocked,
         late=_late(view, told),
         params=in_order(told["params"]),
     )

@@ -163,8 +163,9 @@ class BrowseRows:
             edge = self._job_edge(connection, search, after)
             if edge is not None:
                 terms.add('j."key" <= ?', edge)
-            where = f'{ALIVE}{terms} ORDER BY j."key" LIMIT ?'
-            rows = read_jobs(connection, self._cache, now_us, where, (*terms.values, limit))
+            # A number and no value: it is planned before values are known, for few rows then.
+            where = f'{ALIVE}{terms} ORDER BY j."key" LIMIT {limit:d}'
+            rows = read_jobs(connection, self._cache, now_us, where, terms.values)
             following = rows[-1].job.key if len(rows) == limit else edge
             return [row for row in rows if _fits(row, search)], following
 

@@ -4,12 +4,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs
+from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs, takes
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
+from cronherd.domain.alert import ChannelName
 
 routes = APIRouter(tags=["alerts"])
 
+_TAKES_TEST = takes(
+    {
+        "channel": {"type": "string", "enum": [name.value for name in ChannelName]},
+        "target": {"type": "string", "description": "An address, or a URL"},
+    },
+    "channel",
+    "target",
+)
 _STATE = "Only those of this state: waiting, sent or failed"
 
 
@@ -33,6 +42,7 @@ def list_alerts(
     summary="Send a message that only says that it arrives",
     dependencies=[needs(Role.ADMIN)],
     operation_id="send_test",
+    openapi_extra=_TAKES_TEST,
 )
 def send_test(fleet: TheFleet, actor: Actor, body: Mapping) -> Answer:
     only(body, "channel", "target")

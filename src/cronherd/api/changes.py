@@ -1,6 +1,6 @@
 """/preview, /jobs/{name}/versions and /rollback: definitions before and after."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
@@ -12,6 +12,7 @@ from cronherd.api.base import (
     TheFleet,
     job_answer,
     needs,
+    takes,
     version_of,
 )
 from cronherd.api.body import Mapping, member, only
@@ -21,12 +22,6 @@ from cronherd.domain.errors import Invalid
 routes = APIRouter(tags=["jobs"])
 
 
-def _takes(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    content = {"application/json": {"schema": {**schema, "required": list(required)}}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
 @routes.post(
     "/preview",
     summary="What a definition would mean",
@@ -34,7 +29,7 @@ def _takes(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     "change at `job`. Nothing is saved.",
     dependencies=[needs(Role.EDITOR)],
     operation_id="preview_job",
-    openapi_extra=_takes(
+    openapi_extra=takes(
         {"definition": {"type": "object"}, "job": {"type": ["string", "null"]}}, "definition"
     ),
 )
@@ -69,7 +64,7 @@ def list_versions(
     description="It becomes a new version. Whether the job is enabled stays as it is.",
     dependencies=[needs(Role.EDITOR, job="name")],
     operation_id="rollback_job",
-    openapi_extra=_takes({"to": {"type": "integer", "minimum": 1}}, "to"),
+    openapi_extra=takes({"to": {"type": "integer", "minimum": 1}}, "to"),
 )
 def rollback_job(
     fleet: TheFleet,

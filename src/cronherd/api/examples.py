@@ -66,6 +66,11 @@ EXAMPLES: Mapping[str, Example] = {
         body={"old": "correct horse battery", "new": "staple battery horse"}
     ),
     "login": Example(body={"name": "ann", "password": "staple battery horse", "label": "laptop"}),
+    "acquire_lock": Example(
+        body={"token": "0123456789abcdef", "holder": "web-1", "expires": "10m"}
+    ),
+    "renew_lock": Example(body={"token": "0123456789abcdef", "expires": "10m"}),
+    "release_lock": Example(body={"token": "0123456789abcdef"}),
     "set_secret": Example(body={"value": "correct horse"}),
     "stream": Example(query="?topic=overview&topic=job:nightly"),
 }

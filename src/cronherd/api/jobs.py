@@ -15,6 +15,7 @@ from cronherd.api.base import (
     begin_of,
     job_answer,
     needs,
+    takes,
     version_of,
 )
 from cronherd.api.body import Document, Mapping, member, only
@@ -31,65 +32,32 @@ _DEFINITION = {"schema": {"type": "object", "description": "A job in the words o
 _TAKES_JOB = {
     "requestBody": {"required": True, "content": {"application/json": _DEFINITION}},
 }
-_TAKES_REQUEST = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "request_id": {"type": "string", "maxLength": 62},
-                        "force": {"type": "boolean", "default": False},
-                        "params": {
-                            "type": "object",
-                            "additionalProperties": {"type": ["string", "number", "boolean"]},
-                        },
-                    },
-                    "additionalProperties": False,
-                }
-            }
-        }
+_FLAG = {"type": "boolean", "default": False}
+_VALUE = {"type": ["string", "number", "boolean"]}
+_TAKES_REQUEST = takes(
+    {
+        "request_id": {"type": ["string", "null"], "maxLength": 62},
+        "force": _FLAG,
+        "params": {"type": "object", "additionalProperties": _VALUE},
+        "node": {"type": "string", "description": "On this node alone"},
     }
-}
-_TAKES_PAUSE = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "until": {"type": ["string", "null"]},
-                        "for": {"type": ["string", "number", "null"]},
-                    },
-                    "additionalProperties": False,
-                }
-            }
-        }
-    }
-}
-_TAKES_JOBS = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "definitions": {"type": "array", "items": {"type": "object"}},
-                        "source": {"type": "string"},
-                        "dry_run": {"type": "boolean", "default": False},
-                        "prune": {"type": "boolean", "default": False},
-                        "allow_empty": {"type": "boolean", "default": False},
-                        "adopt": {"type": "boolean", "default": False},
-                        "plan": {"type": ["string", "null"]},
-                    },
-                    "required": ["definitions", "source"],
-                    "additionalProperties": False,
-                }
-            }
-        },
-    }
-}
+)
+_TAKES_PAUSE = takes(
+    {"until": {"type": ["string", "null"]}, "for": {"type": ["string", "number", "null"]}}
+)
+_TAKES_JOBS = takes(
+    {
+        "definitions": {"type": "array", "items": {"type": "object"}},
+        "source": {"type": "string"},
+        "dry_run": _FLAG,
+        "prune": _FLAG,
+        "allow_empty": _FLAG,
+        "adopt": _FLAG,
+        "plan": {"type": ["string", "null"]},
+    },
+    "definitions",
+    "source",
+)
 
 
 @routes.get(

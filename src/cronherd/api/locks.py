@@ -4,14 +4,29 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from cronherd.api.base import Actor, Answer, TheFleet, needs
+from cronherd.api.base import Actor, Answer, TheFleet, needs, takes
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
+from cronherd.domain.lock import HOLDER_LENGTH, TOKEN
 
 routes = APIRouter(tags=["locks"])
 
 _HOUR = "1h"
+_TOKEN = {"type": "string", "pattern": f"^{TOKEN.pattern}$", "description": "Drawn by who asks"}
+_EXPIRES = {"type": ["string", "number"], "default": _HOUR}
+_TAKES_HOLD = takes(
+    {
+        "token": _TOKEN,
+        "holder": {"type": "string", "minLength": 1, "maxLength": HOLDER_LENGTH},
+        "shared": {"type": "boolean", "default": False},
+        "expires": _EXPIRES,
+    },
+    "token",
+    "holder",
+)
+_TAKES_RENEWAL = takes({"token": _TOKEN, "expires": _EXPIRES}, "token")
+_TAKES_RELEASE = takes({"token": _TOKEN, "gap": {**_EXPIRES, "default": 0}}, "token")
 
 
 @routes.get(
@@ -29,6 +44,7 @@ def list_locks(fleet: TheFleet) -> Answer:
     summary="Take a lock unless somebody is in the way",
     dependencies=[needs(Role.OPERATOR)],
     operation_id="acquire_lock",
+    openapi_extra=_TAKES_HOLD,
 )
 def acquire_lock(fleet: TheFleet, name: str, body: Mapping) -> Answer:
     only(body, "token", "holder", "shared", "expires")
@@ -42,6 +58,7 @@ def acquire_lock(fleet: TheFleet, name: str, body: Mapping) -> Answer:
     summary="Hold a lock for longer",
     dependencies=[needs(Role.OPERATOR)],
     operation_id="renew_lock",
+    openapi_extra=_TAKES_RENEWAL,
 )
 def renew_lock(fleet: TheFleet, name: str, body: Mapping) -> Answer:
     only(body, "token", "expires")
@@ -54,6 +71,7 @@ def renew_lock(fleet: TheFleet, name: str, body: Mapping) -> Answer:
     summary="Give a lock back",
     dependencies=[needs(Role.OPERATOR)],
     operation_id="release_lock",
+    openapi_extra=_TAKES_RELEASE,
 )
 def release_lock(fleet: TheFleet, name: str, body: Mapping) -> Answer:
     only(body, "token", "gap")

@@ -2,21 +2,13 @@
 
 from fastapi import APIRouter
 
-from cronherd.api.base import Actor, Answer, TheFleet, needs
+from cronherd.api.base import Actor, Answer, TheFleet, needs, takes
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
 
 routes = APIRouter(tags=["pools"])
 
-_PERMITS = {
-    "type": "object",
-    "properties": {"permits": {"type": "integer", "minimum": 0}},
-    "required": ["permits"],
-    "additionalProperties": False,
-}
-_TAKES_PERMITS = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _PERMITS}}}
-}
+_TAKES_PERMITS = takes({"permits": {"type": "integer", "minimum": 0}}, "permits")
 
 
 @routes.get(

@@ -4,12 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs
+from cronherd.api.base import Actor, Answer, Cursor, Limit, TheFleet, needs, takes
 from cronherd.api.body import Mapping, member, only
 from cronherd.domain.access import Role
+from cronherd.domain.secret import VALUE_BYTES
 
 routes = APIRouter(tags=["secrets"])
 
+_TAKES_VALUE = takes(
+    {"value": {"type": "string", "minLength": 1, "maxLength": VALUE_BYTES}}, "value"
+)
 _FORCE = "Also while jobs use it: their runs are not started then"
 
 
@@ -28,6 +32,7 @@ def list_secrets(fleet: TheFleet, limit: Limit = 1000, cursor: Cursor = None) ->
     summary="Make a secret, or replace its value",
     dependencies=[needs(Role.ADMIN)],
     operation_id="set_secret",
+    openapi_extra=_TAKES_VALUE,
 )
 def set_secret(fleet: TheFleet, actor: Actor, name: str, body: Mapping) -> Answer:
     only(body, "value")

@@ -7,8 +7,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from cronherd.access.keys import Keys
+from cronherd.cli.complaint import printable
 from cronherd.cli.host import Place
 from cronherd.config.load import Config
 from cronherd.config.web import DEFAULT_LISTEN
@@ -135,10 +137,25 @@ def tune_interpreter() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
+class LogLines(logging.Formatter):
+    """A record on one line, whatever its message says; a traceback is indented below it.
+
+    Errors of commands and names of folders are anybody's: no line of them passes for one of ours.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - their name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - their name
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {printable(line)}" for line in lines)
+
+
 def start_log(config: Config) -> None:
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format="cronherd: %(message)s"
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LogLines("cronherd: %(message)s"))
+    logging.basicConfig(level=config.log_level.upper(), handlers=[lines])
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.raiseExceptions = False  # a log that cannot be written stops nothing
 
@@ -146,5 +163,5 @@ def start_log(config: Config) -> None:
 def say(text: str) -> None:
     """To the terminal or log, if there still is one: a full disk there stops nothing here."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"cronherd: {text}\n")
+        sys.stderr.write(f"cronherd: {printable(text)}\n")
         sys.stderr.flush()

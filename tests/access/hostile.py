@@ -36,6 +36,7 @@ STRINGS = (
     '=cmd|"/C calc"!A0',
     "@SUM(1+1)*cmd",
     "; id $(id) `id` | id && id",
+    "9" * 5_000,
     "-rf",
     "--config=/etc/shadow",
     "@/etc/passwd",
@@ -47,6 +48,7 @@ STRINGS = (
     "https://user:pass@evil.example.com/?a=<b>",
     "None",
     "NaN",
+    "1e400",
     " ",
     "",
 )

@@ -5,31 +5,23 @@ pages, on the command line, in metrics, JSON and server-sent events. The fields 
 schema and of the OpenAPI document, so a new one is covered by itself.
 """
 
-import io
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cronherd.cli.main import answer
-from cronherd.cli.session import Session
 from cronherd.definition.jobs import job_schema, read_job
 from cronherd.docs import openapi
 from cronherd.domain.access import Role
 from cronherd.domain.errors import CronherdError
-from tests.access.conftest import Site, Yard, sites
+from tests.access.conftest import Yard, sites
+from tests.access.harmless import Full, is_ours, output_of
 from tests.access.hostile import STRINGS, spots, texts_of
-from tests.cli.fakes import FakeFleet, FakeHost
 from tests.pages.conftest import checked
 
 pytestmark = pytest.mark.timeout(900)  # the long form; the short one takes seconds
@@ -42,32 +34,21 @@ PAGES = (
     "/", "/jobs", "/runs", "/timeline", "/nodes", "/palette?q=a", "/settings/audit",
     "/settings/people", "/settings/tokens", "/settings/alerts", "/settings/health",
 )  # fmt: skip
+FORMS = (
+    "/jobs/new", "/jobs/nightly", "/jobs/nightly/edit", "/jobs/nightly/edit?as=text",
+    "/jobs/nightly/run",
+    "/settings", "/settings/secrets",
+)  # fmt: skip
+LONG = "9" * 5_000
+# What the others need would be gone; and of the rows of a list one is enough.
+LET_BE = re.compile(
+    "logout|delete|remove|revoke|disable|maintenance|sessions|/jobs/(?!new|nightly)"
+)
 COMMANDS = (
     "status", "job list", "job list -o wide", "run list", "timers", "audit", "pool list",
     "locks list", "user list", "token list", "alerts list", "node list", "export yaml",
     "export crontab", "job list -o json", "job list -o yaml", "job list -o name",
 )  # fmt: skip
-# A line of an export may be as it was given: it is read by cron, and by nobody's terminal.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-LETS_PASS = ("/", "#", "?")
-
-
-@dataclass(kw_only=True)
-class Full:
-    """A fleet whose jobs hold all that was let in; `told` is by job what it has to say."""
-
-    site: Site
-    token: str
-    told: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    refused: int = 0
-
-    def ask(self, method: str, target: str, body: object = None) -> tuple[int, str, bytes]:
-        raw = None if body is None else json.dumps(body).encode()
-        kind = {} if body is None else {"Content-Type": "application/json"}
-        with closing(HTTPConnection("127.0.0.1", self.site.port, timeout=30)) as line:
-            line.request(method, target, raw, {"Authorization": self.token, **kind})
-            reply = line.getresponse()
-            return reply.status, reply.headers.get("content-type", ""), reply.read()
 
 
 @pytest.fixture(scope="module")
@@ -147,26 +128,10 @@ def test_no_page_has_an_element_a_script_or_a_link_that_is_not_ours(full: Full):
     seen = 0
     for job in full.told:
         for page in ("", "/edit", "/run")[: 3 if len(full.told) > 150 else 2]:
-            seen += _is_ours(full, f"/jobs/{job}{page}")
+            seen += is_ours(full, f"/jobs/{job}{page}")
     for page in PAGES:
-        seen += _is_ours(full, page)
+        seen += is_ours(full, page)
     assert seen > 100
-
-
-def _is_ours(full: Full, target: str) -> bool:
-    status, kind, content = full.ask("GET", target)
-    assert (status, kind.partition(";")[0]) == (200, "text/html"), (target, status, content[-600:])
-    page = checked(content.decode())
-    for tag, given in page.tags:
-        assert tag not in {"iframe", "object", "embed", "base", "style", "img"}, (target, tag)
-        for name in ("href", "src", "action", "formaction", "xlink:href", "hx-post", "hx-get"):
-            link = given.get(name)
-            if link:
-                assert link.startswith(LETS_PASS), (target, tag, link)
-                assert not link.startswith("//"), (target, tag, link)
-                assert not urlsplit(link).netloc, (target, tag, link)
-    assert "cronherd_evil" not in str([given for tag, given in page.tags if tag == "script"])
-    return True
 
 
 def test_metrics_are_read_by_a_parser_and_name_nothing_of_others(full: Full):
@@ -185,39 +150,12 @@ def test_no_command_sends_a_terminal_what_it_obeys(
     monkeypatch: pytest.MonkeyPatch,
 ):
     for command in COMMANDS:
-        out = _said(full, command.split(), tmp_path, capfdbinary, monkeypatch)
+        out = output_of(full, command.split(), tmp_path, capfdbinary, monkeypatch)
         if "json" in command:
             assert len(json.loads(out)["items"]) > 50
     for job in full.told:
         for form in ((), ("-o", "yaml")):
-            _said(full, ["job", "show", job, *form], tmp_path, capfdbinary, monkeypatch)
-
-
-def _said(
-    full: Full,
-    words: list[str],
-    home: Path,
-    capture: pytest.CaptureFixture[bytes],
-    monkeypatch: pytest.MonkeyPatch,
-) -> str:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), "utf-8"))
-    token = full.token.removeprefix("Bearer ")
-    environ = {"HOME": str(home), "PATH": os.environ["PATH"], "CRONHERD_TOKEN": token}
-    session = Session(
-        load_host=lambda: FakeHost(FakeFleet()), now_us=full.site.clock.now_us, environ=environ
-    )
-    capture.readouterr()
-    own = ["--url", full.site.origin, "--state", str(home / "state")]
-    code = answer([*own, *words], session)
-    sys.stdout.flush()
-    said = capture.readouterr()
-    assert code == 0, (words, said.err)
-    out = said.out.decode()
-    if words[:2] != ["export", "crontab"]:
-        found = CONTROL.search(out)
-        assert not found, (words, out[max(0, found.start() - 60) : found.end() + 30])
-    assert not CONTROL.search(said.err.decode()), (words, said.err)
-    return out
+            output_of(full, ["job", "show", job, *form], tmp_path, capfdbinary, monkeypatch)
 
 
 # ------------------------------------------------------------------ every operation
@@ -267,3 +205,42 @@ def test_no_operation_fails_for_what_it_is_given(full: Full, request: pytest.Fix
                     faults.append((method, target[:200], status, content[:200]))
     assert faults == []
     assert seen > 300
+
+
+# ------------------------------------------------------------------ every form
+
+
+def forms(full: Full, page: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The forms of a page that send something: where to, and the fields that a person fills in."""
+    found = checked(full.ask("GET", page)[2].decode())
+    action = ""
+    fields: dict[str, str] = {}
+    for tag, given in [*found.tags, ("form", {})]:
+        if tag == "form":
+            if action and fields:
+                yield action, fields
+            action = given.get("action", page) if given.get("method") == "post" else ""
+            fields = {}
+        elif tag in {"input", "textarea", "select", "button"} and given.get("name"):
+            fields[given["name"]] = given.get("value", "")
+
+
+def test_no_form_fails_for_what_is_written_into_it(full: Full, request: pytest.FixtureRequest):
+    step = 1 if request.config.getoption("--tier") == "full" else len(STRINGS)
+    found = {
+        (action, *fields): fields
+        for page in (*FORMS, *PAGES)
+        for action, fields in forms(full, page)
+        if not LET_BE.search(action)
+    }
+    faults, seen = [], 0
+    for (action, *_), fields in found.items():
+        for number, name in enumerate(fields):
+            for text in {STRINGS[number % len(STRINGS)], *STRINGS[number % step :: step], LONG}:
+                status = full.fill_in(action, {**fields, name: text[:5_000]})
+                seen += 1
+                if status >= 500:
+                    faults.append((action, name, text[:60], status))
+    assert faults == []
+    assert len(found) > 10
+    assert seen > 100

@@ -20,6 +20,7 @@ VECTORS: list[tuple[str, list[tuple[str, str]]]] = [
     ("\x1b[38;2;0;0;250mx", [("x", "a-blue")]),
     ("\x1b[38:5:2mx", [("x", "a-green")]),
     ("\x1b[38;5mx", [("x", "")]),
+    ("\x1b[" + "9" * 5_000 + "mx\x1b[" + "0" * 5_000 + "31my", [("x", ""), ("y", "a-red")]),
     ("\x1b[2J\x1b[1;1Hcleared\x1b[K", [("cleared", "")]),
     ("\x1b]0;title\x07text", [("text", "")]),
     ("\x1b]8;;javascript:alert(1)\x1b\\link\x1b]8;;\x1b\\", [("link", "")]),

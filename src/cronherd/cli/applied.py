@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from cronherd.cli.complaint import printable
 from cronherd.cli.output import Json, has_colour, say, talk
 from cronherd.cli.session import Session
 from cronherd.domain.errors import Conflict
@@ -28,8 +29,8 @@ def show_changes(session: Session, changes: Sequence[Json]) -> None:
         if change["change"] not in _SIGNS:
             continue
         sign, tint = _SIGNS[change["change"]]
-        said = click.style(f"{sign} {change['name']}", fg=tint)
-        notes = ", ".join(_notes(change))
+        said = click.style(f"{sign} {printable(change['name'])}", fg=tint)
+        notes = printable(", ".join(_notes(change)))
         say(f"{said}  ({notes})" if notes else said, color=colour)
         if change["change"] in {"update", "rename"}:
             for difference in change["differences"]:
@@ -77,4 +78,5 @@ def _show_difference(difference: Json, *, colour: bool) -> None:
         if value is not None:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             shown = json.dumps(text, ensure_ascii=False) if "\n" in text else text
+            shown = printable(shown)
             say(click.style(f"  {sign} {difference['key']}: {shown}", fg=tint), color=colour)

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from cronherd.cli.complaint import printable
 from cronherd.cli.output import is_terminal
 
 
@@ -18,7 +19,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise click.UsageError(
             f"nobody is here to answer: {question}\nrepeat it with --yes to go on"
         )
-    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    click.echo(f"{printable(question)} [y/N] ", nl=False, err=True)
     try:
         typed = sys.stdin.readline()
     except UnicodeDecodeError:

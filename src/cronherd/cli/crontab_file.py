@@ -8,7 +8,7 @@ from cronherd.cli.complaint import printable
 from cronherd.cli.exporting import jobs_of, made_crontab
 from cronherd.cli.grammar import Command
 from cronherd.cli.import_plan import STDIN, Plan, Terms, plan_of, read_crontab
-from cronherd.cli.output import Json, put_document, say, talk
+from cronherd.cli.output import Json, put_document, put_text, say, talk
 from cronherd.cli.session import Session, user_name
 from cronherd.cli.target import choose_node
 from cronherd.cli.times import own_zone, times_of
@@ -52,7 +52,7 @@ def _list(session: Session, user: str) -> None:
     text, _ = made_crontab(
         session, jobs, place=node, kind=Kind.USER, owner=owner or user, zone=zone.key
     )
-    say(text.rstrip("\n"))
+    put_text(text.rstrip("\n"))
 
 
 def _test(session: Session, file: str, kind: Kind | None) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cronherd.cli.grammar import Command, Group
-from cronherd.cli.output import Json, every_page, put_document, say, talk, to_yaml
+from cronherd.cli.output import Json, every_page, put_document, put_text, say, talk, to_yaml
 from cronherd.cli.session import Session, user_name
 from cronherd.cli.target import choose_node
 from cronherd.cli.times import own_zone
@@ -58,7 +58,7 @@ def crontab_command(
         jobs = jobs_of(fleet, place, user, source)
     kind = Kind.SYSTEM if system or _named_users(jobs, user) else Kind.USER
     text, left = made_crontab(session, jobs, place=place, kind=kind, owner=user, zone=zone.key)
-    say(text.rstrip("\n"))
+    put_text(text.rstrip("\n"))
     if left:
         talk(f"{counted(len(left), 'job')} left out: the comments at the end say why")
 

@@ -132,4 +132,4 @@ def _show_host(plans: Sequence[Plan], host: HostCrontabs) -> None:
     for folder in _folders(plans, host):
         if not folder["run"]:
             scripts = printable(", ".join(folder["scripts"]))
-            say(f"{folder['path']}: no imported line runs what is there: {scripts}")
+            say(f"{printable(folder['path'])}: no imported line runs what is there: {scripts}")

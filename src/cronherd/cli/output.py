@@ -15,9 +15,9 @@ from cronherd.cli.table import Table, render
 
 Json = dict[str, Any]
 API_VERSION = "v1"
-_CONTROLS = re.compile(
-    "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_UNSEEN = "\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROLS = re.compile(f"[{_UNSEEN}]")
+_OBEYED = re.compile(rf"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 
 
 def put(
@@ -42,7 +42,7 @@ def put_document(session: Session, document: Json, names: Callable[[], Sequence[
         say(to_yaml(versioned(document)).rstrip("\n"))
     elif form == "name":
         for name in names():
-            say(name)
+            say(name.replace("\n", "\\n"))  # one a line, whoever gave it
     else:
         return False
     return True
@@ -72,8 +72,22 @@ def to_json(document: object, indent: int | None = None) -> str:
 
 
 def say(text: str, *, color: bool = False) -> None:
-    """One line of data."""
-    click.echo(text if color else click.unstyle(text), color=color)
+    """Lines of data: with `color` a terminal obeys our colours in it, and nothing else ever."""
+    plain = text if color else click.unstyle(text)
+    click.echo(_harmless(plain, color=color), color=color)
+
+
+def put_text(text: str) -> None:
+    """What another program reads, as it is; only a terminal is shown what it would obey."""
+    shown = _harmless(text, color=False) if is_terminal(sys.stdout) else text
+    click.echo(shown, color=True)  # its escapes belong to it
+
+
+def _harmless(text: str, *, color: bool) -> str:
+    def shown(found: re.Match[str]) -> str:
+        return found[0] if color and found[1] else found[0].encode("unicode_escape").decode()
+
+    return _OBEYED.sub(shown, text)
 
 
 def talk(text: str) -> None:

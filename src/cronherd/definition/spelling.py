@@ -5,6 +5,7 @@ import re
 import yaml
 
 from cronherd.definition.document import resolve_scalar
+from cronherd.domain.errors import Invalid
 
 # What turns or breaks a line on a terminal, and is not seen.
 _HIDDEN = re.compile("[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -27,9 +28,17 @@ def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
         style = '"'  # the only one with escapes
     elif "\n" in text.rstrip("\n"):
         style = "|"
-    elif text and not isinstance(resolve_scalar(text), str):
+    elif text and not _is_text(text):
         style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _is_text(plain: str) -> bool:
+    """Whether our reader takes it for a text when nothing stands around it."""
+    try:
+        return isinstance(resolve_scalar(plain), str)
+    except Invalid:  # a number that is too long for it
+        return False
 
 
 _Dumper.add_representer(str, _represent)

@@ -160,7 +160,8 @@ def _read_value(field: Field, text: str) -> object:
     if field.key == "command" and text.lstrip()[:1] == "[" and text.rstrip()[-1:] == "]":
         return _flow(field.key, text)
     if field.kind == "value":
-        return int(text) if text.isascii() and text.isdecimal() else _flow(field.key, text)
+        whole = text.isascii() and text.isdecimal() and len(text) < 10  # longer means nothing here
+        return int(text) if whole else _flow(field.key, text)
     return text
 
 

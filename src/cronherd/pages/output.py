@@ -50,7 +50,7 @@ class Pen:
 
     def write(self, codes: str) -> None:
         """Change as an SGR sequence says."""
-        numbers = [int(code) if code else 0 for code in codes.replace(":", ";").split(";")[:32]]
+        numbers = [_bounded(code) for code in codes.replace(":", ";").split(";")[:32]]
         place = 0
         while place < len(numbers):
             place += self._one(numbers, place)
@@ -201,6 +201,11 @@ def _put(spans: list[Span], text: str, pen: Pen) -> None:
 def _picture(found: re.Match[str]) -> str:
     """A control character as something that can be seen."""
     return chr(0x2421 if found[0] == "\x7f" else 0x2400 + ord(found[0]))
+
+
+def _bounded(digits: str) -> int:
+    """A number of a sequence. Anybody writes these: Python refuses to read 4,301 digits."""
+    return int(digits.lstrip("0")[:6] or 0)
 
 
 def _of_256(number: int) -> str:

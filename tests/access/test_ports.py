@@ -154,6 +154,12 @@ def test_by_tls_cookies_travel_by_tls_only(make_site: MakeSite, files: tuple[Pat
         told = line.getresponse().headers
     cookie = told["set-cookie"]
     assert told["strict-transport-security"] == "max-age=604800"
+    with closing(
+        http.client.HTTPSConnection("127.0.0.1", site.port, timeout=20, context=trusting)
+    ) as line:
+        line.request("GET", "/healthz", headers={"Host": "rebound.example.com"})
+        answer = line.getresponse()
+    assert (answer.status, answer.headers["strict-transport-security"]) == (421, "max-age=604800")
     assert cookie.startswith("__Host-cronherd_session=")
     assert "; secure" in cookie.lower()
 
@@ -167,7 +173,8 @@ def test_behind_a_proxy_cookies_travel_by_tls_only_and_a_plain_one_is_not_taken(
     cookie = browser.login("ann", Host="cron.example.com").headers["set-cookie"]
     assert cookie.startswith("__Host-cronherd_session=")
     assert "; secure" in cookie.lower()
-    assert browser.get("/api/v1/me").status == 200
+    me = browser.get("/api/v1/me")
+    assert (me.status, me.headers["strict-transport-security"]) == (200, None)  # the proxy's to say
     mark = {"X_CSRF_Token": site.csrf(browser), "Host": "cron.example.com"}
     for form in ("/prefs/theme", "/prefs/zone"):
         reply = browser.form(form, {"theme": "dark", "zone": "UTC"}, **mark)

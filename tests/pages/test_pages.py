@@ -7,12 +7,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from cronherd.api.base import all_routes, declared
-from cronherd.domain.access import LOCAL, Role
+from cronherd.domain.access import LOCAL, Caller, Role, Way
 from cronherd.pages import jobs
 from cronherd.pages.app import build_pages
 from cronherd.service import Service
 from cronherd.service import jobs as service_jobs
 from cronherd.store import browse
+from tests.api.always import Always
 from tests.pages.conftest import Outline, checked, forms, links, orders
 from tests.store.stage import Stage
 
@@ -337,6 +338,25 @@ def test_what_one_may_not_do_is_not_offered_and_refused(
     assert refused.status_code == 403
     assert "needs the role operator" in checked(refused.text).text
     assert viewer.get("/settings/secrets").status_code == 403
+
+
+def test_whoever_is_refused_is_told_as_whom_and_what_would_be_needed(
+    browser_as: Callable[[Role], TestClient], service: Service, stage: Stage
+):
+    populate(stage)
+    page = checked(browser_as(Role.VIEWER).get("/settings/people").text)
+    told = " ".join(page.text.split())
+    assert "You are ada, with the role viewer: you may look at everything but accounts" in told
+    assert "Needed is the role admin : to manage accounts" in told.replace("admin:", "admin :")
+    assert page.all("form", action="/logout")  # to come in as somebody else
+    assert "token-of-ada" in {given.get("value") for given in page.all("input", name="csrf")}
+    # What is there for nobody, or is no question of the role, says nothing of it.
+    limited = Caller(actor="token:ci", role=Role.ADMIN, way=Way.TOKEN, jobs=("web-*",))
+    hidden = TestClient(build_pages(service, who=Always(limited))).get("/jobs/good")
+    assert (hidden.status_code, "Needed is the role" in hidden.text) == (404, False)
+    for address in ("/nowhere", "/jobs/nothing"):
+        other = checked(browser_as(Role.VIEWER).get(address).text)
+        assert "Needed is the role" not in other.text
 
 
 # ------------------------------------------------------------------ errors and hostile texts

@@ -144,6 +144,7 @@ class Needs:
         try:
             await self._check(request, caller, self.role)
         except (Refused, NotFound) as error:
+            request.state.refused = caller, self.role  # for the page that says so
             what = f"{request.method} {request.scope['path'][:200]}: {error.text}"
             await run_in_threadpool(who.tell_refused, caller, what)
             raise

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cronherd.api.problem import status_of
+from cronherd.domain.access import MAY
 from cronherd.domain.errors import CronherdError, Invalid, InvalidInput, NotFound, Unavailable
 from cronherd.pages.base import HEADERS, show
 from cronherd.pages.view import View
@@ -37,7 +38,8 @@ def show_error(request: Request, error: CronherdError, status: HTTPStatus) -> Re
     faults = error.errors if isinstance(error, InvalidInput) else [error]
     title = _TITLES.get(status, status.phrase)
     try:
-        return show(View(request), "error.html", status, title=title, faults=faults, number=status)
+        told = {"title": title, "faults": faults, "number": status, "may": MAY}
+        return show(View(request), "error.html", status, **told)
     except Unavailable:
         return HTMLResponse(_BARE, HTTPStatus.SERVICE_UNAVAILABLE, dict(HEADERS))
 

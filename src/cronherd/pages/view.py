@@ -57,7 +57,14 @@ class View:
     @cached_property
     def caller(self) -> Caller | None:
         """Who looks; None on a page that is open to everybody."""
-        return getattr(self.request.state, "caller", None)
+        found: Caller | None = getattr(self.request.state, "caller", None)
+        return found or (self.refused[0] if self.refused else None)
+
+    @property
+    def refused(self) -> tuple[Caller, Role] | None:
+        """Who asked for this and may not, and the role that it needs."""
+        found: tuple[Caller, Role] | None = getattr(self.request.state, "refused", None)
+        return found if found and not found[0].may(found[1]) else None
 
     @property
     def actor(self) -> str:

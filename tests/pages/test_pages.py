@@ -8,11 +8,13 @@ from starlette.testclient import TestClient
 
 from cronherd.api.base import all_routes, declared
 from cronherd.domain.access import LOCAL, Caller, Role, Way
+from cronherd.domain.job import build_job
 from cronherd.pages import jobs
 from cronherd.pages.app import build_pages
 from cronherd.service import Service
 from cronherd.service import jobs as service_jobs
-from cronherd.store import browse
+from cronherd.store import jobpages
+from cronherd.store.facts import JobWrite
 from tests.api.always import Always
 from tests.pages.conftest import Outline, checked, forms, links, orders
 from tests.store.stage import Stage
@@ -176,11 +178,14 @@ def test_too_many_to_be_sorted_stay_in_their_order(
 def test_a_search_that_found_nothing_so_far_can_go_on(
     read: Read, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(browse, "JOB_WINDOW", 2)
+    monkeypatch.setattr(jobpages, "JOB_WINDOW", 2)
     monkeypatch.setattr(service_jobs, "PAGES_LOOKED_AT", 1)
-    for name in ("a", "b", "c", "wanted"):
+    for name in ("a", "b", "c"):
         stage.job(name)
-    page = read("/jobs?q=wanted")
+    wanted = build_job({"name": "wanted", "command": "true"})
+    write = JobWrite(id=stage.new_id(), job=wanted, enabled=None, source="elsewhere")
+    stage.store.save_jobs([write], "somebody")
+    page = read("/jobs?q=source:elsewhere")
     assert "No job matches so far" in page.text
     (on,) = page.all("a", rel="next")
     assert rows(read(on["href"])) == ["wanted"]

@@ -10,7 +10,7 @@ from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.run import Cause, Outcome, Run, RunState
 from cronherd.domain.search import JobSearch, RunSearch
 from cronherd.domain.standing import Standing
-from cronherd.store import browse
+from cronherd.store import browse, jobpages, textsearch
 from cronherd.store.facts import RunFilter
 from tests.store.stage import Stage
 
@@ -18,12 +18,13 @@ from tests.store.stage import Stage
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browse, "WINDOW", 7)
-    monkeypatch.setattr(browse, "JOB_WINDOW", 4)
+    monkeypatch.setattr(jobpages, "JOB_WINDOW", 4)
+    monkeypatch.setattr(jobpages, "NEAR", 3)
 
 
 @pytest.fixture(params=[0, 1_000], ids=["many", "few"])
 def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browse, "FEW", request.param)
+    monkeypatch.setattr(textsearch, "FEW", request.param)
 
 
 def pages_of(stage: Stage, search: RunSearch, limit: int = 5) -> Iterator[list[Run]]:

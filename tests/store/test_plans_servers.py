@@ -10,11 +10,11 @@ import pytest
 from cronherd.domain.ident import to_stored
 from cronherd.engine.clock import FakeClock
 from cronherd.store import (
-    browse,
     claims,
     duerows,
     endings,
     history,
+    jobpages,
     mysql,
     permits,
     pools,
@@ -225,8 +225,8 @@ def test_a_page_is_planned_without_workers(connection: Connection):
 GENERIC = {
     "runs that begin so": (history.SHORT_IDS.format("run_history"), "int, int, int",
                            "1, 2, 1000", "run_history_short"),
-    "names of a window": (browse.JOB_EDGE, "text, int", "'0', 100", "job_key_key"),
-    "paused": (f"{browse.PAUSED} LIMIT ?", "bigint, int", "5, 100", "job_due_paused"),
+    "names of a window": (jobpages.JOB_EDGE, "text, int", "'0', 100", "job_key_key"),
+    "paused": (f"{jobpages.PAUSED} LIMIT ?", "bigint, int", "5, 100", "job_due_paused"),
     "enabled": ("SELECT count(*) FROM job WHERE enabled = TRUE", "", "", "job_enabled"),
 }  # fmt: skip
 

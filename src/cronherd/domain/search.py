@@ -186,9 +186,9 @@ def has_words(texts: Iterable[str], words: Iterable[str]) -> bool:
 def plain_part(word: str) -> str:
     """The longest part of a word that every database folds alike: ASCII, lower case, no `ss`.
 
-    `ß` is `SS` in capitals, for us and not for them.
+    `ß` is `SS` in capitals, for us and not for them; an `s` at an end may be half of one.
     """
-    parts = re.findall(r"[ -~]+", word.lower().replace("ss", "ß"))
+    parts = re.findall(r"[ -~]+", re.sub(r"ss+|^s|s$", "ß", word.lower()))
     return max(parts, key=len, default="")
 
 

@@ -1,7 +1,6 @@
 """Runs: asked for, looked at, ended, and what they wrote."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
 
 from cronherd.domain.errors import Conflict, Invalid
@@ -10,7 +9,7 @@ from cronherd.domain.instant import load_zone
 from cronherd.domain.job import Job
 from cronherd.domain.param import check_values
 from cronherd.domain.place import place_matches, shown_place
-from cronherd.domain.run import Cause, Run, RunState
+from cronherd.domain.run import Cause, RunState
 from cronherd.domain.search import RUN_KEYS, joined, read_run_search
 from cronherd.domain.telling import read_told
 from cronherd.domain.waiting import waits_for_others
@@ -137,25 +136,16 @@ class RunDesk(Desk):
             search=search,
             before=before,
             limit=checked_limit(limit),
+            looks=LOOKS,
         )
         if search.silent:
             silent = (run for run in self._running(which) if run["state"] in search.silent)
             items = list(islice(silent, limit))
             following = items[-1]["id"] if len(items) == limit else None
         else:
-            runs, following = self._look_back(which)
+            runs, following = self._catalog.run_page(which)
             items = self._run_views(runs)
         return {**page(items, following), **({} if q is None else {"q": q})}
-
-    def _look_back(self, which: RunFilter) -> tuple[list[Run], str | None]:
-        found, following = self._catalog.run_page(which)
-        for _ in range(LOOKS - 1):
-            if following is None or len(found) >= which.limit:
-                break
-            rest = replace(which, before=following, limit=which.limit - len(found))
-            more, following = self._catalog.run_page(rest)
-            found += more
-        return found, following
 
     @at_one_instant
     def show_run(self, prefix: str) -> Json:

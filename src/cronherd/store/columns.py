@@ -46,6 +46,13 @@ def long_text() -> TypeEngine[str]:
     return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
+def folded_text() -> TypeEngine[str]:
+    """The same, compared byte by byte."""
+    return Text().with_variant(
+        mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
 def raw() -> TypeEngine[bytes]:
     return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 

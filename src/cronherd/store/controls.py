@@ -38,6 +38,7 @@ from cronherd.store.duerows import (
 from cronherd.store.endings import end_unstarted
 from cronherd.store.events import EventRows, known
 from cronherd.store.failures import forget
+from cronherd.store.jobtexts import empty_texts
 
 SET_ENABLED = "UPDATE job SET enabled = ?, updated_us = ? WHERE id = ?"
 DELETE = "UPDATE job SET deleted_us = ?, enabled = FALSE, failures = 0, updated_us = ? WHERE id = ?"
@@ -174,6 +175,7 @@ def drop(connection: Connection, row: DueRow, job: Job | str, now_us: int) -> li
         account_gap(connection, row, job, now_us, Reason.DISABLED, closing=True)
     one(connection, STOP_DUE, (None, row.id))
     one(connection, DELETE, (now_us, now_us, row.id))
+    empty_texts(connection, row.id)
     waiting, first = lock_runs(connection, row.id)
     end_unstarted(connection, waiting, Outcome.CANCELLED, "the job was deleted", now_us)
     return first

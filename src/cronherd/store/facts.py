@@ -132,12 +132,16 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Which runs a list shows, newest first; `before` is the last id of the previous page."""
+    """Which runs a list shows, newest first; `before` is the last id of the previous page.
+
+    `looks`: how many stretches of history are looked through for what no index knows.
+    """
 
     job_id: str | None = None
     search: RunSearch = field(default_factory=RunSearch)
     before: str | None = None
     limit: int = 50
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,18 +40,19 @@ from cronherd.store.duerows import (
 )
 from cronherd.store.events import SUBJECT_LENGTH, EventRows
 from cronherd.store.facts import SOURCE_LENGTH, JobWrite
+from cronherd.store.jobtexts import JobText, write_texts
 from cronherd.store.pools import ensure_pools
 
 IDS_OF_KEYS = 'SELECT id FROM job WHERE "key" IN ?'
 KEYS_OF = 'SELECT "key", id FROM job WHERE "key" IN ?'
 ID_OF_KEY = 'SELECT id FROM job WHERE "key" = ?'
 ADD_JOB = """
-INSERT INTO job ("key", name, spec, version, enabled, source, updated_us, applied, drifted, id,
-created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO job ("key", name, spec, version, texted, enabled, source, updated_us, applied, drifted,
+id, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SET_JOB = """
-UPDATE job SET "key" = ?, name = ?, spec = ?, version = ?, enabled = ?, source = ?, updated_us = ?,
-applied = ?, drifted = ?, deleted_us = NULL WHERE id = ?
+UPDATE job SET "key" = ?, name = ?, spec = ?, version = ?, texted = ?, enabled = ?, source = ?,
+updated_us = ?, applied = ?, drifted = ?, deleted_us = NULL WHERE id = ?
 """
 MADE_AGAIN = "UPDATE job SET created_us = ?, forgotten_us = 0 WHERE id = ?"
 # What a source said when it was applied, against what an edit makes of it.
@@ -111,8 +112,9 @@ class JobRows:
         fresh = [write for write in writes if write.version is None]
         others = [write for write in writes if write.version is not None]
         others += [write for write in fresh if write.job.key in known]
-        for write in others:
-            self._save(connection, write, actor, now_us)
+        saved = [(self._save(connection, write, actor, now_us), write.job) for write in others]
+        told = [JobText.of(stored, job) for stored, job in saved if stored is not None]
+        write_texts(connection, told, fresh=False)
         # New ones in the order of their names: two who insert the same wait in one line.
         fresh = sorted(
             (write for write in fresh if write.job.key not in known),
@@ -139,6 +141,8 @@ class JobRows:
         many(connection, ADD_DUE, dues)
         many(connection, ADD_VERSION, versions)
         many(connection, ADD_REQUEST, requests)
+        texts = [JobText.of(to_stored(write.id), write.job) for write in writes]
+        write_texts(connection, texts, fresh=True)
         told = [(write.job.name, write.source) for write in writes]
         self._events.add_all(connection, EventKind.JOB_CREATED, told, actor)
 
@@ -148,22 +152,24 @@ class JobRows:
 
         return tell
 
-    def _save(self, connection: Connection, write: JobWrite, actor: str, now_us: int) -> None:
+    def _save(
+        self, connection: Connection, write: JobWrite, actor: str, now_us: int
+    ) -> bytes | None:
+        """The job's id; None when this was saved before."""
         ids = fetch(connection, ID_OF_KEY, (write.job.key,))
         named = read_row(connection, ids[0][0]) if ids else None
         if write.version is None:
             if named is not None and named.deleted_us is None:
                 if from_stored(named.id) == write.id and _stored_before(write, named, 1):
-                    return
+                    return None
                 if requested(connection, named.id, write.request) is not None:
-                    return
+                    return None
                 raise Conflict(
                     f"a job named '{write.job.name}' exists already",
                     code="name_taken",
                     hint=f"change it with 'cronherd job edit {write.job.name}'",
                 )
-            self._insert(connection, write, named, actor, now_us)
-            return
+            return self._insert(connection, write, named, actor, now_us)
         if named is not None and from_stored(named.id) != write.id:
             raise Conflict(f"another job is named '{write.job.name}'", code="name_taken")
         row = read_row(connection, to_stored(write.id))
@@ -171,17 +177,18 @@ class JobRows:
             raise NotFound(f"the job '{write.job.name}' no longer exists", code="no_such_job")
         if row.version != write.version:
             if _stored_before(write, row, write.version + 1):
-                return
+                return None
             raise Conflict(
                 f"the job '{write.job.name}' was changed by somebody else meanwhile",
                 code="version_conflict",
                 hint="look at it again, then edit",
             )
         self._update(connection, write, row, actor, now_us)
+        return row.id
 
     def _insert(
         self, connection: Connection, write: JobWrite, tomb: DueRow | None, actor: str, now_us: int
-    ) -> None:
+    ) -> bytes:
         """A new job, or an old one revived: its watermark stays, so no slot fires twice."""
         stored = tomb.id if tomb else to_stored(write.id)
         if tomb and requested(connection, tomb.id, write.request) is not None:
@@ -215,6 +222,7 @@ class JobRows:
             values = (stored, write.request, to_stored(write.id), now_us)
             one(connection, ADD_REQUEST, values)
         self._events.add(connection, EventKind.JOB_CREATED, write.job.name, actor, write.source)
+        return stored
 
     def _update(
         self, connection: Connection, write: JobWrite, row: DueRow, actor: str, now_us: int
@@ -354,7 +362,7 @@ def columns(write: JobWrite, version: int, now_us: int, *, enabled: bool) -> tup
     """What both statements that write a job begin with."""
     job = write.job
     source = plain(write.source, SOURCE_LENGTH)
-    return (name_key(job.name), job.name, _text(job), version, enabled, source, now_us)
+    return (name_key(job.name), job.name, _text(job), version, version, enabled, source, now_us)
 
 
 def _text(job: Job) -> str:

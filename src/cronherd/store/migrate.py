@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from cronherd.domain.errors import Conflict, Unavailable
 from cronherd.store.database import Database, fetch
+from cronherd.store.jobtexts import refresh
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SchemaConnection
 
 # What this program needs; schema.py, which loads a large library, says the same.
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 # The oldest program that may still work on this schema.
 MIN_PROGRAM = 1
 
@@ -84,6 +85,7 @@ def _upgrade(db: Database, timezone: str, incarnation: str) -> str:
                 connection.execute(change)
             else:
                 connection.execute(meta.insert().values(key=key, value=value))
+    refresh(db)  # after the schema has changed, so that nobody waits for all of it
     before = f"from version {found['schema']}" if "schema" in found else "new"
     return f"the schema is now version {SCHEMA_VERSION} ({before})"
 

@@ -10,6 +10,7 @@ from cronherd.store.database import Connection, Database, fetch, many, one
 from cronherd.store.definitions import JobCache
 from cronherd.store.deliveries import DROP_DELIVERIES
 from cronherd.store.facts import Pruned
+from cronherd.store.jobtexts import refresh
 from cronherd.store.locks import tidy_locks
 
 # A re-sent click is answered with the same run for this long.
@@ -57,6 +58,7 @@ class PruningRows:
         ids = self._old_runs(now_us, limit)
         oldest_us = now_us - ledger_age_us
         tidy_locks(self._db, now_us, limit)
+        refresh(self._db)
         with self._db.write() as connection:
             edges = dict(tuple(row) for row in fetch(connection, LEDGER_EDGES, (oldest_us,)))
             if ids:

@@ -41,9 +41,33 @@ job = Table(
     Column("failing", Boolean, nullable=False, server_default=false()),
     Column("applied", Integer),
     Column("drifted", Boolean, nullable=False, server_default=false()),
+    Column("texted", Integer),
     Index("job_enabled", "enabled", "key"),
     columns.partial("failing", "job_failing", "failing", "key"),
     columns.partial("drifted", "job_drifted", "drifted", "key"),
+    columns.partial("texted IS NULL OR texted <> version", "job_untold", "id", "texted", "version"),
+    **columns.COLD,
+)
+
+# What a job is searched by; no index knows a word, so the rows are narrow.
+job_text = Table(
+    "job_text",
+    metadata,
+    Column("job_id", columns.ident(), primary_key=True),
+    Column("key", columns.name(), nullable=False),
+    Column("name", columns.name(3 * columns.NAME_LENGTH), nullable=False),
+    Column("text", columns.folded_text(), nullable=False),
+    **columns.COLD,
+)
+
+job_tag = Table(
+    "job_tag",
+    metadata,
+    Column("tag", columns.name(200), nullable=False),
+    Column("key", columns.name(), nullable=False),
+    Column("job_id", columns.ident(), nullable=False),
+    PrimaryKeyConstraint("tag", "key", "job_id"),
+    Index("job_tag_job", "job_id"),
     **columns.COLD,
 )
 

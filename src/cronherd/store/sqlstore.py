@@ -21,6 +21,7 @@ from cronherd.store.deliveries import DeliveryRows
 from cronherd.store.events import EventRows
 from cronherd.store.firing import fire
 from cronherd.store.history import HistoryRows
+from cronherd.store.jobpages import JobPages
 from cronherd.store.jobs import JobRows
 from cronherd.store.locks import LockRows
 from cronherd.store.lowbound import LowBound
@@ -72,7 +73,7 @@ class SqlStore:
         self.pause_job, self.resume_job = again(controls.pause_job), again(controls.resume_job)
         self.skip_next, self.undo_skip = again(controls.skip_next), again(controls.undo_skip)
         self.delete_job = again(controls.delete_job)
-        self._take_pages(BrowseRows(db, cache, history), PulseRows(db))
+        self._take_pages(BrowseRows(db, cache, history), JobPages(db, cache), PulseRows(db))
         self.find_job, self.next_jobs = history.find_job, history.next_jobs
         self.jobs_by_key, self.find_run = history.jobs_by_key, history.find_run
         recent = RecentRows(db)
@@ -109,12 +110,12 @@ class SqlStore:
         self.reseal_secrets = again(secrets.reseal_secrets)
         self.secret_users = secrets.secret_users
 
-    def _take_pages(self, pages: BrowseRows, pulse: PulseRows) -> None:
+    def _take_pages(self, runs: BrowseRows, pages: JobPages, pulse: PulseRows) -> None:
         self.pulse, self.runs_by_id = pulse.pulse, pulse.runs_by_id
         self.fresh_output = pulse.fresh_output
         self.jobs, self.job_page = pages.jobs, pages.job_page
         self.count_jobs = pages.count_jobs
-        self.runs, self.run_page = pages.runs, pages.run_page
+        self.runs, self.run_page = runs.runs, runs.run_page
         self.ended_counts, self.standings = pages.ended_counts, pages.standings
 
     def _take_outbox(self, posts: OutboxRows, rows: DeliveryRows) -> None:

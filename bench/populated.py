@@ -19,6 +19,7 @@ from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.standing import BAD
 from cronherd.store.database import Database, Values, fetch, many, one
 from cronherd.store.firing import ADD_RUN
+from cronherd.store.jobtexts import refresh
 from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlstore import SqlStore
 
@@ -67,7 +68,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 EVENT = "INSERT INTO event (id, at_us, kind, subject, actor, text) VALUES (?, ?, ?, ?, ?, ?)"
 PERMIT = "INSERT INTO permit (gkey, n, run_id) VALUES (?, ?, ?)"
 STARTED = "UPDATE run SET started_us = created_us WHERE state = 'running'"
-TABLES = "job, job_version, job_due, run, run_history, attempt, output, ledger, event, permit"
+TABLES = (
+    "job, job_version, job_due, job_text, job_tag, run, run_history, attempt, output, ledger, "
+    "event, permit"
+)
 
 SOURCES = ("command", "/etc/cronherd/jobs.yaml", "/etc/crontab", "shop.schedule:app")
 SCHEDULES = ("daily", "daily", "daily", "hourly", "hourly", "often", "none")
@@ -119,6 +123,8 @@ class Filling:
         self._write(SKIP, self._skips())
         self._write(EVENT, self._events())
         self._add_live()
+        self._say("what jobs are searched by")
+        refresh(self._db)
         self._analyze()
         return self._found
 

@@ -1,17 +1,27 @@
 """Requests that are no HTTP, or too much of it: each is ended, and nobody else waits for it."""
 
 import os
+import select
 import socket
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
+from cronherd.api import server
+from cronherd.api.app import build_app
+from cronherd.client import connect_to
+from cronherd.domain.access import LOCAL
 from tests.access.conftest import Site, raw
+from tests.api.always import Always
+from tests.api.stand_in import StandIn
 
 HEAD = b"GET /login HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
+JOBS = b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -80,6 +90,79 @@ def test_a_body_that_never_ends_is_not_kept(site: Site):
                 line.sendall(chunk)
         assert memory() - before < 24 << 20
     assert site.browser().get("/login").status == 200
+
+
+@pytest.fixture(params=["port", "socket"])
+def line(
+    request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[socket.socket]:
+    """A connection to the port, or to the Unix socket: both are the same server's."""
+    if request.param == "port":
+        with socket.create_connection(("127.0.0.1", site.port), timeout=20) as made:
+            yield made
+        return
+    path = tmp_path_factory.mktemp("s") / "s"
+    served = server.ApiServer(build_app(StandIn(), who=Always(LOCAL)), path)
+    served.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        made.settimeout(20)
+        connect_to(made, path)
+        yield made
+    served.stop()
+
+
+def refused(line: socket.socket) -> None:
+    """A body that is larger than any may be; its request is answered while it goes on."""
+    line.sendall(JOBS + b"Content-Length: 900000000\r\n\r\n")
+    assert line.recv(10) == b"HTTP/1.1 4"
+
+
+def goes_on(line: socket.socket, wait_s: float) -> bool:
+    """Whether nobody has ended it in that time; all that was said had been read."""
+    return not select.select([line], [], [], wait_s)[0]
+
+
+def test_a_body_that_goes_on_after_the_answer_is_cut_by_its_amount(
+    monkeypatch: pytest.MonkeyPatch, line: socket.socket
+):
+    monkeypatch.setattr(server, "DRAIN_BYTES", 4 << 20)
+    refused(line)
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 64 << 20:
+            line.sendall(b"x" * 0x10000)
+            sent += 0x10000
+    assert 3 << 20 < sent < 48 << 20  # what the kernel holds in between is not counted there
+
+
+def test_a_body_that_goes_on_after_the_answer_is_cut_in_time(
+    monkeypatch: pytest.MonkeyPatch, line: socket.socket
+):
+    monkeypatch.setattr(server, "DRAIN_S", 0.3)
+    refused(line)
+    began = time.monotonic()
+    with suppress(ConnectionError):
+        while time.monotonic() - began < 10:
+            line.sendall(b"x")
+            if not goes_on(line, 0.02) and not line.recv(65536):
+                break
+    assert 0.2 < time.monotonic() - began < 9
+
+
+def test_who_sends_all_before_it_reads_goes_on_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, site: Site
+):
+    """Refused, but done: its connection is as good as any, then and after the time of others."""
+    monkeypatch.setattr(server, "DRAIN_BYTES", 4 << 20)
+    monkeypatch.setattr(server, "DRAIN_S", 0.3)
+    with closing(HTTPConnection("127.0.0.1", site.port, timeout=20)) as line:
+        for _ in range(2):
+            line.request("POST", "/api/v1/jobs", b"x" * 3_000_000)
+            answer = line.getresponse()
+            assert (answer.status, bool(answer.read())) == (401, True)
+            assert goes_on(line.sock, 0.5)
+        line.request("GET", "/login")
+        assert line.getresponse().status == 200
 
 
 def test_who_is_slow_keeps_nobody_waiting(site: Site):

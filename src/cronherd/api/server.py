@@ -12,9 +12,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from cronherd.api.line import Locally, Port
 from cronherd.api.ports import Ports
@@ -29,6 +30,10 @@ LEAVE_S = 0.5  # for requests and streams to end by themselves
 STOP_S = 0.4  # and then for their connections to be cut
 CONNECTIONS = 1_000  # by ports; the Unix socket has room besides
 HEAD_S = 20.0  # for a request to begin: a connection that says nothing is closed
+# Of a body that nobody reads, as its request is refused: so much is let pass, and for so long, for
+# whoever sends all before it reads the answer. What goes on after that is cut.
+DRAIN_BYTES = 64 << 20
+DRAIN_S = 10.0
 
 
 class ApiServer:
@@ -116,7 +121,36 @@ class ApiServer:
         self._identity = None
 
 
-class _Hasty(H11Protocol):
+class _Bounded(H11Protocol):
+    """Ends a connection whose body goes on when its request was answered long ago."""
+
+    _drained = 0
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._drained = 0
+        if self._drains():
+            self.loop.call_later(DRAIN_S, self._cut, self.cycle)
+
+    def data_received(self, data: bytes) -> None:
+        if self._drains():
+            self._drained += len(data)
+            if self._drained > DRAIN_BYTES:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def _drains(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # whatever its type says
+        answered = cycle is not None and cycle.response_complete
+        return answered and self.conn.their_state is h11.SEND_BODY
+
+    def _cut(self, cycle: RequestResponseCycle) -> None:
+        if self.cycle is cycle and self._drains():
+            self.transport.abort()
+
+
+class _Hasty(_Bounded):
     """Closes a connection that says nothing for too long; uvicorn itself would wait for ever."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -151,7 +185,7 @@ class _Server(uvicorn.Server):
     """uvicorn that says when it is up, that can cut its connections, and that has two doors."""
 
     def __init__(self, app: ASGIApp, ports: Ports | None) -> None:
-        super().__init__(_settings(Locally(app), http="h11"))
+        super().__init__(_settings(Locally(app), http=_Bounded))
         self._ports = ports
         self._port_settings: uvicorn.Config | None = None
         if ports is not None:

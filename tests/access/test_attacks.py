@@ -3,12 +3,20 @@
 from urllib.parse import unquote
 
 import pytest
+from fastapi.routing import APIRoute
 
+from cronherd.api.app import build_app
+from cronherd.api.base import Needs, all_routes
 from cronherd.api.form import FORM_BYTES
 from cronherd.config.web import Web
-from cronherd.domain.access import Role
+from cronherd.domain.access import LOCAL, Role
+from cronherd.domain.errors import Invalid
+from cronherd.pages.app import build_pages
 from tests.access.conftest import PASSWORD, MakeSite, Site, raw
+from tests.api.always import Always
+from tests.api.stand_in import StandIn
 from tests.pages.conftest import checked
+from tests.store.stage import Stage
 
 JOBS = "/api/v1/jobs"
 ME = "/api/v1/me"
@@ -193,6 +201,85 @@ def test_a_limited_token_reaches_its_jobs_and_their_runs_and_nothing_else(site: 
         assert browser.get(target, **told).code == "not_allowed"
     assert browser.get(ME, **told).document["jobs"] == ["web-*"]
     assert site.service.show_run(theirs)["cancel_requested"] is False
+
+
+@pytest.mark.parametrize(
+    ("limit", "reached"),
+    [
+        ("tag:web", {"a", "b"}), ("tag:data", {"b"}), ("tag:Web", set()), ("tag:w*", set()),
+        ("tag:", set()), ("a", {"a"}), ("web", set()), ("*", {"a", "b", "c"}),
+    ],
+)  # fmt: skip
+def test_a_limit_to_a_tag_is_to_those_that_have_it_now(site: Site, limit: str, reached: set[str]):
+    runs = {}
+    for name, tags in {"a": ["web"], "b": ["web", "data"], "c": []}.items():
+        site.service.create_job({"name": name, "command": "true", "tags": tags}, "root")
+        runs[name] = site.service.run_job(name, "root")["run"]["id"]
+    if limit == "tag:":
+        with pytest.raises(Invalid):
+            site.token("ci", Role.OPERATOR, limit)
+        return
+    told = {"Authorization": site.token("ci", Role.OPERATOR, limit)}
+    browser = site.browser()
+    for address in ("/api/v1/jobs/{name}", "/api/v1/jobs/{name}/why", "/api/v1/runs/{run}"):
+        for name, run in runs.items():
+            reply = browser.get(address.format(name=name, run=run), **told)
+            assert reply.status == (200 if name in reached else 404), (address, name)
+    for name in ("a", "b"):  # a tag that is taken away takes the job and its old runs along
+        site.service.edit_job(name, {"name": name, "command": "true"}, None, "root")
+        left = not limit.startswith("tag:") and name in reached
+        for address in (f"{JOBS}/{name}", f"/api/v1/runs/{runs[name]}"):
+            assert browser.get(address, **told).status == (200 if left else 404)
+    site.service.delete_job("b", "root")
+    hidden = 200 if limit == "*" else 404
+    assert browser.get(f"/api/v1/runs/{runs['b']}", **told).status == hidden
+
+
+@pytest.mark.parametrize("limit", ["web-*", "tag:web"])
+def test_a_limited_token_is_not_told_whose_runs_are_before_its_own(site: Site, limit: str):
+    """Each GET about its own job and run, while a run of another holds the pool and the slot."""
+    stage, service = Stage(site.store, site.clock), site.service
+    service.set_pool("p", 1, "root")
+    common = {"command": "true", "pools": ["p"], "schedule": "every 60s", "start_deadline": "90s"}
+    service.create_job({"name": "hidden-db", **common, "params": {"x": "y"}}, "root")
+    service.create_job({"name": "web-1", "tags": ["web"], **common}, "root")
+    theirs = service.run_job("hidden-db", "root")["run"]["id"]
+    stage.settle()
+    stage.start(*stage.claim())
+    stage.after(61)
+    mine = service.list_runs("web-1")["items"][0]["id"]
+    assert [one["id"] for one in service.show_run(mine)["holders"]] == [theirs]
+    slot = service.show_run(mine)["scheduled_at"]
+    assert service.why("web-1", slot)["items"][0]["in_the_way"]["id"] == theirs
+    told = {"Authorization": site.token("ci", Role.OPERATOR, limit)}
+    everybody = {"Authorization": site.token("all", Role.OPERATOR)}
+    browser, addresses, seen, others = site.browser(), about_jobs(), 0, 0
+    for _ in range(3):
+        for route in addresses:
+            target = f"{route.format(name='web-1', run=mine)}?at={slot}"
+            others += theirs in browser.get(target, **everybody).content.decode()
+            reply = browser.get(target, **told)
+            assert reply.status in {200, 303, 400, 422}, (target, reply.content[:200])
+            for word in ("hidden-db", theirs, theirs[:8]):
+                assert word not in reply.content.decode(), target
+            seen += 1
+        stage.after(61)
+    assert seen > 30
+    assert others >= 6, "nobody was told of it, so nothing was hidden"
+
+
+def about_jobs() -> set[str]:
+    """The addresses that one may read about a job or a run, by what the routes declare."""
+    who = Always(LOCAL)
+    return {
+        path
+        for app in (build_app(StandIn(), who=who), build_pages(StandIn(), who=who))
+        for path, route in all_routes(app.routes)
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ())
+        for one in route.dependencies
+        if isinstance(one.dependency, Needs) and (one.dependency._job or one.dependency._run)
+        if Role.OPERATOR.covers(one.dependency.role or Role.ADMIN)
+    }
 
 
 def test_a_limit_does_not_go_with_a_role_that_can_run_any_command(site: Site):

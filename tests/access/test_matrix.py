@@ -90,7 +90,8 @@ def crowd(yard: Yard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crow
             site.account(role.value, role)
         made = Crowd(site=site, tokens={one: site.token(f"t-{one.value}", one) for one in Role})
         for name, objects in (("db", made.theirs), ("web-1", made.mine)):
-            site.service.create_job({"name": name, "command": "true"}, "root")
+            tags = {"tags": ["web", "both"]} if name == "web-1" else {"tags": ["data"]}
+            site.service.create_job({"name": name, "command": "true", **tags}, "root")
             run = site.service.run_job(name, "root")["run"]["id"]
             objects |= {"jobs": name, "runs": run}
         site.service.set_pool("db", 1, "root")
@@ -222,9 +223,13 @@ def test_a_session_is_let_in_by_its_role_and_changes_only_with_its_mark(crowd: C
     wrong.none()
 
 
-def test_a_limited_token_is_told_the_same_of_what_is_not_its_own_and_of_what_is_not(crowd: Crowd):
+@pytest.mark.parametrize("limit", ["web-*", "tag:web"])
+def test_a_limited_token_is_told_the_same_of_what_is_not_its_own_and_of_what_is_not(
+    crowd: Crowd, limit: str
+):
     """IDOR: each route about one job or its runs hides the others; all else is refused."""
-    told = {"Authorization": crowd.site.token("limited", Role.OPERATOR, "web-*")}
+    name = f"limited-{limit[0]}"
+    told = {"Authorization": crowd.site.token(name, Role.OPERATOR, limit)}
     wrong, browser = Wrong(), crowd.site.browser()
     for route in CLOSED:
         if route.needs._own:

@@ -83,11 +83,11 @@ def test_switching_roles_passwords_and_sessions(cronherd: Shell, fleet: FakeFlee
 
 def test_a_token_is_printed_once_as_data(cronherd: Shell, fleet: FakeFleet):
     words = ("token", "create", "ci", "--role", "operator", "--expires", "90d", "--job", "web-*")
-    said = cronherd(*words, "--job", "db")
+    said = cronherd(*words, "--job", "db", "--tag", "web")
     assert said.out == "chd_secret\n"
-    assert fleet.changes[0][4:] == ("90d", ("web-*", "db"))
+    assert fleet.changes[0][4:] == ("90d", ("web-*", "db", "tag:web"))
     listed = cronherd("token", "list")
-    assert "web-* db" in listed.out
+    assert "web-* db tag:web" in listed.out
     assert "chd_secret" not in listed.out + listed.err
     assert "'ci' is revoked" in cronherd("token", "revoke", "ci").err
     assert cronherd("token", "revoke", "ci").code == 1

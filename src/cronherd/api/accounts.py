@@ -162,7 +162,7 @@ def list_tokens(fleet: TheFleet) -> Answer:
     "/tokens",
     summary="Make a token for a program",
     description="`token` is in this answer and never again. With `jobs`, names in which * stands "
-    "for any characters, it is told of these jobs and their runs only.",
+    "for any characters, or `tag:` and a tag, it is told of these jobs and their runs only.",
     dependencies=_ADMIN,
     operation_id="create_token",
     openapi_extra=_TAKES_TOKEN,

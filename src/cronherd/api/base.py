@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from cronherd.api.limited import JobLimit, fleet_for
 from cronherd.api.line import KEY, Arrival
 from cronherd.api.problem import MEDIA_TYPE, dump
 from cronherd.client import Fleet
@@ -53,8 +54,12 @@ class Answer(Response):
 
 
 async def _fleet(request: Request) -> Fleet:
-    fleet: Fleet = request.app.state.fleet
-    return fleet
+    return fleet_of(request)
+
+
+def fleet_of(request: Request) -> Fleet:
+    """The fleet that a request is about, as whoever asks may see it."""
+    return fleet_for(request.app.state.fleet, getattr(request.state, "caller", None))
 
 
 async def _caller(request: Request) -> Caller:
@@ -166,17 +171,18 @@ class Needs:
         """
         fleet: Fleet = request.app.state.fleet
         show: Callable[[str], Any] = fleet.show_job
+        limit = JobLimit(fleet, caller)
         hidden = NotFound("there is no such job for you", code="no_such_job")
         if self._job:
-            given, key = self._job, "name"
+            given, name, job_id = self._job, "name", "id"
         elif self._run:
-            given, show, key = self._run, fleet.show_run, "job"
+            given, show, name, job_id = self._run, fleet.show_run, "job", "job_id"
             hidden = NotFound("there is no such run for you", code="no_such_run")
         else:
             raise Refused(f"{caller.actor} is limited to some jobs, and this is about more")
         with suppress(NotFound):  # its hint names others
             found = await run_in_threadpool(show, request.path_params[given])
-            if caller.may_touch(found[key]):
+            if await run_in_threadpool(limit.holds, found[name], found[job_id]):
                 return
         raise hidden
 

@@ -8,6 +8,7 @@ from cronherd.cli.session import Session
 from cronherd.cli.table import NAME_LEAST, Column, Table
 from cronherd.cli.times import NOTHING, Times, times_of
 from cronherd.cli.user import ROLES
+from cronherd.domain.access import BY_TAG
 
 
 @click.group("token", cls=Group, aliases={"ls": "list", "rm": "revoke"})
@@ -69,13 +70,27 @@ def _table(tokens: list[Json], times: Times) -> Table:
     metavar="NAME",
     help="Only this job and its runs, * for any characters; may be given again.",
 )
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Only jobs that have this tag, and their runs; may be given again.",
+)
 @click.pass_obj
 def create_command(
-    session: Session, *, name: str, role: str, expires: str | None, jobs: tuple[str, ...]
+    session: Session,
+    *,
+    name: str,
+    role: str,
+    expires: str | None,
+    jobs: tuple[str, ...],
+    tags: tuple[str, ...],
 ) -> None:
     """Make a token and print it, this once."""
+    limit = [*jobs, *(f"{BY_TAG}{tag}" for tag in tags)]
     with session.fleet() as fleet:
-        made = fleet.create_token(name, role, session.actor, expires=expires, jobs=jobs)
+        made = fleet.create_token(name, role, session.actor, expires=expires, jobs=limit)
     if not put_document(session, made, lambda: [made["token"]]):
         talk("it is shown this once; programs take it from the variable CRONHERD_TOKEN:")
         say(made["token"])

@@ -1,5 +1,6 @@
 """Who may do what: four roles, each of which may also do what those before it may."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -29,6 +30,10 @@ MAY = {
 }
 
 
+BY_TAG = "tag:"
+"""Before a tag, where a limit names jobs."""
+
+
 class Way(StrEnum):
     """How somebody came in."""
 
@@ -42,9 +47,9 @@ class Way(StrEnum):
 class Caller:
     """Who makes a request: `actor` is the name that events keep.
 
-    `jobs` None: every job; else patterns of names, and nothing but those jobs and their runs may
-    be asked for. `account` and `token` are names. `csrf` is what each change of a session has to
-    bring along.
+    `jobs` None: every job; else patterns of names, or `tag:` and a tag, and nothing but those jobs
+    and their runs may be asked for. `account` and `token` are names. `csrf` is what each change of
+    a session has to bring along.
     """
 
     actor: str
@@ -59,10 +64,18 @@ class Caller:
     def may(self, role: Role) -> bool:
         return self.role.covers(role)
 
-    def may_touch(self, job: str) -> bool:
-        """Whether this job is one of those the caller is limited to, if there is a limit."""
+    @property
+    def by_tags(self) -> bool:
+        """Whether tags of jobs decide about them, too."""
+        return any(pattern.startswith(BY_TAG) for pattern in self.jobs or ())
+
+    def may_touch(self, job: str, tags: Collection[str] = ()) -> bool:
+        """Whether a job of this name is one of those the caller is limited to, if it is at all."""
         return self.jobs is None or any(
-            fnmatchcase(job.lower(), pattern.lower()) for pattern in self.jobs
+            pattern.removeprefix(BY_TAG) in tags
+            if pattern.startswith(BY_TAG)
+            else fnmatchcase(job.lower(), pattern.lower())
+            for pattern in self.jobs
         )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cronherd.domain.access import Role
+from cronherd.domain.access import BY_TAG, Role
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import DAY_US
 
@@ -133,20 +133,22 @@ def role_of(word: str) -> Role:
 
 
 def check_patterns(role: Role, patterns: Sequence[str]) -> tuple[str, ...] | None:
-    """Names of jobs, `*` for any characters, as a limit of a token; none: no limit. Raises Invalid.
+    """Names of jobs, `*` for any characters, or `tag:` and a tag, as a limit of a token.
+
+    None of them: no limit. Raises Invalid.
 
     Whoever may edit one job may make it run any command, so a limit is for viewers and operators.
     """
     if not patterns:
         return None
     if Role.OPERATOR.covers(role):
-        if all(_PATTERN.fullmatch(one) for one in patterns):
+        if all(_PATTERN.fullmatch(one.removeprefix(BY_TAG)) for one in patterns):
             if len(" ".join(patterns)) <= PATTERNS_LENGTH:
                 return tuple(patterns)
             sentence = f"limits to jobs have at most {PATTERNS_LENGTH} characters"
             raise Invalid(sentence, code="bad_limit_to_jobs", where="jobs")
         raise Invalid(
-            "a limit to jobs is a name without blanks, with * for any characters",
+            "a limit is a name without blanks, * for any characters, or tag: and such a tag",
             code="bad_limit_to_jobs",
             where="jobs",
         )

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
+from cronherd.api.base import fleet_of
 from cronherd.client import Fleet
 from cronherd.domain.access import Caller, Role
 from cronherd.domain.errors import Refused
@@ -25,7 +26,7 @@ class View:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.path = quote(request.scope["path"])  # a name may have blanks, an address has none
-        self.fleet: Fleet = request.app.state.fleet
+        self.fleet: Fleet = fleet_of(request)
 
     @property
     def theme(self) -> str:

@@ -132,13 +132,14 @@ class _Bounded(H11Protocol):
         if self._drains():
             self.loop.call_later(DRAIN_S, self._cut, self.cycle)
 
-    def data_received(self, data: bytes) -> None:
+    def handle_events(self) -> None:
+        """Of what has just come."""
         if self._drains():
-            self._drained += len(data)
+            self._drained += len(self.conn.trailing_data[0])
             if self._drained > DRAIN_BYTES:
                 self.transport.abort()
                 return
-        super().data_received(data)
+        super().handle_events()
 
     def _drains(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # whatever its type says

@@ -2,7 +2,8 @@
 
 import json
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from cronherd.domain.run import Run
 from cronherd.domain.search import JobSearch, RunSearch, has_words
 from cronherd.store import browse, jobpages, jobtexts, textsearch
 from cronherd.store.database import fetch, one
+from cronherd.store.duerows import lock_due
 from cronherd.store.facts import JobRow, RunFilter
 from cronherd.store.jobtexts import refresh, texts_of
+from cronherd.store.sqlstore import SqlStore
+from tests.store.only import servers_only
 from tests.store.stage import Stage
 
 # What folds to something longer, or to a letter of ASCII, or stands otherwise within JSON.
@@ -203,6 +207,10 @@ def test_what_no_database_takes_in_a_text_hides_nothing_else(stage: Stage):
         assert found_by(stage, JobSearch(words=(word,)), 5) == wanted
     assert found_by(stage, JobSearch(tag="x" * 300), 5) == ["one"]
     assert found_by(stage, JobSearch(tag="x" * 299), 5) == []
+    stage.job("two", tags=["b", "b ", "b  "])
+    for tag in ("b", "b ", "b  "):
+        assert found_by(stage, JobSearch(tag=tag), 5) == ["two"]
+    assert found_by(stage, JobSearch(tag="b   "), 5) == []
 
 
 def test_pruning_writes_what_a_program_of_the_version_before_left_out(stage: Stage):
@@ -309,3 +317,23 @@ def test_more_looks_find_at_once_what_one_would_not(stage: Stage, monkeypatch: p
     page, before = stage.store.run_page(RunFilter(search=search, looks=4))
     assert [run.job_name for run in page] == ["wanted"]
     assert before is None
+
+
+@servers_only
+def test_rows_are_written_of_what_is_saved_under_the_lock(
+    stage: Stage, open_second: Callable[[], SqlStore]
+):
+    job_id = old_add(stage, "one", description="early")
+    store = open_second()
+    writer = threading.Thread(target=lambda: refresh(store.db))
+    with stage.store.db.write() as connection:
+        lock_due(connection, [to_stored(job_id)])
+        values = (name_key("one"), "one", old_spec("one", {"description": "late"}))
+        one(connection, OLD_SET, (*values, to_stored(job_id)))
+        writer.start()
+        writer.join(0.3)  # it would have looked by now, and waits
+        assert writer.is_alive()
+    writer.join(20)
+    assert not writer.is_alive()
+    assert [row[3] for row in kept(stage)] == ["one\nlate\n\ntrue"]
+    assert not untold(stage)

@@ -21,6 +21,10 @@ from cronherd.store.sqlite import SqliteDialect
 
 SERVERS: dict[str, Any] = {"postgresql": PostgresDialect, "mariadb": MysqlDialect}
 IDS = [to_stored(f"{n:032x}") for n in range(1, 40)]
+JOB = """
+INSERT INTO job (id, "key", name, spec, version, enabled, source, created_us, updated_us)
+VALUES (?, ?, ?, ?, ?, TRUE, 'x', 1, 1)
+"""
 LEDGER = """
 INSERT INTO ledger (job_id, from_us, to_us, "count", reason, ref, node_id, at_us)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -125,3 +129,21 @@ def test_a_program_of_the_version_before_goes_on_writing_its_rows(old: Database)
         one(connection, PAST, (IDS[2], IDS[1]))
         (row,) = fetch(connection, "SELECT node_id FROM ledger")
     assert row[0] == NOBODY
+
+
+def test_jobs_of_an_older_version_are_searched_as_new_ones_are(old: Database):
+    spec = '{"command": "true", "description": "Größe", "name": "Old", "tags": ["t"]}'
+    with old.write() as connection:
+        one(connection, JOB, (IDS[0], "old", "Old", spec, 3))
+        one(connection, JOB, (IDS[1], "odd", "odd", '{"name": "odd", "schedule": "?"}', 1))
+    upgrade(old)
+    with old.write() as connection:
+        texts = fetch(connection, 'SELECT job_id, "key", name, text FROM job_text')
+        tags = fetch(connection, 'SELECT tag, "key", job_id FROM job_tag')
+        marks = fetch(connection, "SELECT texted FROM job ORDER BY id")
+        one(connection, JOB, (IDS[2], "new", "new", spec, 1))  # it knows nothing of all that
+        (mark,) = fetch(connection, "SELECT texted FROM job WHERE id = ?", (IDS[2],))
+    assert [tuple(row) for row in texts] == [(IDS[0], "old", "old", "old\ngrösse\n\ntrue\nt")]
+    assert [tuple(row) for row in tags] == [("t", "old", IDS[0])]
+    assert [row[0] for row in marks] == [3, None]
+    assert mark[0] is None

@@ -239,6 +239,34 @@ def test_a_name_that_moved_on_is_found_where_it_is_now(stage: Stage, few: int):
             assert found_by(stage, search, limit) == ["aa", "bb", "zz"]
 
 
+def test_a_page_of_jobs_that_lost_their_tag_ends_before_the_first_that_has_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(jobpages, "SMALL", 3)
+    for name in ("a", "b", "c", "d", "e"):
+        job_id = stage.job(name, tags=["t"])
+        if name < "d":
+            old_set(stage, job_id, name)
+    page, after = stage.store.job_page(JobSearch(tag="t"), None, 1)
+    assert (page, after) == ([], "c")
+    assert found_by(stage, JobSearch(tag="t"), 1) == ["d", "e"]
+
+
+def test_a_word_and_a_tag_that_most_have_are_found_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(textsearch, "FEW", 3)
+    monkeypatch.setattr(jobpages, "NEAR", 2)
+    for number in range(9):
+        tags = [] if number == 5 else ["t"]
+        stage.job(f"j{number}", description="word" if number > 3 else "", tags=tags)
+    search = JobSearch(words=("WORD",), tag="t")
+    for limit in (1, 2, 50):
+        assert found_by(stage, search, limit) == ["j4", "j6", "j7", "j8"]
+    assert found_by(stage, JobSearch(words=("j5",), tag="t"), 5) == []
+    assert stage.store.count_jobs(search, 50) == 4
+
+
 def test_a_definition_that_cannot_be_read_is_no_hindrance(stage: Stage):
     stage.job("good", description="word")
     strange = old_add(stage, "strange", schedule="no such thing", description="word")

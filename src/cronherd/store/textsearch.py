@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cronherd.domain.search import JobSearch, plain_part
-from cronherd.store.database import Connection, fetch
+from cronherd.store.database import Connection, Row, fetch
 from cronherd.store.jobtexts import UNTOLD, UNTOLD_IDS, folded_part, tag_key
 from cronherd.store.terms import HAS_TAG, IN_NAME, IN_SPEC, Terms, escaped, quoted
 
@@ -21,6 +21,12 @@ BY_BOTH = """
 SELECT g.job_id, g."key" FROM job_tag g JOIN job_text t ON t.job_id = g.job_id WHERE {}
 ORDER BY g."key" LIMIT ?
 """
+# Each row of a word is asked for a tag that many have, in no other order: a subquery that counts.
+BY_WORD_FIRST = """
+SELECT t.job_id, t."key" FROM job_text t WHERE {} AND (SELECT count(*) FROM job_tag g
+WHERE g.tag = ? AND g."key" = t."key" AND g.job_id = t.job_id) > 0 ORDER BY t."key" LIMIT ?
+"""
+HAVING_TAG = "SELECT job_id FROM job_tag WHERE tag = ? LIMIT ?"
 BY_NAME = "SELECT t.job_id FROM job_text t WHERE instr(t.name, ?) > 0 LIMIT ?"
 UNTOLD_NAMES = f"SELECT j.id FROM job j WHERE j.id IN ? AND {IN_NAME}"
 # One row by its key; a database might make a list of all rows of what is asked with EXISTS.
@@ -44,20 +50,33 @@ def find_jobs(
     untold = _untold(connection)
     if untold is None:
         return None
-    name = "t" if search.tag is None else "g"
-    terms = Terms()
-    if search.tag is not None:
-        terms.add("g.tag = ?", tag_key(search.tag))
-    if after:
-        terms.add(f'{name}."key" > ?', after)
-    for part in parts:
-        terms.add("instr(t.text, ?) > 0", part)
-    sql = BY_TEXT if search.tag is None else BY_BOTH if parts else BY_TAG
-    rows = fetch(connection, sql.format(terms), (*terms.values, most + 1))
+    rows = _find(connection, parts, search.tag, after, most + 1)
     edge = str(rows[most - 1][1]) if len(rows) > most > 0 else None
     if len(rows) > most == 0:
         return None
     return Found(sorted({*(row[0] for row in rows[:most]), *untold}), edge)
+
+
+def _find(
+    connection: Connection, parts: list[str], tag: str | None, after: str | None, limit: int
+) -> Sequence[Row]:
+    words, tagged = Terms(), Terms()
+    for part in parts:
+        words.add("instr(t.text, ?) > 0", part)
+    if after:
+        words.add('t."key" > ?', after)
+    if tag is None:
+        return fetch(connection, BY_TEXT.format(words), (*words.values, limit))
+    key = tag_key(tag)
+    if parts and len(fetch(connection, HAVING_TAG, (key, FEW + 1))) > FEW:
+        return fetch(connection, BY_WORD_FIRST.format(words), (*words.values, key, limit))
+    tagged.add("g.tag = ?", key)
+    if after:
+        tagged.add('g."key" > ?', after)
+    if not parts:
+        return fetch(connection, BY_TAG.format(tagged), (*tagged.values, limit))
+    both = Terms(tagged.texts + words.texts, tagged.values + words.values)
+    return fetch(connection, BY_BOTH.format(both), (*both.values, limit))
 
 
 def find_names(connection: Connection, word: str) -> list[bytes] | None:

@@ -252,6 +252,18 @@ def test_a_page_of_jobs_that_lost_their_tag_ends_before_the_first_that_has_it(
     assert found_by(stage, JobSearch(tag="t"), 1) == ["d", "e"]
 
 
+def test_a_page_is_full_where_what_it_looks_for_is_far_apart(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(jobpages, "NEAR", 2)
+    monkeypatch.setattr(jobpages, "JOB_WINDOW", 2)
+    for number in range(9):
+        stage.job(f"j{number}", description="word" if number in {0, 5, 8} else "")
+    for search in (JobSearch(words=("word",)), JobSearch(words=("word",), source="test")):
+        page, after = stage.store.job_page(search, None, 2)
+        assert ([row.job.name for row in page], after) == (["j0", "j5"], "j5")
+
+
 def test_a_word_and_a_tag_that_most_have_are_found_together(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
@@ -287,6 +299,7 @@ def runs_by(stage: Stage, word: str, looks: int) -> list[Run]:
     for _ in range(500):
         which = RunFilter(search=RunSearch(words=(word,)), before=before, limit=4, looks=looks)
         page, before = stage.store.run_page(which)
+        assert len(page) <= which.limit
         found += page
         if before is None:
             return found

@@ -22,6 +22,8 @@ from cronherd.store.textsearch import add_untold_words, add_words, find_jobs
 JOB_WINDOW = 10_000
 NEAR = 1_000  # names in which a page of a common word is full
 SMALL = 100  # rows of a page that a common word may fill from there
+# What an index knows in the order of names: to walk along it costs less than to look at all words.
+WALKED = frozenset({Standing.DISABLED, Standing.ERROR})
 # Also of those that were deleted: an index alone knows the names.
 JOB_EDGE = 'SELECT j."key" FROM job j WHERE j."key" > ? ORDER BY j."key" LIMIT 1 OFFSET ?'
 MATCHING = """
@@ -145,7 +147,8 @@ def _choose(
     terms = _other_terms(search, _stand_terms(search.standing, now_us))
     alone = _is_alone(search)
     most = max(2 * limit, SMALL) if alone else textsearch.FEW
-    found = find_jobs(connection, search, after, most)
+    walks_few = search.drift or search.standing in WALKED
+    found = None if walks_few else find_jobs(connection, search, after, most)
     if found is not None and (alone or found.edge is None):
         terms.add("j.id IN ?", found.ids)
         add_untold_words(terms, search)

@@ -10,6 +10,7 @@ import pytest
 from cronherd.domain.errors import Invalid, NotFound, Unavailable
 from cronherd.domain.lock import SHORTEST_EXPIRY_US
 from cronherd.locks.base import Lock
+from cronherd.locks.memcached import MemcachedLock
 from cronherd.locks.redis import _ACQUIRE, RedisLock
 from tests.locks.conftest import FLEETS, Holder, Serve
 from tests.servers.engines import wait_for
@@ -165,6 +166,19 @@ def test_one_who_shares_it_and_vanishes_keeps_nobody_out_for_long(
 def test_memcached_says_that_it_cannot_share(address: Callable[[str], str], opened: Open):
     with pytest.raises(Invalid, match="cannot be shared"):
         opened(address("memcached")).acquire(shared=True)
+
+
+@pytest.mark.parametrize("value", [b"5", b'"x"', b"[]", b"\xff", b'{"who": 5, "token": "t"}'])
+def test_what_another_program_put_there_holds_it(
+    address: Callable[[str], str], opened: Open, value: bytes
+):
+    lock = opened(address("memcached"))
+    assert isinstance(lock, MemcachedLock)
+    assert lock._put("set", value, 60)
+    assert lock.acquire() is None
+    assert [each.who for each in lock.holds()] == ["another program"]
+    assert lock.clear("ada")
+    assert lock.acquire() is not None
 
 
 def test_a_wait_ends_in_time(where: str, hold: Hold, opened: Open):

@@ -78,7 +78,8 @@ class MemcachedLock:
         told, _ = self._read()
         if "who" not in told:
             return None
-        held_us = max(0, self._clock.now_us() - int(told["since_us"]))
+        now_us = self._clock.now_us()
+        held_us = max(0, now_us - told.get("since_us", now_us))
         return Holder(who=told["who"], held_us=held_us)
 
     def holds(self) -> list[Hold]:
@@ -136,7 +137,7 @@ class MemcachedLock:
             _, _, _, size, unique = line.split()
             value = link.block(int(size))
             link.line()
-            return json.loads(value), int(unique)
+            return _told(value), int(unique)
 
         return self._links.ask(get)
 
@@ -157,6 +158,20 @@ def _line(link: Link) -> bytes:
     if line.partition(b" ")[0] not in _ANSWERS:
         raise Refused(line.decode("utf-8", "replace"))
     return line
+
+
+def _told(value: bytes) -> dict[str, Any]:
+    """What a holder wrote; what another program put under our key holds the lock, too."""
+    try:
+        told = json.loads(value)
+    except ValueError:
+        told = None
+    if told == {}:  # on its way out
+        return {}
+    kinds = {"token": str, "who": str, "since_us": int}
+    if isinstance(told, dict) and all(isinstance(told.get(key), kinds[key]) for key in kinds):
+        return told
+    return {"who": "another program"}
 
 
 def _seconds(micros: int) -> int:

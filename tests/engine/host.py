@@ -1,16 +1,27 @@
 """A real node for tests: `cronherd up` as a process of its own, asked over its socket."""
 
+import atexit
+import io
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
+from cronherd import wiring
+from cronherd.cli.main import answer
+from cronherd.cli.session import Session
 from cronherd.client import Client
+from cronherd.engine.clock import SystemClock
 
 PATIENCE_S = 30.0
 POLL_S = 0.02
@@ -48,7 +59,7 @@ class Host:
         return [sys.executable, "-m", "cronherd", *own, *arguments]
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """One command to its end."""
+        """One command to its end, as a process of its own."""
         return subprocess.run(
             self.command(*arguments),
             input=stdin,
@@ -59,9 +70,33 @@ class Host:
             env=_environment(),
         )
 
+    def say(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """One command to its end, by this process: a new one takes half a second to begin."""
+        words = self.command(*arguments)[3:]
+        session = Session(
+            load_host=lambda: wiring, now_us=SystemClock().now_us, environ=_environment()
+        )
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+        given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
+        with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", given):
+            code = answer(words, session)
+        said = []
+        for stream in (out, err):
+            stream.flush()
+            said.append(stream.buffer.getvalue().decode())
+        return subprocess.CompletedProcess(words, code, *said)
+
+    def furnish(self) -> None:
+        """A database as the first `up` or `db upgrade` would make it, which takes a second."""
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(_migrated(), self.state)
+
     def up(self) -> None:
         """Start, and return when its engine is up: the past is settled, it answers."""
         self._lives += 1
+        own = re.search("^(database|timezone):", self.config.read_text(), re.MULTILINE)
+        if not own and not (self.state / "cronherd.db").exists():
+            self.furnish()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command("up"),
@@ -113,6 +148,17 @@ class Host:
                 if os.fsencode(self.state) in line and b"--socket" in line:
                     found.append(int(entry.name))
         return found
+
+
+@cache
+def _migrated() -> Path:
+    """The database of a new host: made once by each process that tests."""
+    workshop = tempfile.TemporaryDirectory(prefix="cronherd-host-")
+    atexit.register(workshop.cleanup)
+    made = Host(Path(workshop.name))
+    done = made.say("db", "upgrade")
+    assert done.returncode == 0, done.stderr
+    return made.state / "cronherd.db"
 
 
 def _environment() -> dict[str, str]:

@@ -47,8 +47,8 @@ def test_two_nodes_send_each_mail_and_each_heartbeat_once(
     with closing(fleet):
         settings = SETTINGS.format(mail=mails.port, web=web.port)
         first = fleet.host("one", settings)
-        assert first.run("db", "upgrade").returncode == 0
-        assert first.run("apply", "--yes").returncode == 0
+        assert first.say("db", "upgrade").returncode == 0
+        assert first.say("apply", "--yes").returncode == 0
         for host in (first, fleet.host("two", settings)):
             fleet.agent(host)
         wait_until(lambda: {"one", "two"} <= senders(mails), "both nodes ran what was mailed")

@@ -103,18 +103,18 @@ def test_a_relay_that_is_down_delays_mail_and_stops_nothing(host: Host) -> None:
     wait_until(lambda: _errors(host) == 3, "nothing was tried")
     (error,) = {item["error"] for item in host.client.list_alerts()["items"]}
     assert "no connection to 127.0.0.1" in error
-    said = host.run("alerts", "list", "-o", "wide")
+    said = host.say("alerts", "list", "-o", "wide")
     assert (said.returncode, said.stdout.count("no connection to 127.0.0.1")) == (0, 3)
     assert run(host, "after", "true")["outcome"] == "succeeded"
     host.kill()  # what waits is in the database, not in the memory of an agent
     sink = MailSink(port)
     try:
         host.up()
-        assert "3 messages will be sent again" in host.run("alerts", "retry").stderr
+        assert "3 messages will be sent again" in host.say("alerts", "retry").stderr
         wait_until(lambda: len(sink.mails) == 3, "the mails never came")
         wait_until(lambda: host.client.list_alerts()["counts"]["sent"] == 3, "they are not done")
-        assert host.run("alerts", "retry").stderr.startswith("0 messages")
-        assert host.run("alerts", "test", "mail", "boss@example.com").returncode == 0
+        assert host.say("alerts", "retry").stderr.startswith("0 messages")
+        assert host.say("alerts", "test", "mail", "boss@example.com").returncode == 0
         wait_until(lambda: len(sink.mails) == 4, "the test never came")
     finally:
         sink.close()
@@ -152,7 +152,7 @@ def test_pings_tell_start_success_and_failure_in_order(host: Host, web: HttpSink
 
 def test_a_webhook_is_signed_with_a_secret_of_the_fleet(host: Host, web: HttpSink) -> None:
     start(host, free_port())
-    host.run("secret", "set", "hook", stdin="correct-horse")
+    host.say("secret", "set", "hook", stdin="correct-horse")
     hook = {"url": web.url("/hook"), "on": ["start", "success", "failure"], "secret": "hook"}
     told = run(host, "nightly", "exit 2", webhook=hook)
     wait_until(lambda: len(web.calls) == 2, "two calls were to come")

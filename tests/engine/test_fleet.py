@@ -47,7 +47,7 @@ class Fleet:
             host.process = subprocess.Popen(host.command("agent"), stdout=log, stderr=log)
 
     def ask(self, *words: str) -> Any:
-        told = self.hosts[0].run(*words, "-o", "json")
+        told = self.hosts[0].say(*words, "-o", "json")
         assert told.returncode == 0, told.stderr
         return json.loads(told.stdout)
 
@@ -82,8 +82,8 @@ def fleet(
 ) -> Fleet:
     made = fleet_on(empty_database(request.param))
     first = made.host("one", JOBS)
-    assert first.run("db", "upgrade").returncode == 0
-    assert first.run("apply", "--yes").returncode == 0
+    assert first.say("db", "upgrade").returncode == 0
+    assert first.say("apply", "--yes").returncode == 0
     return made
 
 
@@ -95,7 +95,7 @@ def test_two_nodes_share_the_work_and_a_drained_one_takes_none(fleet: Fleet) -> 
         lambda: {run["node"] for run in fleet.ask("run", "list")["items"]} >= {"one", "two"},
         "both took runs",
     )
-    told = fleet.hosts[0].run("node", "drain", "two")
+    told = fleet.hosts[0].say("node", "drain", "two")
     assert told.returncode == 0, told.stderr
     wait_until(lambda: "was drained" in fleet.hosts[1].log.read_text(), "two heard of it")
     newest = fleet.ask("run", "list")["items"][0]["id"]
@@ -129,21 +129,21 @@ def test_a_dead_node_is_removed_only_when_somebody_swears(fleet: Fleet) -> None:
     wait_until(lambda: fleet.nodes() == {"two": "alive"}, "two is alive")
     spec = second.state.parent / "job.yaml"
     spec.write_text("jobs: [{name: long, command: sleep 300}]\n")
-    assert second.run("apply", "-f", str(spec), "--yes").returncode == 0
-    assert second.run("job", "run", "long").returncode == 0
+    assert second.say("apply", "-f", str(spec), "--yes").returncode == 0
+    assert second.say("job", "run", "long").returncode == 0
 
     def running() -> bool:
         return bool(fleet.ask("run", "list", "--state", "running")["items"])
 
     wait_until(running, "long runs")
-    told = fleet.hosts[0].run("node", "remove", "two")
+    told = fleet.hosts[0].say("node", "remove", "two")
     assert told.returncode != 0
     assert "alive" in told.stderr
     second.kill()
     wait_until(lambda: fleet.nodes()["two"].startswith("silent"), "two is silent")
-    told = fleet.hosts[0].run("node", "remove", "two")
+    told = fleet.hosts[0].say("node", "remove", "two")
     assert "--confirm-dead" in told.stderr
-    assert fleet.hosts[0].run("node", "remove", "two", "--confirm-dead").returncode == 0
+    assert fleet.hosts[0].say("node", "remove", "two", "--confirm-dead").returncode == 0
     assert fleet.nodes() == {}
     (run,) = [run for run in fleet.ask("run", "list")["items"] if run["job"] == "long"]
     assert run["outcome"] == "lost"
@@ -159,7 +159,7 @@ def test_an_agent_waits_for_a_database_that_is_late(
     session.close()
     fleet = fleet_on(urlsplit(server.url)._replace(path="/late").geturl())
     first = fleet.host("one", JOBS)
-    assert first.run("db", "upgrade").returncode == 0
+    assert first.say("db", "upgrade").returncode == 0
     server.stop()
     fleet.agent(first)
     wait_until(lambda: "trying again" in first.log.read_text(), "it says that it waits")

@@ -43,10 +43,10 @@ def test_a_run_that_is_skipped_says_by_whom_and_is_no_failure(host: Host, shop: 
     assert "work" not in str(output(host, run["id"]))
     assert not (shop / "notes").exists()
     assert host.client.show_job("job")["paused"] is False  # and not counted
-    shown = host.run("run", "show", run["id"]).stdout
+    shown = host.say("run", "show", run["id"]).stdout
     assert "result:    skipped" in shown
     assert "when: shop:no said no" in shown
-    assert "skipped" in host.run("run", "list", "--outcome", "skipped").stdout
+    assert "skipped" in host.say("run", "list", "--outcome", "skipped").stdout
     (shop / "open").touch()
     run = end(host, begin(host, "job"))
     assert (run["outcome"], output(host, run["id"])["stdout"]) == ("succeeded", "work\n")

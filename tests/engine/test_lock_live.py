@@ -92,7 +92,7 @@ def spawned(host: Host, proof: Path, lock: Any, **more: Any) -> str:
 
 
 def until_of(host: Host) -> str:
-    (held,) = json.loads(host.run("locks", "list", "-o", "json").stdout)["items"]
+    (held,) = json.loads(host.say("locks", "list", "-o", "json").stdout)["items"]
     return str(held["until_at"])
 
 
@@ -373,7 +373,7 @@ def test_a_lock_that_was_cleared_ends_the_run_at_its_next_renewal_d2_7(
     host.up()
     where = address("fleet")
     run_id = spawned(host, host.evidence, {"name": where, "expires": "3s"})
-    cleared = host.run("locks", "clear", where, "--yes")
+    cleared = host.say("locks", "clear", where, "--yes")
     assert cleared.returncode == 0, cleared.stderr
     assert end_of(host, run_id)["error"] == "lock_lost"
     kinds = [event["kind"] for event in host.client.list_events(20)["items"]]
@@ -503,7 +503,7 @@ def test_a_password_comes_as_a_secret_and_is_seen_nowhere(
     lock._links.ask(lambda link: say(link, "CONFIG", "SET", "requirepass", password))
     lock.close()
     host.up()
-    assert host.run("secret", "set", "cache", stdin=password).returncode == 0
+    assert host.say("secret", "set", "cache", stdin=password).returncode == 0
     url = f"{server.url}/x"
     refused = run(host, "true", url)
     assert refused["error"] == "lock_unavailable"
@@ -516,7 +516,7 @@ def test_a_password_comes_as_a_secret_and_is_seen_nowhere(
     open_gate(proof)
     done = end_of(host, run_id)
     assert done["outcome"] == "succeeded"
-    shown = [host.run("job", "show", done["job"], "-o", "json"), host.run("logs", done["job"])]
+    shown = [host.say("job", "show", done["job"], "-o", "json"), host.say("logs", done["job"])]
     assert all(password not in each.stdout + each.stderr for each in shown)
     with pytest.raises(Exception, match="holds no password"):
         create(host, "bad", "true", url.replace("://", f"://:{password}@"))

@@ -24,7 +24,7 @@ def _jobs(host: Host) -> dict[str, dict[str, Any]]:
 
 
 def _list(host: Host) -> list[dict[str, Any]]:
-    listed = host.run("job", "list", "-o", "json")
+    listed = host.say("job", "list", "-o", "json")
     assert listed.returncode == 0, listed.stderr
     items: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
     return items
@@ -33,7 +33,7 @@ def _list(host: Host) -> list[dict[str, Any]]:
 def test_a_crontab_is_imported_line_by_line_and_updates_the_second_time(host: Host) -> None:
     host.up()
     text = CRONTAB.format(evidence=host.evidence)
-    done = host.run("import", "crontab", "-", "--yes", stdin=text)
+    done = host.say("import", "crontab", "-", "--yes", stdin=text)
     assert done.returncode == 0, done.stderr
     told = done.stdout + done.stderr
     assert "never" in told
@@ -46,11 +46,11 @@ def test_a_crontab_is_imported_line_by_line_and_updates_the_second_time(host: Ho
     assert definition["shell"] == "/bin/bash"
     stdin = jobs["reads-what-stands-behind-the-percent-sign"]["definition"]["stdin"]
     assert stdin == "first\nsecond\n"
-    again = host.run("import", "crontab", "-", "--yes", stdin=text)
+    again = host.say("import", "crontab", "-", "--yes", stdin=text)
     assert again.returncode == 0, again.stderr
     assert {job["version"] for job in _list(host)} == {1}
     changed = text.replace("COLOUR=blue", "COLOUR=red")
-    assert host.run("import", "crontab", "-", "--yes", stdin=changed).returncode == 0
+    assert host.say("import", "crontab", "-", "--yes", stdin=changed).returncode == 0
     assert _jobs(host)["tell-the-colour"]["definition"]["env"]["COLOUR"] == "red"
     assert len(_list(host)) == 2
 
@@ -58,20 +58,20 @@ def test_a_crontab_is_imported_line_by_line_and_updates_the_second_time(host: Ho
 def test_an_imported_line_runs_as_cron_would_run_it(host: Host) -> None:
     host.up()
     text = CRONTAB.format(evidence=host.evidence)
-    assert host.run("import", "crontab", "-", "--yes", stdin=text).returncode == 0
+    assert host.say("import", "crontab", "-", "--yes", stdin=text).returncode == 0
     run = host.run("job", "run", "tell-the-colour", "--wait")
     assert run.returncode == 0, run.stderr
     wait_until(host.evidence.exists, "the command left nothing")
     assert host.evidence.read_text() == "blue /bin/bash\n"
-    fed = host.run("job", "run", "reads-what-stands-behind-the-percent-sign", "--follow")
+    fed = host.say("job", "run", "reads-what-stands-behind-the-percent-sign", "--follow")
     assert fed.stdout == "first\nsecond\n"
 
 
 def test_timers_and_next_agree(host: Host) -> None:
     host.up()
     text = CRONTAB.format(evidence=host.evidence)
-    assert host.run("import", "crontab", "-", "--yes", stdin=text).returncode == 0
-    timers = json.loads(host.run("timers", "-o", "json").stdout)["items"]
+    assert host.say("import", "crontab", "-", "--yes", stdin=text).returncode == 0
+    timers = json.loads(host.say("timers", "-o", "json").stdout)["items"]
     for timer in timers:
-        told = json.loads(host.run("next", timer["job"], "-n", "1", "-o", "json").stdout)
+        told = json.loads(host.say("next", timer["job"], "-n", "1", "-o", "json").stdout)
         assert told["slots"] == [timer["next_at"]]

@@ -26,7 +26,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 def made(host: Host, name: str, command: str, *settings: str) -> None:
     """A job by the command line, as an operator makes one."""
     chosen = [part for setting in settings for part in ("--set", setting)]
-    told = host.run("job", "create", name, *chosen, "--", "sh", "-c", command)
+    told = host.say("job", "create", name, *chosen, "--", "sh", "-c", command)
     assert told.returncode == 0, told.stderr
 
 
@@ -88,7 +88,7 @@ def test_a_run_at_its_limit_is_killed_with_all_that_it_started(host: Host, tmp_p
     pids = tmp_path / "pids"
     host.up()
     made(host, "long", f"sleep 60 & echo $! >> {pids}; echo $$ >> {pids}; wait", "timeout=500ms")
-    host.run("job", "run", "long")
+    host.say("job", "run", "long")
     (run,) = ended(host, "long")
     assert run["outcome"] == "timed_out"
     assert [pid for pid in lines(pids) if lives(pid)] == []
@@ -149,7 +149,7 @@ def test_an_exit_of_one_is_a_failure(host: Host) -> None:
     """A bug of the old cron: exit 1 was recorded as a success."""
     host.up()
     made(host, "bad", "exit 1")
-    host.run("job", "run", "bad")
+    host.say("job", "run", "bad")
     (run,) = ended(host, "bad")
     assert (run["outcome"], run["exit_code"]) == ("failed", 1)
 
@@ -158,9 +158,9 @@ def test_a_job_that_is_switched_off_while_it_runs_keeps_its_end(host: Host) -> N
     """A bug of the old cron: a job deactivated during its run lost the end of it."""
     host.up()
     made(host, "off", "sleep 0.7; exit 3")
-    host.run("job", "run", "off")
+    host.say("job", "run", "off")
     wait_until(lambda: host.client.list_runs("off", "running")["items"], "it runs")
-    assert host.run("job", "disable", "off").returncode == 0
+    assert host.say("job", "disable", "off").returncode == 0
     (run,) = ended(host, "off")
     assert run["exit_code"] == 3
 
@@ -175,10 +175,10 @@ def test_a_gap_is_kept_between_an_end_and_the_next_start(host: Host) -> None:
     rows = host.client.list_ledger("gap")["items"]
     assert {row["reason"] for row in rows} == {"min_gap"}
     assert {row["ref"] for row in rows} <= {run["id"] for run in ended(host, "gap")}
-    refused = host.run("job", "run", "gap")
+    refused = host.say("job", "run", "gap")
     assert refused.returncode == 1
     assert "--force" in refused.stderr
-    assert host.run("job", "run", "gap", "--force").returncode == 0
+    assert host.say("job", "run", "gap", "--force").returncode == 0
 
 
 def when(instant: str) -> float:
@@ -193,7 +193,7 @@ def test_a_slot_is_run_once_whatever_a_node_believes_the_time_is(host: Host) -> 
     runs = ended(host, "tick", 4)
     slots = [run["scheduled_at"] for run in runs]
     assert len(set(slots)) == len(slots)
-    told = host.run("audit", "tick", "-o", "json")
+    told = host.say("audit", "tick", "-o", "json")
     assert told.returncode == 0, told.stdout + told.stderr
 
 
@@ -208,8 +208,8 @@ def test_a_job_of_the_fleet_at_a_varying_pace_never_more_than_so_many(
     wait_until(lambda: len(lines(hung)) == 2, "two hang")
     wait_until(lambda: len(host.client.list_ledger("page")["items"]) >= 2, "others are left out")
     assert len(lines(hung)) == 2
-    assert host.run("job", "run", "page").returncode == 1
-    told = json.loads(host.run("job", "run", "page", "--force", "-o", "json").stdout)
+    assert host.say("job", "run", "page").returncode == 1
+    told = json.loads(host.say("job", "run", "page", "--force", "-o", "json").stdout)
     wait_until(lambda: len(lines(hung)) == 3, "the forced one starts")
     assert host.client.show_run(told["run"]["id"])["forced"] is True
 
@@ -225,14 +225,14 @@ def test_a_waiting_run_says_what_it_waits_for(host: Host) -> None:
     host.up()
     made(host, "first", "sleep 30", "pools=db")
     made(host, "second", "true", "pools=db", "schedule=every 1s", "overlap=skip")
-    host.run("job", "run", "first")
+    host.say("job", "run", "first")
     wait_until(lambda: host.client.list_runs("second", "waiting")["items"], "it waits")
     (waiting,) = host.client.list_runs("second", "waiting")["items"]
-    shown = host.run("run", "show", waiting["id"]).stdout
+    shown = host.say("run", "show", waiting["id"]).stdout
     (holder,) = host.client.list_runs("first", "running")["items"]
     assert f"a permit of the pool db; held by {holder['id'][:8]} (first)" in shown
     (answer,) = host.client.why("second", waiting["scheduled_at"])["items"]
     assert (answer["reason"], answer["in_the_way"]["id"]) == ("pool", holder["id"])
     assert host.client.show_pool("db")["holders"][0]["id"] == holder["id"]
-    host.run("run", "cancel", holder["id"])
+    host.say("run", "cancel", holder["id"])
     assert ended(host, "second")[0]["id"] == waiting["id"]

@@ -14,7 +14,7 @@ KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nshort\n-----END KE
 
 
 def _set(host: Host, name: str, value: str, *more: str) -> str:
-    done = host.run("secret", "set", name, *more, stdin=value)
+    done = host.say("secret", "set", name, *more, stdin=value)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -66,7 +66,7 @@ def test_a_command_gets_its_secret_and_its_output_does_not_show_it(host: Host) -
     assert "once more: ***" in text
     for words in (("job", "show", "leaky"), ("run", "show", run["id"]), ("logs", "leaky")):
         for form in ("table", "json"):
-            shown = host.run(*words, "-o", form)
+            shown = host.say(*words, "-o", form)
             assert VALUE not in shown.stdout + shown.stderr
     host.stop()
     assert _places_with(host.state.parent, VALUE) == []
@@ -133,15 +133,15 @@ def test_a_node_that_cannot_open_a_secret_does_not_start_the_run(host: Host) -> 
     assert "no key in" in _refused(host, "careful")
     key_file.unlink()
     assert "cannot read the key file" in _refused(host, "careful")
-    again = host.run("secret", "set", "token", stdin="another")
+    again = host.say("secret", "set", "token", stdin="another")
     assert (again.returncode, "cannot read the key file" in again.stderr) == (1, True)
     key_file.write_text(kept)
     key_file.chmod(0o600)
     assert not proof.exists()
     assert _run_again(host, "careful")["outcome"] == "succeeded"
 
-    assert host.run("secret", "rm", "token").returncode == 1
-    assert host.run("secret", "rm", "token", "--force").returncode == 0
+    assert host.say("secret", "rm", "token").returncode == 1
+    assert host.say("secret", "rm", "token", "--force").returncode == 0
     assert "there is none of that name" in _refused(host, "careful", setting="secret set token")
 
 
@@ -162,7 +162,7 @@ def test_a_key_is_changed_without_stopping_anything(host: Host) -> None:
     key_file = host.state / "secret.key"
     old, new = key_file.read_text(), "Zm9v" * 10 + "Zm8=\n"
     key_file.write_text(new + old)
-    assert "1 secret sealed" in host.run("secret", "reseal").stderr
+    assert "1 secret sealed" in host.say("secret", "reseal").stderr
     key_file.write_text(new)
     run = _run(host, "job", 'test -n "$TOKEN"', secrets=["token"])
     assert run["outcome"] == "succeeded"

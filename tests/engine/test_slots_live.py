@@ -7,7 +7,7 @@ from tests.engine.host import Host, wait_until
 
 
 def _done(host: Host, *words: str) -> str:
-    done = host.run(*words)
+    done = host.say(*words)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

@@ -78,9 +78,9 @@ def test_a_task_returns_a_result_and_its_output_is_what_it_printed(host: Host, s
     }  # fmt: skip
     assert (run["exception"], run["progress"], run["output_dropped_bytes"]) == (None, None, 0)
     assert output(host, run["id"]) == {"stdout": "printed\n", "stderr": "INFO logged\n"}
-    shown = host.run("run", "show", run["id"]).stdout
+    shown = host.say("run", "show", run["id"]).stdout
     assert 'returned:  {"day": "2027-01-15", "rows": 5' in shown
-    assert host.run("run", "logs", run["id"]).stdout == "printed\n"
+    assert host.say("run", "logs", run["id"]).stdout == "printed\n"
 
 
 def test_an_exception_is_said_wherever_the_run_is_shown(host: Host, shop: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_exception_is_said_wherever_the_run_is_shown(host: Host, shop: Path) 
     assert run["error"] == "ValueError: no such table"
     assert run["exception"]["type"] == "ValueError"
     assert run["exception"]["traceback"] == output(host, run["id"])["stderr"]
-    shown = host.run("run", "show", run["id"]).stdout
+    shown = host.say("run", "show", run["id"]).stdout
     assert "error:     ValueError: no such table" in shown
     assert f'  File "{shop}/shop.py", line' in shown
 
@@ -101,10 +101,10 @@ def test_progress_is_seen_while_it_runs(host: Host, shop: Path) -> None:
     wait_until(lambda: bool(host.client.show_run(run_id)["progress"]), "no progress was seen")
     wanted = {"done": 37, "total": 100, "text": "customers"}
     assert host.client.show_run(run_id)["progress"] == wanted
-    assert "running (37/100)" in host.run("run", "list").stdout
-    assert "doing:     customers" in host.run("run", "show", run_id).stdout
-    assert "running (37/100)" in host.run("status").stdout
-    listed = json.loads(host.run("run", "list", "-o", "json").stdout)
+    assert "running (37/100)" in host.say("run", "list").stdout
+    assert "doing:     customers" in host.say("run", "show", run_id).stdout
+    assert "running (37/100)" in host.say("status").stdout
+    listed = json.loads(host.say("run", "list", "-o", "json").stdout)
     assert listed["items"][0]["progress"] == wanted
     host.client.cancel_run(run_id, "local")
     run = end(host, run_id)
@@ -147,7 +147,7 @@ def test_a_task_that_cannot_be_called_says_why(
     run = end(host, begin(host, "wrong"))
     assert (run["outcome"], run["exit_code"]) == ("failed", code)
     assert words in run["error"]
-    assert host.run("job", "run", "wrong", "--wait").returncode == code
+    assert host.say("job", "run", "wrong", "--wait").returncode == code
 
 
 def test_the_result_of_a_task_that_outlives_its_agent_is_kept(host: Host, shop: Path) -> None:
@@ -176,8 +176,8 @@ def test_a_killed_task_leaves_no_result(host: Host, shop: Path) -> None:
 def test_a_job_is_shown_with_its_task(host: Host, shop: Path) -> None:
     make(host, shop, "nightly", args=["x"])
     assert host.client.show_job("nightly")["task"] == "shop:nightly"
-    assert "shop:nightly" in host.run("job", "list", "-o", "wide").stdout
-    assert "task: shop:nightly\nargs:\n  - x\n" in host.run("job", "show", "nightly").stdout
+    assert "shop:nightly" in host.say("job", "list", "-o", "wide").stdout
+    assert "task: shop:nightly\nargs:\n  - x\n" in host.say("job", "show", "nightly").stdout
 
 
 def _directory(entry: Path) -> Path | None:

@@ -36,7 +36,7 @@ REPORT = """{0}
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
-    assert made.run("db", "upgrade").returncode == 0
+    made.furnish()
     yield made
     made.clear_away()
 
@@ -49,16 +49,16 @@ def conf(tmp_path: Path) -> Path:
 
 
 def definition(host: Host, name: str) -> object:
-    shown = json.loads(host.run("job", "show", name, "-o", "json").stdout)
+    shown = json.loads(host.say("job", "show", name, "-o", "json").stdout)
     return {key: shown["definition"].get(key) for key in ("command", "gearman", "overlap")}
 
 
 def test_each_task_is_reported_and_becomes_a_job(host: Host, conf: Path):
-    tried = host.run("import", "gearman", str(conf), "--dry-run")
+    tried = host.say("import", "gearman", str(conf), "--dry-run")
     assert tried.stdout == REPORT.format(conf)
     assert tried.stderr.endswith("3 jobs to import, 2 refused; nothing was done\n")
-    assert json.loads(host.run("job", "list", "-o", "json").stdout)["items"] == []
-    done = host.run("import", "gearman", str(conf), "--yes")
+    assert json.loads(host.say("job", "list", "-o", "json").stdout)["items"] == []
+    done = host.say("import", "gearman", str(conf), "--yes")
     assert (done.returncode, "3 jobs imported, 2 refused" in done.stderr) == (0, True)
     assert definition(host, "task1") == {
         "command": "/srv/newer.sh", "gearman": None, "overlap": "allow",
@@ -66,15 +66,15 @@ def test_each_task_is_reported_and_becomes_a_job(host: Host, conf: Path):
 
 
 def test_the_same_file_again_updates_its_jobs(host: Host, conf: Path):
-    host.run("import", "gearman", str(conf), "--yes")
+    host.say("import", "gearman", str(conf), "--yes")
     conf.write_text(CONF.replace("newer", "newest"))
-    said = host.run("import", "gearman", str(conf), "--yes").stdout
+    said = host.say("import", "gearman", str(conf), "--yes").stdout
     assert "task1 imported: changed" in said
     assert "task 2 imported: as it is" in said
 
 
 def test_tasks_may_stay_with_their_workers(host: Host, conf: Path):
-    host.run("import", "gearman", str(conf), "--through-gearman", "--yes")
+    host.say("import", "gearman", str(conf), "--through-gearman", "--yes")
     gearman = {"function": "task 2", "servers": ["one:4730", "two:4730"]}
     assert definition(host, "task 2") == {
         "command": None, "gearman": gearman, "overlap": "allow",
@@ -108,8 +108,8 @@ def test_a_script_beside_its_conf_is_found_there(
 def test_a_job_of_somebody_else_is_left_alone(host: Host, conf: Path, tmp_path: Path):
     other = tmp_path / "other.yaml"
     other.write_text("jobs: {task1: {command: mine}}\n")
-    host.run("apply", "-f", str(other), "--yes")
-    said = host.run("import", "gearman", str(conf), "--yes").stdout
+    host.say("apply", "-f", str(other), "--yes")
+    said = host.say("import", "gearman", str(conf), "--yes").stdout
     assert "task1 refused: the job 'task1' belongs to" in said
     assert definition(host, "task1") == {"command": "mine", "gearman": None, "overlap": None}
 

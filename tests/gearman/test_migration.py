@@ -55,7 +55,7 @@ def test_the_steps_lead_from_job_servers_to_a_fleet(
     submit = ("gearman", "submit", "--config", "client-conf.json", "--tasks")
     assert run(folder, *submit, "report", "tidy") == (0, "the report of today\ntidy\n", "")
     # 3. The fleet hands in.
-    applied = host.run("apply", "-f", str(folder / "jobs.yaml"), "--yes")
+    applied = host.say("apply", "-f", str(folder / "jobs.yaml"), "--yes")
     assert applied.returncode == 0, applied.stderr
     report = end(host, begin(host, "report"))
     assert report["outcome"] == "succeeded"
@@ -68,15 +68,15 @@ def test_the_steps_lead_from_job_servers_to_a_fleet(
     begin_at, end_at = handed_in.index("    gearman:"), handed_in.index("    timeout:")
     run_here = f"    command: ./scripts/report\n    cwd: {folder}\n"
     (folder / "jobs.yaml").write_text(handed_in[:begin_at] + run_here + handed_in[end_at:])
-    applied = host.run("apply", "-f", str(folder / "jobs.yaml"), "--yes")
+    applied = host.say("apply", "-f", str(folder / "jobs.yaml"), "--yes")
     assert applied.returncode == 0, applied.stderr
-    done = host.run("import", "gearman", str(folder / "worker-conf.json"), "--yes")
+    done = host.say("import", "gearman", str(folder / "worker-conf.json"), "--yes")
     assert done.returncode == 0, done.stderr
     assert "report refused: the job 'report' belongs to" in done.stdout
     assert f"tidy imported: new, runs in {folder}" in done.stdout
     for name in ("report", "tidy"):
         assert end(host, begin(host, name))["outcome"] == "succeeded"
-    edited = host.run("job", "edit", "tidy", "--set", "schedule=every 6h")
+    edited = host.say("job", "edit", "tidy", "--set", "schedule=every 6h")
     assert edited.returncode == 0, edited.stderr
 
 

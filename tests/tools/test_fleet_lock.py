@@ -58,7 +58,7 @@ def lock(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def listed(host: Host) -> list[dict[str, Any]]:
-    return list(json.loads(host.run("locks", "list", "-o", "json").stdout)["items"])
+    return list(json.loads(host.say("locks", "list", "-o", "json").stdout)["items"])
 
 
 @pytest.mark.parametrize("up", [True, False])
@@ -141,7 +141,7 @@ def test_a_lock_that_was_cleared_ends_its_command_d2_7(host: Host, hold: Hold):
     host.up()
     holder = hold("--expiry", "2s", "report")
     first_line(holder)
-    assert host.run("locks", "clear", "report", "--yes").returncode == 0
+    assert host.say("locks", "clear", "report", "--yes").returncode == 0
     assert holder.wait(20) == 125
     event = host.client.list_events(5)["items"][0]
     assert (event["kind"], event["subject"]) == ("lock_cleared", "report")
@@ -175,7 +175,7 @@ def test_a_database_server_is_asked_directly(
     with closing(databases):
         url = databases.lend(lambda _: None)
         host.write_config(f"database: {url.replace('mariadb:', 'mysql:')}\n")
-        assert host.run("db", "upgrade").returncode == 0
+        assert host.say("db", "upgrade").returncode == 0
         first_line(hold("report"))
         assert lock(host, "-n", "report", "true").returncode == 1
         assert lock(host, "-n", "other", "true").returncode == 0

@@ -1,5 +1,6 @@
 """What every test shares: the tier, real servers, and the last line that names the back ends."""
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -68,6 +69,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("full"):
             item.add_marker(long_form)
+
+
+def pytest_collection() -> None:
+    """What is read now stays to the end: to look through it for garbage takes time for nothing."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def draw_forward(items: list[pytest.Item]) -> None:

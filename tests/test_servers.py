@@ -273,8 +273,10 @@ def test_without(record_property):
 def run_lacking(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_lacking.py").write_text(LACKING)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = full: long\n")
-    argv = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "2", "-rs", str(folder)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    plugins = ["-p", "xdist", "-p", "tests.conftest"]  # and no others: three processes load them
+    argv = [sys.executable, "-m", "pytest", *plugins, "-n", "2", "-rs", str(folder)]
+    own = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = {**os.environ, **own, **environment}
     return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 

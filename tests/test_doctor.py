@@ -107,7 +107,7 @@ def test_a_relay_is_asked_only_where_one_is_named(tmp_path: Path) -> None:
 
 def test_nodes_with_other_zone_rules_are_named(tmp_path: Path) -> None:
     clock = FakeClock()
-    backend = SqliteBackend(tmp_path)
+    backend = SqliteBackend()
     store = backend.open(tmp_path, clock)
     try:
         for name, rules in (("same", zone_rules()), ("gone", "2019.1"), ("late", "2020.1")):

@@ -159,8 +159,8 @@ MakeSite = Callable[..., Site]
 class Yard:
     """An application and a port that one site after the other stands behind."""
 
-    def __init__(self, workshop: Path) -> None:
-        self.backend = SqliteBackend(workshop)
+    def __init__(self) -> None:
+        self.backend = SqliteBackend()
         self.ports = open_ports(LOCALLY, has_accounts=True)
         self._api = build_app(StandIn(), who=Always(LOCAL), entry_pages=PrettyPages())
         self._pages = build_pages(StandIn(), who=Always(LOCAL))
@@ -181,8 +181,8 @@ class Yard:
 
 
 @pytest.fixture(scope="session")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    made = Yard(tmp_path_factory.mktemp("yard"))
+def yard() -> Iterator[Yard]:
+    made = Yard()
     yield made
     made.server.stop()
 

@@ -1,5 +1,6 @@
 """An engine over a real store with a supervisor that only says what a test puts into its mouth."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,10 +18,10 @@ from cronherd.engine.worker import Worker
 from cronherd.store.base import Claim
 from cronherd.store.database import Database
 from cronherd.store.facts import JobWrite
-from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore
 from cronherd.supervisor.base import Ended, Report, Start, Started, SupervisorGone
+from tests.store.backends import migrated
 
 LEASE_US = 3_600_000_000
 
@@ -91,8 +92,8 @@ class Rig:
     def __init__(self, folder: Path, capacity: int = 4, replay_until: int = 0) -> None:
         self.clock = FakeClock()
         self._ids = 0
-        db = Database(SqliteDialect(folder / "cronherd.db", self.clock.now_us))
-        upgrade_schema(db, timezone="UTC", incarnation=self.new_id())
+        path = shutil.copyfile(migrated("UTC"), folder / "cronherd.db")
+        db = Database(SqliteDialect(path, self.clock.now_us))
         self.store = SqlStore(db, self.new_id)
         self.made.append(self)
         self.node = Node(

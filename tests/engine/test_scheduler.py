@@ -1,5 +1,6 @@
 """The scheduler over a real store whose clock a test moves by hand."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,9 @@ from cronherd.engine.scheduler import Scheduler
 from cronherd.store.base import Claim, FireBatch
 from cronherd.store.database import Database
 from cronherd.store.facts import JobWrite, RunFilter
-from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore
+from tests.store.backends import migrated
 
 
 class Bench:
@@ -32,8 +33,8 @@ class Bench:
     def __init__(self, folder: Path, capacity: int = 8) -> None:
         self.clock = FakeClock()
         self._ids = 0
-        db = Database(SqliteDialect(folder / "cronherd.db", self.clock.now_us))
-        upgrade_schema(db, timezone="UTC", incarnation=self.new_id())
+        path = shutil.copyfile(migrated("UTC"), folder / "cronherd.db")
+        db = Database(SqliteDialect(path, self.clock.now_us))
         self.store = SqlStore(db, self.new_id)
         self.node = Node(
             id=self.new_id(), name="one", incarnation="i", boot_id="b", capacity=capacity

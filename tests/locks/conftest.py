@@ -87,21 +87,29 @@ class Served:
     def close(self) -> None:
         self.stop()
         self._backend.close(self._store)
-        self._backend.end()
 
 
 Serve = Callable[[str], Served]
 
 
+@pytest.fixture(scope="session")
+def _backends(servers: Servers) -> Iterator[dict[str, Backend]]:
+    """Of all tests: what each of them migrates is used again by the next one."""
+    made = {kind: BACKENDS[kind](servers) for kind in FLEETS}
+    yield made
+    for each in made.values():
+        each.end()
+
+
 @pytest.fixture
 def serve(
-    servers: Servers, tmp_path: Path, folder: Path, record_property: Record
+    _backends: dict[str, Backend], tmp_path: Path, folder: Path, record_property: Record
 ) -> Iterator[Serve]:
     """serve("postgresql"): a fleet on such a database."""
     with ExitStack() as living:
 
         def make(kind: str) -> Served:
-            backend = BACKENDS[kind](tmp_path, servers)
+            backend = _backends[kind]
             with needing_server(kind, record_property):
                 backend.start()
             store = backend.open(tmp_path, cast("FakeClock", SystemClock()))

@@ -68,8 +68,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-def _backend(tmp_path_factory: pytest.TempPathFactory) -> SqliteBackend:
-    return SqliteBackend(tmp_path_factory.mktemp("pages"))
+def _backend() -> SqliteBackend:
+    return SqliteBackend()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The model is honest: the same verbs, sent to it and to the SQL store, get the same answers."""
 
 import random
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,11 @@ from cronherd.engine.clock import FakeClock
 from cronherd.store.base import Claim, Ending, Offer, Start, Store
 from cronherd.store.database import Database, fetch
 from cronherd.store.facts import JobWrite
-from cronherd.store.migrate import upgrade_schema
 from cronherd.store.sqlite import SqliteDialect
 from cronherd.store.sqlstore import SqlStore
 from tests.sim.jobs import words
 from tests.sim.model import Model
+from tests.store.backends import migrated
 
 LEASE_US = 15_000_000
 NAMES = ("alpha", "beta", "gamma")
@@ -50,8 +51,8 @@ class Pair:
         self.random = random.Random(seed)
         self.clock = FakeClock()
         self.shared = counter(self.clock, 1 << 40)
-        db = Database(SqliteDialect(folder / "cronherd.db", self.clock.now_us))
-        upgrade_schema(db, timezone="UTC", incarnation="life")
+        path = shutil.copyfile(migrated("UTC"), folder / "cronherd.db")
+        db = Database(SqliteDialect(path, self.clock.now_us))
         self.sql = SqlStore(db, counter(self.clock, 0))
         self.model = Model(self.clock.now_us, counter(self.clock, 0))
         self.nodes = [self._join("n0"), self._join("n1")]

@@ -3,12 +3,15 @@
 Every one of them reads the test's clock as the database's clock.
 """
 
+import atexit
 import random
 import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from cronherd.domain.ident import make_id
@@ -52,20 +55,29 @@ class Backend(Protocol):
         ...
 
 
+@cache
+def migrated(timezone: str) -> Path:
+    """A file with the schema, to be copied: each process migrates one, and that has own tests."""
+    workshop = TemporaryDirectory(prefix="cronherd-schema-")
+    atexit.register(workshop.cleanup)
+    path = Path(workshop.name) / "cronherd.db"
+    database = Database(SqliteDialect(path, FakeClock().now_us))
+    upgrade_schema(database, timezone=timezone, incarnation=INCARNATION)
+    database.close()
+    return path
+
+
 class SqliteBackend:
     """A file; one process writes it, so a second store shares the first one's connections."""
 
     name = "sqlite"
-
-    def __init__(self, workshop: Path) -> None:
-        self._template = workshop / "template.db"
 
     def start(self) -> None:
         """There is nothing to start."""
 
     def open(self, folder: Path, clock: FakeClock) -> SqlStore:
         path = folder / "cronherd.db"
-        shutil.copyfile(self._made(), path)
+        shutil.copyfile(migrated(TIMEZONE), path)
         return SqlStore(Database(SqliteDialect(path, clock.now_us)), ids(clock))
 
     def open_second(self, first: SqlStore) -> SqlStore:
@@ -76,14 +88,6 @@ class SqliteBackend:
 
     def end(self) -> None:
         """The files lie in the tests' own folders."""
-
-    def _made(self) -> Path:
-        """Migrated once and copied for each test: the migration itself has tests of its own."""
-        if not self._template.exists():
-            database = Database(SqliteDialect(self._template, FakeClock().now_us))
-            upgrade_schema(database, timezone=TIMEZONE, incarnation=INCARNATION)
-            database.close()
-        return self._template
 
 
 # ------------------------------------------------------------------ servers
@@ -172,10 +176,10 @@ class ServerBackend:
         database.close()
 
 
-BACKENDS: dict[str, Callable[[Path, Servers], Backend]] = {
-    "sqlite": lambda workshop, _: SqliteBackend(workshop),
-    "postgresql": lambda _, servers: ServerBackend("postgresql", PostgresOnClock, servers),
-    "mariadb": lambda _, servers: ServerBackend("mariadb", MysqlOnClock, servers),
+BACKENDS: dict[str, Callable[[Servers], Backend]] = {
+    "sqlite": lambda _: SqliteBackend(),
+    "postgresql": lambda servers: ServerBackend("postgresql", PostgresOnClock, servers),
+    "mariadb": lambda servers: ServerBackend("mariadb", MysqlOnClock, servers),
 }
 
 

@@ -14,11 +14,8 @@ from tests.store.stage import Stage
 
 
 @pytest.fixture(scope="session", params=list(BACKENDS))
-def _each_backend(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: Servers
-) -> Iterator[Backend]:
-    workshop = tmp_path_factory.mktemp(f"workshop-{request.param}")
-    made = BACKENDS[request.param](workshop, servers)
+def _each_backend(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Backend]:
+    made = BACKENDS[request.param](servers)
     yield made
     made.end()
 

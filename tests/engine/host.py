@@ -11,7 +11,7 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,21 @@ def wait_until(true: Callable[[], bool], what: str, patience_s: float = PATIENCE
             return
         never.wait(POLL_S)
     raise AssertionError(f"waited {patience_s:.0f} s in vain: {what}")
+
+
+def say(command: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """What `python -m cronherd ...` answers, without a process; not by two threads at once."""
+    words = command[3:]
+    session = Session(load_host=lambda: wiring, now_us=SystemClock().now_us, environ=environment())
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
+    with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", given):
+        code = answer(words, session)
+    said = []
+    for stream in (out, err):
+        stream.flush()
+        said.append(stream.buffer.getvalue().decode())
+    return subprocess.CompletedProcess(words, code, *said)
 
 
 class Host:
@@ -67,24 +82,12 @@ class Host:
             text=True,
             timeout=PATIENCE_S,
             check=False,
-            env=_environment(),
+            env=environment(),
         )
 
     def say(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """One command to its end, by this process: a new one takes half a second to begin."""
-        words = self.command(*arguments)[3:]
-        session = Session(
-            load_host=lambda: wiring, now_us=SystemClock().now_us, environ=_environment()
-        )
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
-        given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
-        with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", given):
-            code = answer(words, session)
-        said = []
-        for stream in (out, err):
-            stream.flush()
-            said.append(stream.buffer.getvalue().decode())
-        return subprocess.CompletedProcess(words, code, *said)
+        return say(self.command(*arguments), stdin)
 
     def furnish(self) -> None:
         """A database as the first `up` or `db upgrade` would make it, which takes a second."""
@@ -103,7 +106,7 @@ class Host:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
             )
         wait_until(self.answers, f"up never answered: {self.log.read_text()}")
@@ -161,7 +164,7 @@ def _migrated() -> Path:
     return made.state / "cronherd.db"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     source = str(Path(__file__).resolve().parents[2] / "src")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("CRONHERD_")}
     return {**kept, "PYTHONPATH": source}

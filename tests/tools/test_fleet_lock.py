@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Record, needing_server
-from tests.engine.host import Host, _environment, wait_until
+from tests.engine.host import Host, environment, wait_until
 from tests.servers.databases import Databases
 from tests.servers.handles import Servers
 
@@ -37,7 +37,7 @@ def hold(host: Host) -> Iterator[Hold]:
             host.command("lock", *words, "sh", "-c", script),
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=environment(),
         )
         started.append(process)
         return process
@@ -114,7 +114,7 @@ def test_a_fleet_at_a_url_that_is_away_runs_nothing(host: Host):
         if words[0] != "--url":
             command[3:3] = ["--url", url]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=_environment()
+            command, capture_output=True, text=True, check=False, env=environment()
         )
         assert (done.returncode, host.evidence.exists()) == (125, False)
         assert f"no cronherd answers at {url}" in done.stderr

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.engine.host import say
 from tests.torture.evidence import Deed, Notes, boot_ns
 from tests.torture.load import Work
 from tests.torture.node import ROOT, Node, environment
@@ -56,6 +57,11 @@ class People:
         if answer.code != 0:
             raise AssertionError(f"{' '.join(words)}: {answer.error or answer.text}")
         return answer
+
+    def say(self, *words: str) -> None:
+        """The same, much quicker, by this process and so by one thread at a time."""
+        done = say(self._desk.command(*words))
+        assert done.returncode == 0, done.stderr
 
     def do(self, kind: str, target: str, *words: str, note: str = "") -> Answer:
         """A deed. What is unclear afterwards (a lost answer) is noted as unknown."""

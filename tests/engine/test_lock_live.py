@@ -105,21 +105,20 @@ def open_gate(proof: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_run_at_a_time_and_the_other_is_not_started_d2_2(
-    kind: str, host: Host, address: Address
+    kind: str, standing: Host, tmp_path: Path, address: Address
 ):
-    where, proof = address(kind), host.evidence
-    host.up()
-    first = spawned(host, proof, where)
-    ran = host.state.parent / "ran"
-    second = run(host, f"touch {ran}", where)
+    where, proof = address(kind), standing.evidence
+    first = spawned(standing, proof, where)
+    ran = tmp_path / "ran"
+    second = run(standing, f"touch {ran}", where)
     assert (second["outcome"], second["error"]) == ("not_started", "locked")
     assert f"lock '{where.rpartition('/')[2] if '://' in where else where}'" in second["error_text"]
     assert not ran.exists()
-    assert not is_free(host, where)
+    assert not is_free(standing, where)
     open_gate(proof)
-    assert end_of(host, first)["outcome"] == "succeeded"
-    assert is_free(host, where)
-    third = run(host, f"touch {ran}", where)
+    assert end_of(standing, first)["outcome"] == "succeeded"
+    assert is_free(standing, where)
+    third = run(standing, f"touch {ran}", where)
     assert (third["outcome"], third["error"], ran.exists()) == ("succeeded", "", True)
 
 
@@ -136,13 +135,17 @@ def test_one_run_at_a_time_and_the_other_is_not_started_d2_2(
     ],
 )
 def test_it_ends_as_its_command_does(
-    host: Host, address: Address, command: str, outcome: str, code: int | None, number: int | None
+    standing: Host,
+    address: Address,
+    command: str,
+    outcome: str,
+    code: int | None,
+    number: int | None,
 ):
-    host.up()
-    done = run(host, f"echo out; echo err >&2; {command}", address("file"))
+    done = run(standing, f"echo out; echo err >&2; {command}", address("file"))
     assert (done["outcome"], done["exit_code"], done["signal"]) == (outcome, code, number)
     assert done["error"] == ""
-    assert sorted(output(host, done["id"]).split()) == ["err", "out"]
+    assert sorted(output(standing, done["id"]).split()) == ["err", "out"]
 
 
 @pytest.mark.parametrize(
@@ -150,24 +153,22 @@ def test_it_ends_as_its_command_does(
     [(["no-such-command"], "not_found", 127), (["/etc/passwd"], "not_executable", 126)],
 )
 def test_a_command_that_cannot_be_executed_leaves_its_lock_free_d2_2(
-    host: Host, address: Address, command: list[str], error: str, code: int
+    standing: Host, address: Address, command: list[str], error: str, code: int
 ):
     """Laravel's defect: a lock that a filter took was kept though nothing ran under it."""
-    host.up()
     where = address("fleet")
-    done = run(host, command, where)
+    done = run(standing, command, where)
     assert (done["outcome"], done["error"], done["exit_code"]) == ("not_started", error, code)
-    assert is_free(host, where)
+    assert is_free(standing, where)
 
 
-def test_it_has_what_a_run_without_a_lock_has(host: Host, address: Address):
-    script = host.state.parent / "plain"
+def test_it_has_what_a_run_without_a_lock_has(standing: Host, tmp_path: Path, address: Address):
+    script = tmp_path / "plain"
     script.write_text("pwd; cat; env | sort; ls -1 /proc/self/fd | tr '\\n' ' '\n")
     script.chmod(0o755)
-    host.up()
     more = {"cwd": "/tmp", "stdin": "from stdin\n", "env": {"X": "y", "PYTHONHOME": "/none"}}
     plain, locked = (
-        output(host, run(host, [str(script)], lock, **more)["id"])
+        output(standing, run(standing, [str(script)], lock, **more)["id"])
         for lock in (None, address("file"))
     )
 
@@ -179,30 +180,30 @@ def test_it_has_what_a_run_without_a_lock_has(host: Host, address: Address):
     assert "CRONHERD_LOCK" not in locked
 
 
-def test_limits_and_niceness_are_kept_under_a_lock(host: Host, address: Address):
-    host.up()
+def test_limits_and_niceness_are_kept_under_a_lock(standing: Host, address: Address):
     more = {"nice": 7, "limits": {"open_files": 77, "cpu": "100s"}}
-    done = run(host, "nice; ulimit -n; ulimit -t", address("fleet"), **more)
-    assert (done["outcome"], output(host, done["id"])) == ("succeeded", "7\n77\n100\n")
-    refused = run(host, "true", address("file"), limits={"memory": "1MB"})
+    done = run(standing, "nice; ulimit -n; ulimit -t", address("fleet"), **more)
+    assert (done["outcome"], output(standing, done["id"])) == ("succeeded", "7\n77\n100\n")
+    refused = run(standing, "true", address("file"), limits={"memory": "1MB"})
     assert refused["outcome"] == "not_started"
 
 
-def test_a_task_tells_and_returns_under_a_lock(host: Host, address: Address):
-    folder = host.state.parent
+def test_a_task_tells_and_returns_under_a_lock(standing: Host, tmp_path: Path, address: Address):
+    name = f"job-{secrets.token_hex(4)}"
+    folder = tmp_path
     (folder / "work.py").write_text("def go(n):\n    print('n is', n)\n    return {'n': n}\n")
-    host.up()
     spec = {"task": "work:go", "args": {"n": 3}, "env": {"PYTHONPATH": str(folder)}}
-    host.client.create_job({"name": "t", **spec, "lock": address("fleet")}, "local")
-    done = end_of(host, start(host, "t"))
-    assert (done["outcome"], output(host, done["id"])) == ("succeeded", "n is 3\n")
-    assert host.client.show_run(done["id"])["result"] == {"n": 3}
+    standing.client.create_job({"name": name, **spec, "lock": address("fleet")}, "local")
+    done = end_of(standing, start(standing, name))
+    assert (done["outcome"], output(standing, done["id"])) == ("succeeded", "n is 3\n")
+    assert standing.client.show_run(done["id"])["result"] == {"n": 3}
 
 
-def test_the_command_is_told_its_fence(host: Host, address: Address):
-    host.up()
+def test_the_command_is_told_its_fence(standing: Host, address: Address):
     where = address("fleet")
-    fences = [int(output(host, run(host, "echo $CRONHERD_LOCK_FENCE", where)["id"])) for _ in "ab"]
+    fences = [
+        int(output(standing, run(standing, "echo $CRONHERD_LOCK_FENCE", where)["id"])) for _ in "ab"
+    ]
     assert 0 < fences[0] < fences[1]
 
 
@@ -210,9 +211,9 @@ def test_the_command_is_told_its_fence(host: Host, address: Address):
 
 
 @pytest.mark.parametrize("stop", ["TERM", "INT", "USR1"])
-def test_a_cancel_reaches_the_command_once(host: Host, address: Address, stop: str):
-    proof = host.evidence
-    host.up()
+def test_a_cancel_reaches_the_command_once(standing: Host, address: Address, stop: str):
+    name = f"job-{secrets.token_hex(4)}"
+    proof = standing.evidence
     where = address("fleet")
     script = (
         "import pathlib, signal, sys; "
@@ -223,96 +224,95 @@ def test_a_cancel_reaches_the_command_once(host: Host, address: Address, stop: s
         "print('got', count); sys.exit(7)"
     )
     command = [sys.executable, "-c", script]
-    create(host, "slow", command, where, stop_signal=stop)
-    run_id = start(host, "slow")
+    create(standing, name, command, where, stop_signal=stop)
+    run_id = start(standing, name)
     wait_until(proof.exists, "its command never began")
-    host.client.cancel_run(run_id, "local")
-    done = end_of(host, run_id)
+    standing.client.cancel_run(run_id, "local")
+    done = end_of(standing, run_id)
     assert (done["outcome"], done["exit_code"]) == ("cancelled", 7)
-    assert output(host, run_id) == "got 1\n"
-    assert is_free(host, where)
+    assert output(standing, run_id) == "got 1\n"
+    assert is_free(standing, where)
 
 
-def test_its_time_limit_ends_it_and_frees_the_lock(host: Host, address: Address):
-    host.up()
+def test_its_time_limit_ends_it_and_frees_the_lock(standing: Host, address: Address):
     where = address("file")
-    done = run(host, "sleep 30", where, timeout="700ms", grace="5s")
+    done = run(standing, "sleep 30", where, timeout="700ms", grace="5s")
     assert (done["outcome"], done["signal"]) == ("timed_out", 15)
-    assert is_free(host, where)
+    assert is_free(standing, where)
 
 
-def test_a_run_that_waits_is_cancelled_and_never_executed(host: Host, address: Address):
-    where, ran = address("fleet"), host.evidence
-    host.up()
-    first = spawned(host, host.state.parent / "first", where)
-    create(host, "waits", f"touch {ran}", {"name": where, "wait": "10m", "log": "verbose"})
-    second = start(host, "waits")
-    wait_until(lambda: "is held by" in output(host, second), "it never waited")
-    host.client.cancel_run(second, "local")
-    done = end_of(host, second)
+def test_a_run_that_waits_is_cancelled_and_never_executed(
+    standing: Host, tmp_path: Path, address: Address
+):
+    name = f"job-{secrets.token_hex(4)}"
+    where, ran = address("fleet"), standing.evidence
+    first = spawned(standing, tmp_path / "first", where)
+    create(standing, name, f"touch {ran}", {"name": where, "wait": "10m", "log": "verbose"})
+    second = start(standing, name)
+    wait_until(lambda: "is held by" in output(standing, second), "it never waited")
+    standing.client.cancel_run(second, "local")
+    done = end_of(standing, second)
     assert done["outcome"] == "cancelled"
     assert "its command was not executed" in done["error_text"]
-    open_gate(host.state.parent / "first")
-    assert end_of(host, first)["outcome"] == "succeeded"
+    open_gate(tmp_path / "first")
+    assert end_of(standing, first)["outcome"] == "succeeded"
     assert not ran.exists()
-    assert is_free(host, where)
+    assert is_free(standing, where)
 
 
 # ------------------------------------------------------------------ waiting
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_waits_for_its_turn(kind: str, host: Host, address: Address):
-    where, proof = address(kind), host.evidence
-    host.up()
-    first = spawned(host, proof, where)
+def test_a_run_waits_for_its_turn(kind: str, standing: Host, address: Address):
+    name = f"job-{secrets.token_hex(4)}"
+    where, proof = address(kind), standing.evidence
+    first = spawned(standing, proof, where)
     form = {"fleet": "name", "file": "file"}.get(kind, "url")
-    create(host, "next", "echo ran", {form: where, "wait": "1m", "log": "verbose"})
-    second = start(host, "next")
-    wait_until(lambda: "is held" in output(host, second), "it never waited")
-    assert host.client.show_run(second)["state"] == "running"
+    create(standing, name, "echo ran", {form: where, "wait": "1m", "log": "verbose"})
+    second = start(standing, name)
+    wait_until(lambda: "is held" in output(standing, second), "it never waited")
+    assert standing.client.show_run(second)["state"] == "running"
     open_gate(proof)
-    assert end_of(host, first)["outcome"] == "succeeded"
-    assert end_of(host, second)["outcome"] == "succeeded"
-    said = output(host, second)
+    assert end_of(standing, first)["outcome"] == "succeeded"
+    assert end_of(standing, second)["outcome"] == "succeeded"
+    said = output(standing, second)
     assert said.count("ran\n") == 1
     steps = [said.index(word) for word in ("is asked for", "is held", "is ours", "is released")]
     assert steps == sorted(steps)
 
 
-def test_a_wait_ends_and_says_who_has_it(host: Host, address: Address):
-    where, proof = address("fleet"), host.evidence
-    host.up()
-    first = spawned(host, proof, where)
-    done = run(host, "true", {"name": where, "wait": "500ms"})
+def test_a_wait_ends_and_says_who_has_it(standing: Host, address: Address):
+    where, proof = address("fleet"), standing.evidence
+    first = spawned(standing, proof, where)
+    done = run(standing, "true", {"name": where, "wait": "500ms"})
     assert (done["outcome"], done["error"]) == ("not_started", "locked")
     assert f"{os.uname().nodename}:" in done["error_text"]
     assert "it waited 500ms" in done["error_text"]
     open_gate(proof)
-    end_of(host, first)
+    end_of(standing, first)
 
 
-def test_a_refused_run_is_tried_again(host: Host, address: Address):
-    where, proof = address("file"), host.evidence
-    host.up()
-    first = spawned(host, proof, where)
-    create(host, "again", "echo ran", where, retries={"max": 20, "backoff": "200ms", "factor": 1})
-    second = start(host, "again")
-    wait_until(lambda: host.client.show_run(second)["attempt"] > 1, "it is not tried again")
+def test_a_refused_run_is_tried_again(standing: Host, address: Address):
+    name = f"job-{secrets.token_hex(4)}"
+    where, proof = address("file"), standing.evidence
+    first = spawned(standing, proof, where)
+    create(standing, name, "echo ran", where, retries={"max": 20, "backoff": "200ms", "factor": 1})
+    second = start(standing, name)
+    wait_until(lambda: standing.client.show_run(second)["attempt"] > 1, "it is not tried again")
     open_gate(proof)
-    end_of(host, first)
-    assert end_of(host, second)["outcome"] == "succeeded"
-    assert output(host, second) == "ran\n"
+    end_of(standing, first)
+    assert end_of(standing, second)["outcome"] == "succeeded"
+    assert output(standing, second) == "ran\n"
 
 
-def test_runs_share_a_lock_that_is_said_to_be_shared(host: Host, address: Address):
-    where, proof = address("redis"), host.evidence
-    host.up()
-    first = spawned(host, proof, {"url": where, "shared": True})
-    assert run(host, "true", {"url": where, "shared": True})["outcome"] == "succeeded"
-    assert run(host, "true", where)["error"] == "locked"
+def test_runs_share_a_lock_that_is_said_to_be_shared(standing: Host, address: Address):
+    where, proof = address("redis"), standing.evidence
+    first = spawned(standing, proof, {"url": where, "shared": True})
+    assert run(standing, "true", {"url": where, "shared": True})["outcome"] == "succeeded"
+    assert run(standing, "true", where)["error"] == "locked"
     open_gate(proof)
-    end_of(host, first)
+    end_of(standing, first)
 
 
 # ------------------------------------------------------------------ no server
@@ -328,11 +328,10 @@ def test_runs_share_a_lock_that_is_said_to_be_shared(host: Host, address: Addres
     ],
 )
 def test_while_its_server_is_away_nothing_runs(
-    host: Host, kind: str, said: dict[str, str], words: str
+    standing: Host, kind: str, said: dict[str, str], words: str
 ):
-    host.up()
-    ran = host.evidence
-    done = run(host, f"touch {ran}", {"url": f"{kind}://127.0.0.1:1/x", **said})
+    ran = standing.evidence
+    done = run(standing, f"touch {ran}", {"url": f"{kind}://127.0.0.1:1/x", **said})
     assert (done["outcome"], done["error"]) == ("not_started", "lock_unavailable")
     assert words in done["error_text"]
     assert not ran.exists()

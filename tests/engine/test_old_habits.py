@@ -234,5 +234,6 @@ def test_a_waiting_run_says_what_it_waits_for(host: Host) -> None:
     (answer,) = host.client.why("second", waiting["scheduled_at"])["items"]
     assert (answer["reason"], answer["in_the_way"]["id"]) == ("pool", holder["id"])
     assert host.client.show_pool("db")["holders"][0]["id"] == holder["id"]
-    host.say("run", "cancel", holder["id"])
+    cancelled = host.say("run", "cancel", "--yes", holder["id"])
+    assert cancelled.returncode == 0, cancelled.stderr
     assert ended(host, "second")[0]["id"] == waiting["id"]

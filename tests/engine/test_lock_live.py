@@ -429,7 +429,7 @@ def test_the_lock_is_renewed_in_the_database_while_no_agent_lives_d2_4(
         url = databases.lend(lambda _: None).replace("mariadb:", "mysql:")
         host.write_config(f"database: {url}\n")
         host.up()
-        first = spawned(host, proof, {"name": "report", "expires": "3s"})
+        first = spawned(host, proof, {"name": "report", "expires": "6s"})
         host.kill()
         for _ in range(3):
             until = until_of(host)

@@ -48,11 +48,22 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.pluginmanager.has_plugin("hypothesispytest"):
+        be_patient()
     config.stash[_EXERCISED] = Counter()
     config.stash[_MISSED] = set()
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.stash[_KEEPER] = Keeper()
     config.pluginmanager.register(_BackEnds(config), "cronherd-back-ends")
+
+
+def be_patient() -> None:
+    """A slow example says that the machine is busy; what hangs is ended by its time limit."""
+    from hypothesis import HealthCheck, settings  # noqa: PLC0415 - only where it is loaded anyway
+
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("patient", settings(), deadline=None, suppress_health_check=slow)
+    settings.load_profile("patient")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -58,8 +58,7 @@ class Fleet:
         for host in self.hosts:
             if host.process is not None and host.process.poll() is None:
                 host.process.send_signal(signal.SIGCONT)
-                host.process.kill()
-                host.process.wait()
+            host.clear_away()
 
 
 @pytest.fixture

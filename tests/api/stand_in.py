@@ -286,6 +286,10 @@ class StandIn(PeopleStandIn):
             if piece["seq"] > one.after
         }
 
+    def gauges(self, named: int) -> Json:
+        self.asked["gauges"] += 1
+        return {**self.overview(), "troubles": {"error": list(self.jobs)[:named]}}
+
     def next_slots(self, name: str, count: int, from_us: int | None = None) -> Json:
         job = self._job(name)
         return {"job": job["name"], "slots": [format_instant(from_us)] * count}

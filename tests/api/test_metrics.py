@@ -30,14 +30,10 @@ class Numbers(StandIn):
         super().__init__()
         self.names = names
 
-    def overview(self) -> dict[str, Any]:
+    def gauges(self, named: int) -> dict[str, Any]:
         words = dict.fromkeys(Standing, 0) | {Standing.ERROR: len(self.names)}
         counts = {"jobs": 7, "runs_ready": 2, **{word.value: n for word, n in words.items()}}
-        return {"hold": None, "counts": counts}
-
-    def list_jobs(self, *args: Any, **given: Any) -> dict[str, Any]:
-        assert given == {"q": "state:error"}
-        return {"items": [{"name": name} for name in self.names[: args[1]]]}
+        return {"hold": None, "counts": counts, "troubles": {"error": self.names[:named]}}
 
     def list_nodes(self, limit: int = 1000, *, cursor: str | None = None) -> dict[str, Any]:
         node = {"name": HOSTILE, "alive": True, "drained": False, "live_runs": 1, "capacity": 8}

@@ -168,6 +168,8 @@ def test_words_about_jobs_choose_the_same_rows_as_the_domain_says(stage: Stage):
     for word in Standing:
         wanted = [row.job.name for row in rows if word in row.standing]
         assert jobs_of(stage, JobSearch(standing=word)) == wanted
+        assert stage.store.job_names(word, 1000) == wanted
+        assert stage.store.job_names(word, 1) == wanted[:1]
         assert numbers.pop(word) == len(wanted), word
         assert wanted, word
     assert not numbers

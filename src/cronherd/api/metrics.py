@@ -25,10 +25,10 @@ routes = APIRouter(tags=["fleet"])
     operation_id="metrics",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(request: Request, fleet: TheFleet) -> Response:
+def metrics(request: Request) -> Response:
     from cronherd.api.numbers import CONTENT_TYPE, numbers_of  # noqa: PLC0415 - its library
 
-    hub = request.app.state.hub
+    hub, fleet = request.app.state.hub, request.app.state.fleet
     return Response(numbers_of(fleet, hub.viewers, hub.looks), media_type=CONTENT_TYPE)
 
 

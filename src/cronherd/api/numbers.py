@@ -1,6 +1,6 @@
 """What Prometheus reads: labels are states that the program knows, and bounded lists of names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
@@ -9,17 +9,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from cronherd import __version__
-from cronherd.client import Fleet
+from cronherd.api.hub import Served
 from cronherd.domain.standing import Standing
 
 __all__ = ["CONTENT_TYPE", "numbers_of"]
 
 NAMED_JOBS = 100  # in each kind of trouble
 NAMED_NODES = 500
-TROUBLES = (Standing.ERROR, Standing.OVERDUE)
 
 
-def numbers_of(fleet: Fleet, viewers: int, looks: int = 0) -> bytes:
+def numbers_of(fleet: Served, viewers: int, looks: int = 0) -> bytes:
     """The text of a scrape. `looks`: how often live views had the database read for them."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Numbers(fleet, viewers, looks))
@@ -29,7 +28,7 @@ def numbers_of(fleet: Fleet, viewers: int, looks: int = 0) -> bytes:
 class _Numbers(Collector):
     """Read anew for each scrape: a few cheap statements, whatever there is."""
 
-    def __init__(self, fleet: Fleet, viewers: int, looks: int) -> None:
+    def __init__(self, fleet: Served, viewers: int, looks: int) -> None:
         self._fleet = fleet
         self._viewers = viewers
         self._looks = looks
@@ -38,10 +37,15 @@ class _Numbers(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        overview = self._fleet.overview()
+        gauges = self._fleet.gauges(NAMED_JOBS)
         yield _gauge("info", "Which cronherd answers.", ["version"], {(__version__,): 1})
-        yield _gauge("hold", "1 while maintenance holds the fleet.", [], {(): _held(overview)})
-        yield from self._counted(overview["counts"])
+        yield _gauge(
+            "hold",
+            "1 while maintenance holds the fleet.",
+            [],
+            {(): int(gauges["hold"] is not None)},
+        )
+        yield from self._counted(gauges["counts"], gauges["troubles"])
         yield from self._nodes()
         alerts = self._fleet.list_alerts(None, 1)["counts"]
         posts = {(state,): number for state, number in alerts.items()}
@@ -51,7 +55,9 @@ class _Numbers(Collector):
         viewers = {(): self._viewers}
         yield _gauge("live_views", "Streams that this process serves.", [], viewers)
 
-    def _counted(self, counts: dict[str, int]) -> Iterator[Metric]:
+    def _counted(
+        self, counts: Mapping[str, int], troubles: Mapping[str, Sequence[str]]
+    ) -> Iterator[Metric]:
         yield _gauge("jobs", "Jobs there are.", [], {(): counts["jobs"]})
         standing = {(word.value,): counts[word] for word in Standing}
         yield _gauge(
@@ -66,12 +72,7 @@ class _Numbers(Collector):
             if key.startswith("runs_")
         }
         yield _gauge("runs_live", "Runs that have not ended, by state.", ["state"], runs)
-        named = {
-            (word.value, job["name"]): 1
-            for word in TROUBLES
-            if counts[word]
-            for job in self._fleet.list_jobs(None, NAMED_JOBS, q=f"state:{word}")["items"]
-        }
+        named = {(word, job): 1 for word, jobs in troubles.items() for job in jobs}
         yield _gauge(
             "job_trouble", "1 for each job in error or overdue.", ["standing", "job"], named
         )
@@ -86,10 +87,6 @@ class _Numbers(Collector):
         ):
             found = {(node["name"],): int(node.get(key) or 0) for node in nodes}
             yield _gauge(name, text, ["node"], found)
-
-
-def _held(overview: dict[str, Any]) -> int:
-    return int(overview["hold"] is not None)
 
 
 def _gauge(name: str, text: str, labels: list[str], values: Mapping[Any, int]) -> GaugeMetricFamily:

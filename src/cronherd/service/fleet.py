@@ -43,6 +43,7 @@ from cronherd.views import (
 
 _PLACE = re.compile(r"(\d{1,18})\.([0-9a-f]{32})", re.ASCII)
 FEW = 5  # of each kind in the overview
+TROUBLES = (Standing.ERROR, Standing.OVERDUE)
 # From so many jobs on, how they stand is counted for all who look within so long.
 LARGE = 10_000
 KEPT_US = 2_000_000
@@ -136,6 +137,22 @@ class FleetDesk(Desk):
             "overdue": [job_view(row, now_us) for row in late],
             "missed": [ledger_view(row) for row in self._catalog.ledger(None, FEW)],
             "timers": self.timers(FEW)["items"],
+        }
+
+    @at_one_instant
+    def gauges(self, named: int) -> Json:
+        """Numbers for a scrape: `counts` as in the overview, and who is in `troubles`, by standing.
+
+        At most so many jobs of each are named.
+        """
+        _, counts = self._standings(self._store.now_us())
+        return {
+            "hold": hold_view(self._catalog.meta()),
+            "counts": counts,
+            "troubles": {
+                word.value: self._catalog.job_names(word, named) if counts[word] else []
+                for word in TROUBLES
+            },
         }
 
     def _standings(self, now_us: int) -> tuple[int, dict[str, int]]:

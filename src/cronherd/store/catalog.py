@@ -16,6 +16,7 @@ from cronherd.domain.receipt import Delivered
 from cronherd.domain.run import Attempt, Outcome, OutputPiece, Run
 from cronherd.domain.search import JobSearch
 from cronherd.domain.secret import Secret
+from cronherd.domain.standing import Standing
 from cronherd.store.base import Ending, Recorded
 from cronherd.store.facts import (
     Application,
@@ -140,6 +141,10 @@ class Catalog(People, LockBook, Protocol):
 
     def count_jobs(self, search: JobSearch, most: int) -> int:
         """How many may match, counted up to `most`: as far as the database alone can tell."""
+        ...
+
+    def job_names(self, standing: Standing, limit: int) -> list[str]:
+        """Of the jobs that stand so the first so many, in the order of their keys."""
         ...
 
     def job_page(

@@ -26,6 +26,7 @@ SMALL = 100  # rows of a page that a common word may fill from there
 WALKED = frozenset({Standing.DISABLED, Standing.ERROR})
 # Also of those that were deleted: an index alone knows the names.
 JOB_EDGE = 'SELECT j."key" FROM job j WHERE j."key" > ? ORDER BY j."key" LIMIT 1 OFFSET ?'
+NAMES = "SELECT j.name FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}"
 MATCHING = """
 SELECT count(*) FROM (
 SELECT 1 FROM job j JOIN job_due d ON d.job_id = j.id WHERE {} LIMIT ?) a
@@ -110,6 +111,15 @@ class JobPages:
         # A number and no value: it is planned before values are known, for few rows then.
         where = f'{ALIVE}{terms} ORDER BY j."key" LIMIT {limit:d}'
         return read_jobs(connection, self._cache, now_us, where, terms.values)
+
+    def job_names(self, standing: Standing, limit: int) -> list[str]:
+        with self._db.read() as connection:
+            now_us = self._db.dialect.now_us(connection)
+            chosen = _choose(connection, JobSearch(standing=standing), now_us, None, limit)
+            if chosen is None:
+                return []
+            where = f'{ALIVE}{chosen.terms} ORDER BY j."key" LIMIT {limit:d}'
+            return [row[0] for row in fetch(connection, NAMES.format(where), chosen.terms.values)]
 
     def count_jobs(self, search: JobSearch, most: int) -> int:
         with self._db.read() as connection:

@@ -3,7 +3,7 @@
 Written by hand and not by a template: a page has a thousand marks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,6 +20,7 @@ WIDTH = 1_000.0
 LEAST = 3.0  # of a mark
 NEAR = 3.0  # between two slots that are drawn as one
 NOWHERE = "no node yet"
+Thing = Mapping[str, Any]
 GOOD = {"succeeded": "ok", "cancelled": "off", "skipped": "off"}
 
 
@@ -78,27 +79,29 @@ def lay_lanes(
     found: Mapping[str, Any], scale: Scale, by: str, now_us: int
 ) -> tuple[list[Lane], int]:
     """The first lanes by name, and how many there are behind them; marks only where one looks."""
-
-    def name_of(each: Mapping[str, Any]) -> str:
-        return str(each["job"] if by == "job" else (each.get("node") or NOWHERE))
-
-    def put(kind: str, draw: Callable[[Lane, Mapping[str, Any]], None]) -> None:
-        for each in found[kind]:
-            if lane := lanes.get(name_of(each)):
-                draw(lane, each)
-
-    names = {name_of(each) for kind in ("runs", "missed", "slots") for each in found[kind]}
+    sorted_out = [_by_name(found[kind], by) for kind in ("runs", "missed", "slots")]
+    runs, missed, slots = sorted_out
+    names = set[str]().union(*sorted_out)
     shown = sorted(names, key=lambda name: (name == NOWHERE, name.casefold(), name))[:LANES]
-    lanes = {
-        name: Lane(name, f"/jobs/{quote(name, safe='')}" if by == "job" else "/nodes")
-        for name in shown
-    }
-    for run in reversed(found["runs"]):
-        if lane := lanes.get(name_of(run)):
+    lanes = []
+    for name in shown:
+        lane = Lane(name, f"/jobs/{quote(name, safe='')}" if by == "job" else "/nodes")
+        for run in reversed(runs.get(name, ())):
             _put_run(lane, run, scale, now_us)
-    put("missed", lambda lane, entry: _put_missed(lane, entry, scale))
-    put("slots", lambda lane, slot: _put_slot(lane, slot, scale))
-    return list(lanes.values()), len(names) - len(shown)
+        for entry in missed.get(name, ()):
+            _put_missed(lane, entry, scale)
+        for slot in slots.get(name, ()):
+            _put_slot(lane, slot, scale)
+        lanes.append(lane)
+    return lanes, len(names) - len(shown)
+
+
+def _by_name(told: Sequence[Thing], by: str) -> dict[str, list[Thing]]:
+    found: dict[str, list[Thing]] = {}
+    for each in told:
+        name = each["job"] if by == "job" else each.get("node") or NOWHERE
+        found.setdefault(name, []).append(each)
+    return found
 
 
 def _put_run(lane: Lane, run: Mapping[str, Any], scale: Scale, now_us: int) -> None:

@@ -7,7 +7,7 @@ from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import DAY_US, format_instant
 from cronherd.domain.policy import FOREVER_US
 from cronherd.service.desk import Desk, at_one_instant
-from cronherd.service.told import upcoming_slots
+from cronherd.service.told import Ahead, upcoming_slots
 from cronherd.views import API_VERSION, Json, ended_view
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -79,8 +79,9 @@ class LoadDesk(Desk):
         rows = self._catalog.next_jobs(JOBS_READ, bare=True)
         if len(rows) == JOBS_READ:
             end_us = min(end_us, max(rows[-1].next_us or FOREVER_US, now_us))
+        ahead = Ahead()
         for row in rows:
-            for slot_us in upcoming_slots(row, now_us, now_us, left):
+            for slot_us in upcoming_slots(row, now_us, now_us, left, ahead):
                 if slot_us >= end_us:
                     break
                 steps[(slot_us - from_us) // step_us]["slots"] += 1

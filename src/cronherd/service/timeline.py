@@ -8,7 +8,7 @@ from cronherd.domain.instant import DAY_US, HOUR_US, format_instant, parse_insta
 from cronherd.domain.run import Run, RunState
 from cronherd.domain.search import RunSearch
 from cronherd.service.desk import Desk, at_one_instant
-from cronherd.service.told import upcoming_slots
+from cronherd.service.told import Ahead, upcoming_slots
 from cronherd.store.facts import JobRow, RunFilter
 from cronherd.views import API_VERSION, Json, ledger_view
 
@@ -88,11 +88,11 @@ class TimelineDesk(Desk):
         if len(rows) == JOBS_READ:
             until_us = min(until_us, max(rows[-1].next_us or to_us, now_us))
         told: list[Json] = []
-        left = SLOTS_COUNTED
+        left, ahead = SLOTS_COUNTED, Ahead()
         # Those that are due last are the rarest: what they do not need is for the others.
         for place, each in enumerate(reversed(rows)):
             most = max(left // (len(rows) - place), 1)
-            slots = list(_until(upcoming_slots(each, now_us, now_us, most), to_us))
+            slots = list(_until(upcoming_slots(each, now_us, now_us, most, ahead), to_us))
             left -= len(slots)
             if len(slots) == most:
                 until_us = min(until_us, slots[-1])
@@ -112,13 +112,10 @@ def _steps(row: JobRow, slots: Sequence[int], step_us: int) -> list[Json]:
     counts: dict[int, list[int]] = {}
     for slot_us in slots:
         counts.setdefault(slot_us // step_us, []).append(slot_us)
-    return [
-        {
-            "job": row.job.name,
-            "job_id": row.id,
-            "at": format_instant(some[0]),
-            "last": format_instant(some[-1]),
-            "count": len(some),
-        }
-        for some in counts.values()
-    ]
+    told = []
+    for some in counts.values():
+        at = format_instant(some[0])
+        last = at if len(some) == 1 else format_instant(some[-1])
+        count = len(some)
+        told.append({"job": row.job.name, "job_id": row.id, "at": at, "last": last, "count": count})
+    return told

@@ -8,6 +8,7 @@ from cronherd.domain.job import Job
 from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.timing.explained import explain
 from cronherd.domain.timing.preview import mark_slots
+from cronherd.domain.timing.schedule import Schedule
 from cronherd.store.facts import JobRow
 from cronherd.views import Json, upcoming_us
 
@@ -26,7 +27,23 @@ def schedule_words(job: Job, from_us: int, slots: list[int]) -> Json:
     }
 
 
-def upcoming_slots(row: JobRow, at_us: int, now_us: int, count: int) -> Iterator[int]:
+class Ahead:
+    """What schedules say next, worked out once for all jobs of one answer that share them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], int | None] = {}
+
+    def next_after(self, schedule: Schedule, after_us: int) -> int | None:
+        """As the schedule's own, which lives at least as long as this."""
+        key = id(schedule), after_us
+        if key not in self._known:
+            self._known[key] = schedule.next_after(after_us)
+        return self._known[key]
+
+
+def upcoming_slots(
+    row: JobRow, at_us: int, now_us: int, count: int, ahead: Ahead | None = None
+) -> Iterator[int]:
     """The slots that fire after `at_us` and start a run, as far as is known now.
 
     None that a pause swallows or somebody skips, and none behind the last of `max_runs`.
@@ -42,7 +59,8 @@ def upcoming_slots(row: JobRow, at_us: int, now_us: int, count: int) -> Iterator
     begin_us = at_us if left is None else min(at_us, now_us)
     # A slot that is past may still fire, later by its jitter; what is decided may not.
     begin_us = max(begin_us - job.jitter_us, row.last_slot_us or 0, row.skip_us or 0)
-    slot_us = job.schedule.next_after(max(begin_us, (row.paused_until_us or 0) - 1))
+    ahead = ahead or Ahead()
+    slot_us = ahead.next_after(job.schedule, max(begin_us, (row.paused_until_us or 0) - 1))
     passed = 0
     while slot_us is not None and count and left != 0:
         fires_us = job.due_at(slot_us)
@@ -53,7 +71,7 @@ def upcoming_slots(row: JobRow, at_us: int, now_us: int, count: int) -> Iterator
                 count -= 1
             else:
                 passed = _counted(job, passed, at_us)
-        slot_us = job.schedule.next_after(slot_us)
+        slot_us = ahead.next_after(job.schedule, slot_us)
 
 
 def _counted(job: Job, passed: int, at_us: int) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from tests.access.conftest import Browser
 from tests.conftest import Record, needing_server
 from tests.engine.host import wait_until
@@ -108,8 +110,11 @@ def test_a_port_that_was_asked_for_and_is_taken_ends_up(tmp_path: Path):
     assert (refused.returncode, "another program listens" in refused.stderr) == (1, True)
 
 
-def test_jobs_run_although_somebody_else_has_the_usual_port(tmp_path: Path):
+def test_jobs_run_although_somebody_else_has_the_usual_port(
+    tmp_path: Path, request: pytest.FixtureRequest
+):
     other = socket.socket()
+    request.addfinalizer(other.close)
 
     def taken() -> bool:
         """Whoever has it for a moment, as another test may, gives it back."""

@@ -26,6 +26,7 @@ def closed_rigs() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     made = Host(tmp_path_factory.mktemp("standing"))
+    made.write_config("web: {listen: none}")  # the usual port is for those who wait for it
     yield made
     made.clear_away()
 

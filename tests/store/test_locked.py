@@ -306,7 +306,7 @@ def test_two_who_insert_the_same_new_jobs_in_opposite_orders_wait_in_one_line(
         one(
             connection,
             ADD_JOB,
-            ("alpha", "Alpha", "{}", 1, True, "", 1, None, False, to_stored(stage.new_id()), 1),
+            ("alpha", "Alpha", "{}", 1, 1, True, "", 1, None, False, to_stored(stage.new_id()), 1),
         )
         act.start()
         act.join(0.3)
@@ -314,7 +314,7 @@ def test_two_who_insert_the_same_new_jobs_in_opposite_orders_wait_in_one_line(
         one(
             connection,
             ADD_JOB,
-            ("beta", "Beta", "{}", 1, True, "", 1, None, False, to_stored(stage.new_id()), 1),
+            ("beta", "Beta", "{}", 1, 1, True, "", 1, None, False, to_stored(stage.new_id()), 1),
         )
         connection.one("ROLLBACK")
         other.db.dialect.begin_write(connection)

@@ -284,5 +284,6 @@ def test_it_counts_what_was_read_from_and_written_to_disks(host: Host, tmp_path:
     )
     end, _ = host.python(script, run_id="r2")
     assert size <= end.read_bytes < 2 * size
-    assert end.written_bytes == 0
+    # Not 0: a system may note when a file was read, and the pages of that count as written.
+    assert end.written_bytes < size
     assert host.run("/bin/cat", str(block), run_id="r3")[0].read_bytes < size  # from memory

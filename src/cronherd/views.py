@@ -47,7 +47,7 @@ def job_view(row: JobRow, now_us: int) -> Json:
         "gearman": row.job.gearman.function if row.job.gearman else None,
         "frequency": _frequency(row.job),
         "window": row.job.spec.get("window"),
-        "timeout_s": _seconds(0, row.job.timeout_us),
+        "timeout_s": seconds(0, row.job.timeout_us),
         "source": row.source,
         "applied_version": row.applied,
         "drifted": row.drifted,
@@ -145,8 +145,8 @@ def run_view(run: Run, lease_us: int | None = None, now_us: int = 0) -> Json:
         "created_at": format_instant(run.created_us),
         "started_at": format_instant(run.started_us),
         "ended_at": format_instant(run.ended_us),
-        "duration_s": _seconds(run.started_us, run.ended_us),
-        "late_s": _seconds(run.scheduled_us, run.started_us),
+        "duration_s": seconds(run.started_us, run.ended_us),
+        "late_s": seconds(run.scheduled_us, run.started_us),
         "attempt": run.attempt,
         "fence": run.fence,
         "node": run.node,
@@ -181,7 +181,7 @@ def ended_view(ended: Ended) -> Json:
         "id": ended.run_id,
         "outcome": ended.outcome.value,
         "created_at": format_instant(ended.created_us),
-        "duration_s": _seconds(ended.started_us, ended.ended_us),
+        "duration_s": seconds(ended.started_us, ended.ended_us),
     }
 
 
@@ -350,8 +350,11 @@ def changed(old: Mapping[str, object], new: Mapping[str, object]) -> list[Json]:
 
 
 def _state(run: Run, lease_us: int | None, now_us: int) -> str:
-    if not run.suspected:
-        return run.state.value
+    return silent_word(lease_us, now_us) if run.suspected else run.state.value
+
+
+def silent_word(lease_us: int | None, now_us: int) -> str:
+    """The state of a run whose node is silent; its lease ran out then, if anybody knows."""
     return "unknown" if lease_us and now_us - lease_us > UNKNOWN_AFTER_US else "suspected"
 
 
@@ -383,7 +386,8 @@ def _progress(progress: Progress | None) -> Json | None:
     return {"done": progress.done, "total": progress.total, "text": progress.text}
 
 
-def _seconds(from_us: int | None, to_us: int | None) -> float | None:
+def seconds(from_us: int | None, to_us: int | None) -> float | None:
+    """How long it is from one instant to another, None while one of them is not known."""
     if from_us is None or to_us is None:
         return None
     return round((to_us - from_us) / 1_000_000, 6)

@@ -50,7 +50,10 @@ def test_a_run_that_began_before_is_there(service: Service, stage: Stage):
     claim = stage.claim(1)[0]
     stage.start(claim)
     stage.clock.advance(5 * 3_600)
-    assert [run["id"] for run in service.timeline(*around(stage))["runs"]] == [claim.run_id]
+    (run,) = service.timeline(*around(stage))["runs"]
+    listed = service.list_runs()["items"][0]
+    assert run == {key: listed[key] for key in run}
+    assert (run["id"], run["state"]) == (claim.run_id, "suspected")  # its node is silent
 
 
 def test_only_one_job_and_only_the_stretch(service: Service, stage: Stage):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cronherd.domain.run import Outcome
+from cronherd.domain.run import Outcome, RunState
 from cronherd.store.facts import RunFilter
 from tests.store.stage import Stage
 
@@ -60,3 +60,36 @@ def test_ends_since_an_instant_are_counted_by_step(stage: Stage):
     assert sum(count for _, _, count in counts) == 2
     assert edge_us == made[ids[1]]
     assert sum(count for _, _, count in stage.store.ended_since(0, step_us, 50)[0]) == 5
+
+
+def spans_of(stage: Stage, limit: int) -> list[str]:
+    return [run.run_id for run in stage.store.run_spans(None, stage.now_us + 1_000, limit)]
+
+
+def test_where_runs_lie_in_time_is_as_a_list_of_them_has_it(stage: Stage):
+    first, second = stage.job("a"), stage.job("b")
+    for number in range(4):  # live ones and finished ones by turns
+        ended(stage, first, [number])
+        stage.clock.advance(1)
+        stage.request(second, f"m:live{number}", force=True)
+        stage.start(*stage.claim(1))
+    stage.clock.advance(1)
+    stage.request(second, "m:ready", force=True)
+    listed = stage.runs()
+    for limit in (1, 2, 3, 5, 8, 10):
+        assert spans_of(stage, limit) == [run.id for run in listed[:limit]]
+        assert stage.store.runs(RunFilter(limit=limit)) == listed[:limit]
+    told = stage.store.run_spans(None, stage.now_us + 1_000, 10)
+    assert [
+        (s.job_name, s.state, s.outcome, s.created_us, s.started_us, s.ended_us) for s in told
+    ] == [(r.job_name, r.state, r.outcome, r.created_us, r.started_us, r.ended_us) for r in listed]
+    begun = [span for span in told if span.started_us is not None]
+    assert len(begun) == len(told) - 1
+    assert all(span.node == stage.node.name for span in begun)
+    assert all(span.lease_us for span in begun if span.outcome is None)
+    running = stage.store.run_spans(None, stage.now_us + 1_000, 10, running=True)
+    assert running == [span for span in told if span.state is RunState.RUNNING]
+    assert len(stage.store.run_spans(first, stage.now_us + 1_000, 10)) == 4
+    middle_us = listed[3].created_us
+    older = [run.id for run in listed if run.created_us < middle_us]
+    assert [span.run_id for span in stage.store.run_spans(None, middle_us, 10)] == older

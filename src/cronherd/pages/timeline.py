@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter
@@ -46,6 +47,8 @@ def timeline(view: TheView) -> Response:
         fault = sentence_of(error)
         found = view.fleet.timeline(start, end, step)
     lanes, hidden = lay_lanes(found, scale, by, view.now_us)
+    ticks = _ticks(view, scale)
+    now_x = scale.x(view.now_us) if scale.from_us < view.now_us < scale.to_us else None
     return show(
         view,
         "timeline.html",
@@ -57,10 +60,10 @@ def timeline(view: TheView) -> Response:
         lanes=lanes,
         hidden=hidden,
         bars=_bars(found, scale),
-        ticks=_ticks(view, scale),
-        now_x=scale.x(view.now_us) if scale.from_us < view.now_us < scale.to_us else None,
+        ticks=ticks,
+        now_x=now_x,
         draw_marks=draw_marks,
-        draw_under=draw_under,
+        draw_under=lru_cache(lambda height: draw_under(ticks, now_x, height)),
         width=WIDTH,
         rows=_rows(found),
         earlier=view.with_query(at=format_instant(scale.from_us)),

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from cronherd.domain.errors import Invalid
-from cronherd.domain.ident import first_id
 from cronherd.domain.instant import DAY_US, HOUR_US, format_instant, parse_instant
-from cronherd.domain.run import Run, RunState
-from cronherd.domain.search import RunSearch
+from cronherd.domain.run import RunState
 from cronherd.service.desk import Desk, at_one_instant
 from cronherd.service.told import Ahead, upcoming_slots
-from cronherd.store.facts import JobRow, RunFilter
-from cronherd.views import API_VERSION, Json, ledger_view
+from cronherd.store.facts import JobRow, RunSpan
+from cronherd.views import API_VERSION, Json, ledger_view, seconds, silent_word
 
 LONGEST_US = 31 * DAY_US
 STEPS = 1_000
@@ -57,25 +55,24 @@ class TimelineDesk(Desk):
             "job": row.job.name if row else None,
             "complete_from": format_instant(since_us),
             "complete_until": format_instant(until_us),
-            "runs": self._run_views(runs),
+            "runs": [_run_view(run, now_us) for run in runs],
             "missed": missed,
             "slots": slots,
         }
 
-    def _runs(self, row: JobRow | None, from_us: int, to_us: int) -> tuple[list[Run], int]:
+    def _runs(self, row: JobRow | None, from_us: int, to_us: int) -> tuple[list[RunSpan], int]:
         """The runs that touch [from, to], newest first, and from when on they are all of them."""
-        job_id = row.id if row else None
-        before = first_id(to_us + 1_000)
-        found = self._catalog.runs(RunFilter(job_id=job_id, before=before, limit=RUNS_READ))
+        job_id, before_us = row.id if row else None, to_us + 1_000
+        found = self._catalog.run_spans(job_id, before_us, RUNS_READ)
         since_us = from_us
+        kept = [run for run in found if run.created_us >= from_us - LOOK_BACK_US]
         if len(found) == RUNS_READ:
             since_us = max(from_us, found[-1].created_us)
-        kept = {run.id: run for run in found if run.created_us >= from_us - LOOK_BACK_US}
-        live = RunFilter(
-            job_id=job_id, search=RunSearch.of(RunState.RUNNING), before=before, limit=RUNS_LIVE
-        )
-        kept |= {run.id: run for run in self._catalog.runs(live)}
-        runs = [run for run in kept.values() if run.ended_us is None or run.ended_us >= from_us]
+        # What runs still may be older than all of these.
+        seen = {run.run_id for run in kept}
+        live = self._catalog.run_spans(job_id, before_us, RUNS_LIVE, running=True)
+        kept += [run for run in live if run.run_id not in seen]
+        runs = [run for run in kept if run.ended_us is None or run.ended_us >= from_us]
         return sorted(runs, key=lambda run: run.created_us, reverse=True), since_us
 
     def _slots(
@@ -98,6 +95,22 @@ class TimelineDesk(Desk):
                 until_us = min(until_us, slots[-1])
             told += _steps(each, [slot for slot in slots if slot >= from_us], step_us)
         return told, until_us
+
+
+def _run_view(run: RunSpan, now_us: int) -> Json:
+    """What a picture shows of a run; the run itself has all that is known of it."""
+    silent = run.state is RunState.RUNNING and run.lease_us is not None and run.lease_us < now_us
+    return {
+        "id": run.run_id,
+        "job": run.job_name,
+        "state": silent_word(run.lease_us, now_us) if silent else run.state.value,
+        "outcome": run.outcome.value if run.outcome else None,
+        "created_at": format_instant(run.created_us),
+        "started_at": format_instant(run.started_us),
+        "ended_at": format_instant(run.ended_us),
+        "duration_s": seconds(run.started_us, run.ended_us),
+        "node": run.node,
+    }
 
 
 def _until(slots: Iterator[int], to_us: int) -> Iterator[int]:

@@ -73,9 +73,11 @@ class BrowseRows:
         """What one look through so many rows finds, and before which run the next one begins."""
         low = self._edge(connection, which, before)
         rows: list[Row] = []
-        for sql, terms in _selects(which, before, low, named):
+        for sql, name, terms in _selects(which, before, low, named):
+            if len(rows) >= which.limit:  # what is older would be cut off again
+                terms.add(f"{name}.id > ?", rows[which.limit - 1][0])
             rows += fetch(connection, sql.format(terms), (*terms.values, which.limit))
-        rows.sort(key=lambda row: bytes(row[0]), reverse=True)
+            rows.sort(key=lambda row: bytes(row[0]), reverse=True)
         found = [read_run(row, now_us) for row in rows[: which.limit]]
         following = low
         if len(found) == which.limit:
@@ -126,21 +128,21 @@ def _named(connection: Connection, search: RunSearch) -> _Named:
 
 def _selects(
     which: RunFilter, before: Stored | None, low: Stored | None, named: _Named
-) -> list[tuple[str, Terms]]:
-    """The limited selects whose rows are merged."""
-    search, found = which.search, list[tuple[str, Terms]]()
+) -> list[tuple[str, str, Terms]]:
+    """The limited selects whose rows are merged, each with the name of its table there."""
+    search, found = which.search, list[tuple[str, str, Terms]]()
     if search.live:
         terms = _shared_terms("r", which, before)
         if search.live != LIVE_STATES:
             terms.add("r.state IN ?", sorted(state.value for state in search.live))
-        found.append((LIVE, _rare_terms("r", search, terms, low, named)))
+        found.append((LIVE, "r", _rare_terms("r", search, terms, low, named)))
     if search.outcomes:
         rare = _is_rare(search) or len(search.outcomes) == len(Outcome)
         each = [search.outcomes] if rare else [{one} for one in sorted(search.outcomes)]
         for outcomes in each:
             terms = _shared_terms("h", which, before)
             _add_outcomes(terms, outcomes)
-            found.append((PAST, _rare_terms("h", search, terms, low, named)))
+            found.append((PAST, "h", _rare_terms("h", search, terms, low, named)))
     return found
 
 

@@ -31,6 +31,7 @@ from cronherd.store.facts import (
     Mark,
     PoolRow,
     RunFilter,
+    RunSpan,
 )
 from cronherd.store.lockbook import LockBook
 from cronherd.store.people import People
@@ -201,6 +202,12 @@ class Catalog(People, LockBook, Protocol):
         Steps are whole multiples of `step_us`. Of the newest so many; the instant is when the
         oldest of them was made, None when there were fewer.
         """
+        ...
+
+    def run_spans(
+        self, job_id: str | None, before_us: int, limit: int, *, running: bool = False
+    ) -> list[RunSpan]:
+        """Live and finished runs made before an instant, newest first; or only those that run."""
         ...
 
     def attempts(self, run_id: str) -> list[Attempt]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cronherd.domain.event import EventKind
 from cronherd.domain.job import Job
-from cronherd.domain.run import Outcome, Reason, Run
+from cronherd.domain.run import Outcome, Reason, Run, RunState
 from cronherd.domain.search import RunSearch
 from cronherd.domain.standing import Standing
 
@@ -193,6 +194,23 @@ class Ended:
     created_us: int
     started_us: int | None
     ended_us: int | None
+
+
+class RunSpan(NamedTuple):
+    """Where a run lies in time, and how it stands; `lease_us`: of the node it is on, if it has one.
+
+    A plain tuple: a timeline reads a thousand of them.
+    """
+
+    run_id: str
+    job_name: str
+    state: RunState
+    outcome: Outcome | None
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
+    node: str | None
+    lease_us: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

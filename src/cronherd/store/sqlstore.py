@@ -78,6 +78,7 @@ class SqlStore:
         self.jobs_by_key, self.find_run = history.jobs_by_key, history.find_run
         recent = RecentRows(db)
         self.last_ended, self.ended_since = recent.last_ended, recent.ended_since
+        self.run_spans = recent.run_spans
         self.attempts, self.output = history.attempts, history.output
         self.told = history.told
         self._take_secrets(SecretRows(db, events))

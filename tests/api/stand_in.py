@@ -67,12 +67,13 @@ class StandIn(PeopleStandIn):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
-        most: int | None = None,
+        sort: str | None = None,
     ) -> Json:
         if not 1 <= limit <= 1_000:
             raise Invalid("a limit is between 1 and 1000", code="bad_limit")
         names = sorted(name for name in self.jobs if not after or name > after)
-        chosen = {key: value for key, value in (("tag", tag), ("q", q)) if value}
+        asked = (("tag", tag), ("q", q), ("sort", sort))
+        chosen = {key: value for key, value in asked if value}
         return (
             page([self.jobs[name] for name in names[:limit]])
             | chosen

@@ -223,7 +223,8 @@ def test_it_says_why(client: Client, send: Send):
 def test_it_lists_the_jobs_of_a_tag_and_of_a_node(client: Client, send: Send):
     assert client.list_jobs(tag="a b")["tag"] == "a b"
     assert client.list_jobs(node="web-1")["node"] == "web-1"
-    assert not {"tag", "node"} & client.list_jobs().keys()
+    assert client.list_jobs(sort="-took")["sort"] == "-took"
+    assert not {"tag", "node", "sort"} & client.list_jobs().keys()
     assert send("GET", "/jobs?tag=night&node=web-1").document["tag"] == "night"
 
 

@@ -175,7 +175,7 @@ class FakeFleet(PeopleStandIn):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
-        most: int | None = None,
+        sort: str | None = None,
     ) -> Json:
         if self.broken:
             raise self.broken
@@ -186,7 +186,8 @@ class FakeFleet(PeopleStandIn):
             items = [job for job in items if tag in job["definition"].get("tags", ())]
         if node is not None:
             items = [job for job in items if job["definition"].get("run_on") == {"node": node}]
-        chosen = {key: value for key, value in (("tag", tag), ("node", node)) if value is not None}
+        asked = (("tag", tag), ("node", node), ("sort", sort))
+        chosen = {key: value for key, value in asked if value is not None}
         told = {} if self.old else chosen
         return {"api_version": "v1", "items": items, "next": keys[-1] if more else None, **told}
 

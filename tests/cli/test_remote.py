@@ -37,7 +37,7 @@ JOB = ["job"]
 # How each is called. `RUN` is a run that has ended.
 CALLS: dict[str, list[str]] = {
     "status": [],
-    "job list": ["--tag", "t"],
+    "job list": ["--tag", "t", "--sort", "-took"],
     "job show": ["job"],
     "job create": ["made", "--", "true"],
     "job edit": ["job", "--set", "description=new"],

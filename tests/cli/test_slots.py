@@ -175,6 +175,7 @@ def test_a_server_that_cannot_choose_is_not_believed(cronherd: Shell, fleet: Fak
     assert (said.code, fleet.calls) == (1, [])
     assert "too old to choose jobs" in said.err
     assert cronherd("job", "pause", "--all").code == 0
+    assert "or to sort them" in cronherd("job", "list", "--sort", "-took").err
 
 
 # ------------------------------------------------------------------ backfill

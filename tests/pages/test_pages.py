@@ -9,9 +9,8 @@ from starlette.testclient import TestClient
 from cronherd.api.base import all_routes, declared
 from cronherd.domain.access import LOCAL, Caller, Role, Way
 from cronherd.domain.job import build_job
-from cronherd.pages import jobs
 from cronherd.pages.app import build_pages
-from cronherd.service import Service
+from cronherd.service import Service, joborder
 from cronherd.service import jobs as service_jobs
 from cronherd.store import jobpages
 from cronherd.store.facts import JobWrite
@@ -165,7 +164,7 @@ def test_pages_of_jobs_join_without_gap_or_repeat(read: Read, stage: Stage):
 def test_too_many_to_be_sorted_stay_in_their_order(
     read: Read, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(jobs, "SORTED_ROWS", 2)
+    monkeypatch.setattr(joborder, "MOST", 2)
     for name in ("a", "b", "c"):
         stage.job(name)
     page = read("/jobs?sort=-name")

@@ -194,14 +194,50 @@ def test_texts_and_tags_of_jobs(stage: Stage, search: JobSearch, fits: Callable[
     assert found == [f"j{n:02d}" for n in range(1, 24) if fits(n)]
 
 
-def test_jobs_that_match_are_counted_up_to_what_is_asked(stage: Stage):
+def test_what_jobs_are_put_in_order_by_is_as_a_list_of_them_has_it(stage: Stage):
+    ids = [stage.job(f"a{number}", tags=["t"] * (number < 3)) for number in range(6)]
+    for number, code in enumerate((0, 3, 0)):
+        stage.request(ids[number], f"m:{number}")
+        claims = stage.claim()
+        stage.start(*claims)
+        stage.clock.advance(5 - number)
+        stage.end(*claims, exit_code=code)
+    stage.request(ids[1], "m:again")
+    stage.start(*stage.claim())
+    stage.store.pause_job(ids[2], FOREVER_US, "ada")
+    stage.store.set_enabled(ids[3], "ada", enabled=False)
+    stage.store.skip_next(ids[4], 2, "ada")
+    stage.delete(ids[5])
+    ranks = stage.store.job_ranks(JobSearch(), 5)
+    assert ranks is not None
+    listed = stage.store.jobs()
+    assert [rank.job.name for rank in sorted(ranks, key=lambda rank: rank.job.key)] == [
+        row.job.name for row in listed
+    ]
+    for rank, row in zip(sorted(ranks, key=lambda rank: rank.job.key), listed, strict=True):
+        for fact in ("job", "enabled", "source", "next_us", "paused_until_us", "skip_us", "live"):
+            assert getattr(rank, fact) == getattr(row, fact), (row.job.name, fact)
+        assert rank.standing == row.standing
+        for fact in ("outcome", "started_us", "ended_us", "node"):
+            assert getattr(rank, fact) == (getattr(row.last, fact) if row.last else None)
+
+
+def test_more_jobs_than_are_put_in_order_are_none(stage: Stage, monkeypatch: pytest.MonkeyPatch):
     for number in range(5):
         stage.job(f"a{number}", tags=["t"] if number < 3 else [])
     stage.delete(stage.store.find_job("a4").id)
-    count = stage.store.count_jobs
-    assert [count(JobSearch(), most) for most in (2, 4, 9)] == [2, 4, 4]
-    assert count(JobSearch(tag="t"), 9) == 3
+
+    def count(search: JobSearch, most: int) -> int | None:
+        ranks = stage.store.job_ranks(search, most)
+        return None if ranks is None else len(ranks)
+
+    assert [count(JobSearch(), most) for most in (3, 4, 9)] == [None, 4, 4]
+    assert [count(JobSearch(tag="t"), most) for most in (2, 3)] == [None, 3]
+    assert count(JobSearch(tag="T"), 9) == 0
     assert count(JobSearch(standing=Standing.RUNNING), 9) == 0
+    assert [count(JobSearch(standing=Standing.NOT_DUE), most) for most in (3, 4)] == [None, 4]
+    monkeypatch.setattr(jobpages, "JOB_WINDOW", 2)  # others of them are further than one look
+    assert count(JobSearch(source="test"), 9) is None
 
 
 @pytest.mark.parametrize("text", ["Grüße", 'say "hi"', "back\\slash", "日本", "50%", "a_b", "!x!"])

@@ -34,7 +34,7 @@ def test_a_view_does_not_see_what_is_written_meanwhile(stage: Stage, write: Call
         assert names(stage.store) == ["one"]
         write("two")
         assert names(stage.store) == ["one"]
-        assert stage.store.count_jobs(JobSearch(), 10) == 1
+        assert len(stage.store.job_ranks(JobSearch(), 10) or ()) == 1
         assert len(stage.store.pools()) == 1  # nor does what is one statement only
     assert names(stage.store) == ["one", "two"]
     assert len(stage.store.pools()) == 2

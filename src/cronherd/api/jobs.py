@@ -21,6 +21,7 @@ from cronherd.api.base import (
 from cronherd.api.body import Document, Mapping, member, only
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
+from cronherd.domain.joborder import JobKey
 from cronherd.domain.search import JOB_KEYS, joined
 from cronherd.domain.standing import Standing
 
@@ -62,7 +63,7 @@ _TAKES_JOBS = takes(
 
 @routes.get(
     "/jobs",
-    summary="List jobs by name",
+    summary="List jobs by name, or in another order",
     dependencies=[needs(Role.VIEWER)],
     operation_id="list_jobs",
 )
@@ -79,13 +80,18 @@ def list_jobs(
         str | None, Query(description="Only jobs that no other registered node may run")
     ] = None,
     source: Annotated[str | None, Query(description="Only jobs that are kept there")] = None,
-    most: Annotated[
-        int | None, Query(description="No items but `many`: true, when more than so many may match")
+    sort: Annotated[
+        str | None,
+        Query(
+            json_schema_extra={"pattern": f"^-?({'|'.join(JobKey)})$"},
+            description="In another order, `-` before it for the other way round: of 1,000 jobs at"
+            " most, and so far as nothing changes between pages",
+        ),
     ] = None,
 ) -> Answer:
     after = begin_of(cursor, after, "after")
     text = joined(q, JOB_KEYS, state=state, source=source)
-    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node, q=text, most=most))
+    return Answer(fleet.list_jobs(after, limit, tag=tag, node=node, q=text, sort=sort))
 
 
 @routes.post(

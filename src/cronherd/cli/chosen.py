@@ -65,10 +65,14 @@ def jobs_of(fleet: "Fleet", choice: Choice) -> list[Json]:
 
 
 def list_chosen(
-    fleet: "Fleet", tag: str | None, node: str | None, search: str | None = None
+    fleet: "Fleet",
+    tag: str | None,
+    node: str | None,
+    search: str | None = None,
+    sort: str | None = None,
 ) -> Json:
     """Every page of the jobs of a tag, of a node, of a search, or of all."""
-    asked = (("tag", tag), ("node", node), ("q", search))
+    asked = (("tag", tag), ("node", node), ("q", search), ("sort", sort))
     wanted = {key: value for key, value in asked if value is not None}
 
     def ask(after: str | None) -> Json:
@@ -82,7 +86,7 @@ def list_chosen(
 def require_known(document: Json, wanted: Mapping[str, str]) -> None:
     """Raises Unavailable when who answered did not know what was asked for: all is no choice."""
     if any(document.get(key) != value for key, value in wanted.items()):
-        text = "the cronherd that is asked is too old to choose jobs or runs"
+        text = "the cronherd that is asked is too old to choose jobs or runs, or to sort them"
         raise Unavailable(text, code="too_old", hint="name the jobs instead")
 
 

@@ -49,21 +49,27 @@ job_command.add_command(rollback_command)
 @click.option("--tag", metavar="TAG", help="Only jobs that have this tag.")
 @click.option("--node", metavar="NODE", help="Only jobs that no other node may run.")
 @click.option("-q", "--search", metavar="TEXT", help="Such as 'state:overdue tag:backup'.")
+@click.option("--sort", metavar="FACT", help="Such as 'took', or '-took': the longest first.")
 @click.pass_obj
 def list_command(
-    session: Session, *, tag: str | None, node: str | None, search: str | None
+    session: Session, *, tag: str | None, node: str | None, search: str | None, sort: str | None
 ) -> None:
-    r"""All jobs, by name.
+    r"""All jobs, by name or in another order.
 
     A search is made of tokens: state (running, overdue, not_due, paused, disabled or error), tag,
     node and source, each with a value, and words that are looked for in names, descriptions,
     commands and tags.
 
+    What they are sorted by is name, status, frequency, result, next, active, description, command,
+    window, limit, started, ended, took, worker, live, zone, tags or source; of these up to 1,000
+    jobs are sorted.
+
     \b
         cronherd job list -q 'state:error backup'
+        cronherd job list --tag backup --sort -took
     """
     with session.fleet() as fleet:
-        document = list_chosen(fleet, tag, node, search)
+        document = list_chosen(fleet, tag, node, search, sort)
     if not document["items"]:
         none = "there are no jobs yet: make one with `cronherd job create`"
         talk(none if (tag, node, search) == (None, None, None) else "there are no such jobs")

@@ -17,7 +17,7 @@ class Fleet(Protocol):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
-        most: int | None = None,
+        sort: str | None = None,
     ) -> Json: ...
     def show_job(self, name: str) -> Json: ...
     def create_job(

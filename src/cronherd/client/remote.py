@@ -29,9 +29,9 @@ class Client(PeopleClient):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
-        most: int | None = None,
+        sort: str | None = None,
     ) -> Json:
-        query = {"after": after, "limit": limit, "tag": tag, "node": node, "q": q, "most": most}
+        query = {"after": after, "limit": limit, "tag": tag, "node": node, "q": q, "sort": sort}
         return self._ask("GET", "/jobs", query)
 
     def show_job(self, name: str) -> Json:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from cronherd.api.base import needs
 from cronherd.domain.access import Role
 from cronherd.domain.errors import CronherdError, Invalid
+from cronherd.domain.joborder import JobKey, JobOrder, read_order
 from cronherd.domain.search import JOB_KEYS
 from cronherd.domain.standing import STANDING_WORDS, Standing
 from cronherd.pages.base import TheView, act, sentence_of, show
@@ -21,7 +22,6 @@ from cronherd.pages.words import say_plural
 routes = APIRouter()
 
 PAGE_ROWS = 50
-SORTED_ROWS = 1_000  # so many are fetched and put in order; more stay in the order of their names
 BULK_JOBS = 500
 NAMED = 3  # faults of a bulk change that a sentence tells
 Job = dict[str, Any]
@@ -29,47 +29,41 @@ Job = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One fact of a job as a column: its word, how it sorts, whether it is shown unasked."""
+    """One fact of a job as a column: its word, whether it is shown unasked."""
 
     key: str
     word: str
-    sorts: Callable[[Job], Any] | None = None
     usual: bool = False
 
 
-def _last(key: str) -> Callable[[Job], Any]:
-    return lambda job: (job["last_run"] or {}).get(key)
-
-
 COLUMNS = (
-    Column(key="status", word="Status", sorts=lambda job: job["standing"], usual=True),
-    Column(key="frequency", word="Schedule", sorts=lambda job: job["schedule"], usual=True),
-    Column(key="result", word="Last result", sorts=_last("outcome"), usual=True),
-    Column(key="next", word="Next", sorts=lambda job: job["next_at"], usual=True),
+    Column(key="status", word="Status", usual=True),
+    Column(key="frequency", word="Schedule", usual=True),
+    Column(key="result", word="Last result", usual=True),
+    Column(key="next", word="Next", usual=True),
     Column(key="trend", word="Last 30 runs", usual=True),
-    Column(key="active", word="Active", sorts=lambda job: job["enabled"]),
-    Column(key="description", word="Description", sorts=lambda job: job["description"]),
-    Column(key="command", word="Command", sorts=lambda job: str(job["command"] or job["task"])),
-    Column(key="window", word="Window", sorts=lambda job: str(job["window"] or "")),
-    Column(key="limit", word="Time limit", sorts=lambda job: job["timeout_s"]),
-    Column(key="started", word="Last start", sorts=_last("started_at")),
-    Column(key="ended", word="Last end", sorts=_last("ended_at")),
-    Column(key="took", word="Took", sorts=_last("duration_s")),
-    Column(key="worker", word="Worker", sorts=_last("node")),
-    Column(key="live", word="Runs now", sorts=lambda job: job["live_runs"]),
-    Column(key="zone", word="Time zone", sorts=lambda job: job["timezone"]),
-    Column(key="tags", word="Tags", sorts=lambda job: ",".join(job["tags"])),
-    Column(key="source", word="Source", sorts=lambda job: job["source"]),
+    Column(key="active", word="Active"),
+    Column(key="description", word="Description"),
+    Column(key="command", word="Command"),
+    Column(key="window", word="Window"),
+    Column(key="limit", word="Time limit"),
+    Column(key="started", word="Last start"),
+    Column(key="ended", word="Last end"),
+    Column(key="took", word="Took"),
+    Column(key="worker", word="Worker"),
+    Column(key="live", word="Runs now"),
+    Column(key="zone", word="Time zone"),
+    Column(key="tags", word="Tags"),
+    Column(key="source", word="Source"),
 )
 _BY_KEY = {column.key: column for column in COLUMNS}
-_NAME = Column(key="name", word="Job", sorts=lambda job: job["name"].casefold())
 
 
 @routes.get("/jobs", dependencies=[needs(Role.VIEWER)])
 def jobs(view: TheView) -> Response:
     box = Box.read(view.query("q"), JOB_KEYS)
-    sort, down = _sort(view.query("sort"))
-    found = _find(view, box, sort, down=down)
+    order = _order(view.query("sort"))
+    found = _find(view, box, order)
     items = found["items"]
     trends = view.fleet.trends([job["id"] for job in items])["jobs"]
     return show(
@@ -81,74 +75,53 @@ def jobs(view: TheView) -> Response:
         items=items,
         trends=trends,
         following=found["following"],
-        first=view.with_query(after="", at="") if view.query("after") or view.query("at") else "",
+        first=view.with_query(after="") if view.query("after") else "",
         shown=_shown(view),
         columns=COLUMNS,
-        sort=sort.key,
-        down=down,
+        sort=order.key.value,
+        down=order.down,
         unsorted=found["unsorted"],
-        turned=_turns(view, sort, down=down),
+        turned=_turns(view, order),
         filters=_filters(box),
         anything=bool(box.text),
     )
 
 
-def _find(view: View, box: Box, sort: Column, *, down: bool) -> dict[str, Any]:
-    """A page of jobs, by key in the order of names, by place in any other order."""
+def _find(view: View, box: Box, order: JobOrder) -> dict[str, Any]:
+    """A page of jobs; too many to be sorted stay in the order of their names."""
     nothing: dict[str, Any] = {"items": [], "following": "", "unsorted": False, "fault": box.fault}
     if box.fault:
         return nothing
-    named = sort is _NAME and not down
     after, text = view.query("after") or None, box.text or None
+    sort, unsorted = None if order == JobOrder() else str(order), False
     try:
-        items = None if named else _few(view, text)
-        if items is None:
-            page = view.fleet.list_jobs(after, PAGE_ROWS, q=text)
-            following = view.with_query(after=page["next"], at="") if page["next"] else ""
-            found = {"items": page["items"], "following": following, "unsorted": not named}
-            return {**nothing, **found}
+        try:
+            page = view.fleet.list_jobs(after, PAGE_ROWS, q=text, sort=sort)
+        except Invalid as error:
+            if error.code != "too_many_to_sort":
+                raise
+            page, unsorted = view.fleet.list_jobs(after, PAGE_ROWS, q=text), True
     except Invalid as error:
         return {**nothing, "fault": error}
-    at = int(view.query("at")) if view.query("at").isdecimal() and len(view.query("at")) < 7 else 0
-    ordered = _ordered(items, sort, down=down)
-    more = at + PAGE_ROWS < len(ordered)
-    following = view.with_query(at=at + PAGE_ROWS, after="") if more else ""
-    return {**nothing, "items": ordered[at : at + PAGE_ROWS], "following": following}
+    following = view.with_query(after=page["next"]) if page["next"] else ""
+    return {**nothing, "items": page["items"], "following": following, "unsorted": unsorted}
 
 
-def _few(view: View, text: str | None) -> list[Job] | None:
-    """All jobs that match, to be sorted; None when they are too many for that."""
-    page = view.fleet.list_jobs(None, SORTED_ROWS, q=text, most=SORTED_ROWS)
-    items: list[Job] = page["items"]
-    unread = page["next"] and len(items) < SORTED_ROWS  # more jobs than one look goes through
-    return None if page.get("many") or unread else items
+def _order(text: str) -> JobOrder:
+    """What an address says to sort by; by name when it says nothing that can be."""
+    try:
+        return read_order(text)
+    except Invalid:
+        return JobOrder()
 
 
-def _ordered(items: list[Job], column: Column, *, down: bool) -> list[Job]:
-    """In the order of a column; jobs that have no value there come last in both directions."""
-    assert column.sorts is not None
-    told = [(column.sorts(job), job) for job in items]
-    known = [pair for pair in told if pair[0] is not None and pair[0] != ""]
-    rest = [job for value, job in told if value is None or value == ""]
-    known.sort(key=lambda pair: pair[0], reverse=down)
-    return [job for _, job in known] + rest
-
-
-def _sort(text: str) -> tuple[Column, bool]:
-    """What an address says to sort by: a column, from its end with a minus before."""
-    down = text.startswith("-")
-    column = _BY_KEY.get(text.removeprefix("-"), _NAME)
-    return (column, down) if column.sorts else (_NAME, False)
-
-
-def _turns(view: View, sort: Column, *, down: bool) -> Mapping[str, str]:
+def _turns(view: View, order: JobOrder) -> Mapping[str, str]:
     """Where the head of each column leads: sorted by it, or the other way round."""
     turned = {}
-    for column in (_NAME, *COLUMNS):
-        if column.sorts:
-            word = f"-{column.key}" if column is sort and not down else column.key
-            word = "" if word == _NAME.key else word
-            turned[column.key] = view.with_query(sort=word, after="", at="")
+    for key in JobKey:
+        other = JobOrder(key, down=key is order.key and not order.down)
+        word = "" if other == JobOrder() else str(other)
+        turned[key.value] = view.with_query(sort=word, after="")
     return turned
 
 

@@ -7,9 +7,11 @@ from cronherd.domain.duration import parse_duration
 from cronherd.domain.errors import Conflict, Invalid
 from cronherd.domain.instant import format_instant, load_zone, parse_instant
 from cronherd.domain.job import BY_HAND, Job
+from cronherd.domain.joborder import JobOrder, read_order
 from cronherd.domain.place import place_matches
 from cronherd.domain.policy import FOREVER_US
-from cronherd.domain.search import JOB_KEYS, joined, read_job_search
+from cronherd.domain.search import JOB_KEYS, JobSearch, joined, read_job_search
+from cronherd.service import joborder
 from cronherd.service.desk import Desk, at_one_instant, checked_limit
 from cronherd.service.told import schedule_words, upcoming_slots
 from cronherd.store.facts import JobRow, JobWrite, RunFilter
@@ -27,6 +29,8 @@ REQUEST_LENGTH = 64
 PAGES_LOOKED_AT = 5  # for one page of an answer that few jobs belong to
 _UPCOMING = 5  # slots that the answer about one job names
 
+_Fits = Callable[[Job], bool]
+
 
 class JobDesk(Desk):
     """What a person may ask of jobs."""
@@ -40,44 +44,73 @@ class JobDesk(Desk):
         tag: str | None = None,
         node: str | None = None,
         q: str | None = None,
-        most: int | None = None,
+        sort: str | None = None,
     ) -> Json:
         """Jobs in the order of their names; raises Invalid for a limit out of range.
+
+        `sort`: in another order (domain/joborder.py), where `after` says how many come before;
+        raises Invalid when more than 1,000 jobs may match, since no index has their order.
 
         `tag`: only those that have it. `node`: only those that no other registered node may run.
         `q` as domain/search.py reads it. A page may hold fewer than asked for and not be the last.
         The answer repeats what was asked for, so that nobody takes all jobs of a node that does
         not know it for the chosen.
-        `most`: when more than so many may match, `many` is true and no item is looked for.
         """
         search = read_job_search(joined(q, JOB_KEYS, tag=tag, node=node) or "")
-        if most is not None and self._catalog.count_jobs(search, checked_limit(most) + 1) > most:
-            return {**page([], None), "many": True}
-        fits = self._bound_to(search.node) if search.node is not None else None
+        fits = self._bound_to(search.node) if search.node is not None else _always
+        if sort is None:
+            rows, following = self._by_name(search, fits, after, checked_limit(limit))
+        else:
+            order = read_order(sort)
+            rows, following = self._by_order(search, fits, order, after, checked_limit(limit))
+        now_us = self._store.now_us()
+        which = {"tag": tag, "node": node, "q": q, "sort": sort}
+        return {
+            **page([job_view(row, now_us) for row in rows], following),
+            **{key: value for key, value in which.items() if value is not None},
+        }
+
+    def _by_name(
+        self, search: JobSearch, fits: _Fits, after: str | None, limit: int
+    ) -> tuple[list[JobRow], str | None]:
         rows: list[JobRow] = []
         for _ in range(PAGES_LOOKED_AT):
-            found, after = self._catalog.job_page(search, after, checked_limit(limit))
-            rows += [row for row in found if not fits or fits(row)]
+            found, after = self._catalog.job_page(search, after, limit)
+            rows += [row for row in found if fits(row.job)]
             if after is None or len(rows) >= limit:
                 break
         if len(rows) > limit:
             rows = rows[:limit]
             after = rows[-1].job.key
-        now_us = self._store.now_us()
-        which = {"tag": tag, "node": node, "q": q}
-        return {
-            **page([job_view(row, now_us) for row in rows], after),
-            **{key: value for key, value in which.items() if value is not None},
-        }
+        return rows, after
 
-    def _bound_to(self, name: str) -> Callable[[JobRow], bool]:
+    def _by_order(
+        self, search: JobSearch, fits: _Fits, order: JobOrder, after: str | None, limit: int
+    ) -> tuple[list[JobRow], str | None]:
+        """Of all that match what they are put in order by, and the whole of one page of them."""
+        begin = _place(after)
+        ranks = self._catalog.job_ranks(search, joborder.MOST)
+        if ranks is None:
+            raise Invalid(
+                f"more than {joborder.MOST:,} jobs may match: they are told by name only",
+                code="too_many_to_sort",
+                where="sort",
+                hint="search for fewer, by a tag for example",
+            )
+        keys = joborder.keys_in_order([rank for rank in ranks if fits(rank.job)], order)
+        chosen = keys[begin : begin + limit]
+        found = self._catalog.jobs_by_key(chosen)
+        following = str(begin + limit) if begin + limit < len(keys) else None
+        return [found[key] for key in chosen], following
+
+    def _bound_to(self, name: str) -> _Fits:
         """Whether a job may run on this node and, by its labels, on no other one."""
         node = self._find_node(name)
         others = [each.place_labels for each in self._catalog.nodes() if each.id != node.id]
         labels = node.place_labels
 
-        def fits(row: JobRow) -> bool:
-            place = row.job.place
+        def fits(job: Job) -> bool:
+            place = job.place
             return place_matches(place, labels) and not any(
                 place_matches(place, other) for other in others
             )
@@ -217,6 +250,20 @@ class JobDesk(Desk):
             now_us=self._store.now_us() if now_us is None else now_us,
             defaults=self._defaults,
         )
+
+
+def _always(job: Job) -> bool:  # noqa: ARG001 - what nobody asks about
+    return True
+
+
+def _place(after: str | None) -> int:
+    """How many jobs come before a page. Raises Invalid for what is no number of them."""
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdecimal() and len(after) <= len(str(joborder.MOST))):
+        text = f"'{after[:40]}' is no place in this order"
+        raise Invalid(text, code="bad_cursor", where="after")
+    return int(after)
 
 
 def said_enabled(job: Job) -> bool | None:

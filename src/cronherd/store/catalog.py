@@ -23,6 +23,7 @@ from cronherd.store.facts import (
     Backfilled,
     Ended,
     EventFilter,
+    JobRank,
     JobRow,
     JobWrite,
     Kept,
@@ -140,10 +141,6 @@ class Catalog(People, LockBook, Protocol):
         """In the order of their keys, after this key."""
         ...
 
-    def count_jobs(self, search: JobSearch, most: int) -> int:
-        """How many may match, counted up to `most`: as far as the database alone can tell."""
-        ...
-
     def job_names(self, standing: Standing, limit: int) -> list[str]:
         """Of the jobs that stand so the first so many, in the order of their keys."""
         ...
@@ -155,6 +152,10 @@ class Catalog(People, LockBook, Protocol):
 
         `search.node` is not looked at. A page may hold fewer than asked for and not be the last.
         """
+        ...
+
+    def job_ranks(self, search: JobSearch, most: int) -> list[JobRank] | None:
+        """What all these jobs are put in order by; None when there may be more than so many."""
         ...
 
     def next_jobs(

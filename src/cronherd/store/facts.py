@@ -58,6 +58,26 @@ class JobRow:
     """Whether its definition says something else by now than that version."""
 
 
+class JobRank(NamedTuple):
+    """What jobs are put in order by; `outcome` to `node` are of the last finished run.
+
+    A plain tuple: a thousand of them are read for a page of fifty.
+    """
+
+    job: Job
+    enabled: bool
+    source: str
+    next_us: int | None
+    paused_until_us: int | None
+    skip_us: int | None
+    live: int
+    outcome: Outcome | None
+    started_us: int | None
+    ended_us: int | None
+    node: str | None
+    standing: frozenset[Standing]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobWrite:
     """One job to be saved: `version` is the one that was read, None for a new job.

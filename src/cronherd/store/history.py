@@ -15,11 +15,11 @@ from cronherd.domain.ident import (
 )
 from cronherd.domain.job import Job, build_job, name_key
 from cronherd.domain.run import Attempt, Cause, Outcome, OutputPiece, Run, RunState
-from cronherd.domain.standing import standing_of
+from cronherd.domain.standing import Standing, standing_of
 from cronherd.domain.telling import read_stored
 from cronherd.store.database import Connection, Database, Row, fetch
 from cronherd.store.definitions import JobCache
-from cronherd.store.facts import JobRow
+from cronherd.store.facts import JobRank, JobRow
 from cronherd.store.jobs import no_such_job
 
 _JOBS = """
@@ -37,6 +37,10 @@ PLANS = _JOBS.format("0, NULL")
 LIVE_OF = """
 SELECT job_id, state, attempt, min(slot_us) FROM run WHERE job_id IN ?
 GROUP BY job_id, state, attempt
+"""
+LAST_ENDS = """
+SELECT h.id, h.outcome, h.started_us, h.ended_us, n.name
+FROM run_history h LEFT JOIN node n ON n.id = h.node_id WHERE h.id IN ?
 """
 ALIVE = "j.deleted_us IS NULL AND "
 # The ids first: in the order of ids all of history would be read for the few that begin so.
@@ -69,6 +73,9 @@ SELECT attempt, seq, stream, at_us, dropped, bytes FROM output
 WHERE run_id = ? AND {} AND stream < 3 AND seq > ? ORDER BY attempt, seq LIMIT ?
 """
 TOLD = "SELECT bytes FROM output WHERE run_id = ? AND attempt = ? AND stream = 3 ORDER BY seq"
+
+
+_Live = tuple[RunState, int, int | None]  # of runs of a job: state, attempt, their oldest slot
 
 
 class HistoryRows:
@@ -210,11 +217,47 @@ def read_jobs(
     jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
     ids = [row[9] for row in rows if row[9] is not None]
     last = {run.id: run for run in _past(connection, ids)}
-    live: dict[bytes, list[tuple[RunState, int, int | None]]] = {}
+    live = _live(connection, rows)
+    return [_job_row(row, jobs, last, live.get(row[0], ()), now_us) for row in rows]
+
+
+def read_ranks(
+    connection: Connection, cache: JobCache, now_us: int, where: str, values: Sequence[object]
+) -> list[JobRank]:
+    """The same jobs, with what they are put in order by."""
+    rows = fetch(connection, JOBS.format(where), values)
+    jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
+    ids = [row[9] for row in rows if row[9] is not None]
+    last = {row[0]: row[1:] for row in fetch(connection, LAST_ENDS, (ids,))} if ids else {}
+    live = _live(connection, rows)
+    ranks = []
+    for row in rows:
+        outcome, started_us, ended_us, node = last.get(row[9], (None, None, None, None))
+        ended = Outcome(outcome) if outcome else None
+        rank = JobRank(
+            job=_job_of(row, jobs),
+            enabled=bool(row[2]),
+            source=row[3],
+            next_us=row[6],
+            paused_until_us=row[11],
+            skip_us=row[12],
+            live=row[8],
+            outcome=ended,
+            started_us=started_us,
+            ended_us=ended_us,
+            node=node,
+            standing=_standing(row, live.get(row[0], ()), ended, now_us),
+        )
+        ranks.append(rank)
+    return ranks
+
+
+def _live(connection: Connection, rows: Sequence[Row]) -> dict[bytes, list[_Live]]:
+    found: dict[bytes, list[_Live]] = {}
     busy = sorted(row[0] for row in rows if row[8])
     for job_id, state, attempt, slot_us in fetch(connection, LIVE_OF, (busy,)) if busy else ():
-        live.setdefault(job_id, []).append((RunState(state), attempt, slot_us))
-    return [_job_row(row, jobs, last, live.get(row[0], ()), now_us) for row in rows]
+        found.setdefault(job_id, []).append((RunState(state), attempt, slot_us))
+    return found
 
 
 def _past(connection: Connection, ids: Sequence[bytes]) -> list[Run]:
@@ -231,26 +274,13 @@ def _job_row(
     row: Row,
     jobs: Mapping[tuple[bytes, int], Job | str],
     last: Mapping[str, Run],
-    live: Iterable[tuple[RunState, int, int | None]],
+    live: Iterable[_Live],
     now_us: int,
 ) -> JobRow:
-    job = jobs[row[0], row[1]]
     newest = last.get(from_stored(row[9])) if row[9] is not None else None
-    standing = standing_of(
-        now_us=now_us,
-        enabled=bool(row[2]),
-        next_us=row[6],
-        paused_until_us=row[11],
-        live=live,
-        last=newest.outcome if newest else None,
-    )
-    if isinstance(job, str):
-        # Shown, so that it can be mended: never hidden because it was not understood.
-        spec = {"name": row[10], "command": "", "description": f"unusable definition: {job}"}
-        job = replace(build_job(spec), spec=spec)
     return JobRow(
         id=from_stored(row[0]),
-        job=job,
+        job=_job_of(row, jobs),
         version=row[1],
         enabled=bool(row[2]),
         source=row[3],
@@ -260,13 +290,35 @@ def _job_row(
         last_slot_us=row[7],
         live=row[8],
         last=newest,
-        standing=standing,
+        standing=_standing(row, live, newest.outcome if newest else None, now_us),
         paused_until_us=row[11],
         skip_us=row[12],
         fired=row[13],
         forgotten_us=row[14],
         applied=row[15],
         drifted=bool(row[16]),
+    )
+
+
+def _job_of(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Job:
+    job = jobs[row[0], row[1]]
+    if isinstance(job, str):
+        # Shown, so that it can be mended: never hidden because it was not understood.
+        spec = {"name": row[10], "command": "", "description": f"unusable definition: {job}"}
+        return replace(build_job(spec), spec=spec)
+    return job
+
+
+def _standing(
+    row: Row, live: Iterable[_Live], last: Outcome | None, now_us: int
+) -> frozenset[Standing]:
+    return standing_of(
+        now_us=now_us,
+        enabled=bool(row[2]),
+        next_us=row[6],
+        paused_until_us=row[11],
+        live=live,
+        last=last,
     )
 
 

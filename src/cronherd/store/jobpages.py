@@ -7,14 +7,15 @@ their names, so many at a time: a page may hold fewer than asked for, and say wh
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from cronherd.domain.job import Job
 from cronherd.domain.run import Outcome
 from cronherd.domain.search import JobSearch, has_words
 from cronherd.domain.standing import COUNTED, OVERDUE_US, STARTED, UNSTARTED, Standing
 from cronherd.store import textsearch
 from cronherd.store.database import Connection, Database, fetch
 from cronherd.store.definitions import JobCache
-from cronherd.store.facts import JobRow
-from cronherd.store.history import ALIVE, read_jobs
+from cronherd.store.facts import JobRank, JobRow
+from cronherd.store.history import ALIVE, read_jobs, read_ranks
 from cronherd.store.jobtexts import texts_of
 from cronherd.store.terms import Terms, has_tag
 from cronherd.store.textsearch import add_untold_words, add_words, find_jobs
@@ -71,6 +72,7 @@ class Chosen(NamedTuple):
 
     terms: Terms
     edge: str | None
+    few: int | None = None  # there are no more, when that is known
 
 
 class JobPages:
@@ -121,14 +123,21 @@ class JobPages:
             where = f'{ALIVE}{chosen.terms} ORDER BY j."key" LIMIT {limit:d}'
             return [row[0] for row in fetch(connection, NAMES.format(where), chosen.terms.values)]
 
-    def count_jobs(self, search: JobSearch, most: int) -> int:
+    def job_ranks(self, search: JobSearch, most: int) -> list[JobRank] | None:
         with self._db.read() as connection:
             now_us = self._db.dialect.now_us(connection)
             chosen = _choose(connection, search, now_us, None, most)
             if chosen is None:
-                return 0
-            sql = MATCHING.format(f"{ALIVE}{chosen.terms}")
-            return int(fetch(connection, sql, (*chosen.terms.values, most))[0][0])
+                return []
+            if chosen.edge is not None:
+                return None
+            where, values = f"{ALIVE}{chosen.terms}", chosen.terms.values
+            if chosen.few is None or chosen.few > most:  # to count is less than to read
+                counted = fetch(connection, MATCHING.format(where), (*values, most + 1))
+                if counted[0][0] > most:
+                    return None
+            ranks = read_ranks(connection, self._cache, now_us, where, values)
+            return [rank for rank in ranks if _fits(rank.job, search)]
 
     def ended_counts(self) -> Mapping[str, int]:
         with self._db.glance() as connection:
@@ -153,7 +162,7 @@ def _choose(
     if few is not None:
         terms = _other_terms(search, Terms(["j.id IN ?"], [few]))
         add_words(terms, search)
-        return Chosen(terms, None) if few else None
+        return Chosen(terms, None, len(few)) if few else None
     terms = _other_terms(search, _stand_terms(search.standing, now_us))
     alone = _is_alone(search)
     most = max(2 * limit, SMALL) if alone else textsearch.FEW
@@ -162,7 +171,7 @@ def _choose(
     if found is not None and (alone or found.edge is None):
         terms.add("j.id IN ?", found.ids)
         add_untold_words(terms, search)
-        return Chosen(terms, found.edge) if found.ids else None
+        return Chosen(terms, found.edge, len(found.ids)) if found.ids else None
     add_words(terms, search)
     walks = search.words or search.tag is not None or search.source is not None
     return Chosen(terms, _edge(connection, after, JOB_WINDOW) if walks else None)
@@ -224,12 +233,13 @@ def _stand_terms(standing: Standing | None, now_us: int) -> Terms:
 
 
 def _fitting(rows: list[JobRow], search: JobSearch) -> list[JobRow]:
-    return [
-        row
-        for row in rows
-        if (search.tag is None or has_tag(row.job, search.tag))
-        and has_words(texts_of(row.job), search.words)
-    ]
+    return [row for row in rows if _fits(row.job, search)]
+
+
+def _fits(job: Job, search: JobSearch) -> bool:
+    """What an index can only guess."""
+    tagged = search.tag is None or has_tag(job, search.tag)
+    return tagged and has_words(texts_of(job), search.words)
 
 
 def _following(rows: list[JobRow], chosen: Chosen, limit: int) -> str | None:

@@ -115,7 +115,7 @@ class SqlStore:
         self.pulse, self.runs_by_id = pulse.pulse, pulse.runs_by_id
         self.fresh_output = pulse.fresh_output
         self.jobs, self.job_page = pages.jobs, pages.job_page
-        self.count_jobs, self.job_names = pages.count_jobs, pages.job_names
+        self.job_ranks, self.job_names = pages.job_ranks, pages.job_names
         self.runs, self.run_page = runs.runs, runs.run_page
         self.ended_counts, self.standings = pages.ended_counts, pages.standings
 

@@ -100,6 +100,7 @@ def test_pages_of_an_order_join(service: Service, stage: Stage):
         if after is None:
             break
     assert found == whole
+    assert service.list_jobs(limit=len(whole), sort="-command")["next"] is None
     assert service.list_jobs("7", 3, sort="-command")["items"] == []
 
 

@@ -1,6 +1,7 @@
 """Jobs in any order but that of their names, which indexes do not know."""
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from cronherd.domain.joborder import JobKey, JobOrder
@@ -34,11 +35,12 @@ _VALUES: Mapping[JobKey, Callable[[JobRank], Any]] = {
 def keys_in_order(ranks: Iterable[JobRank], order: JobOrder) -> list[str]:
     """The keys of the jobs; those without a value come last both ways, equal ones by name."""
     value_of = _VALUES[order.key]
-    named = sorted(ranks, key=lambda rank: rank.job.key)
-    told = [(value_of(rank), rank.job.key) for rank in named]
+    told = [(value_of(rank), rank.job.key) for rank in ranks]
+    told.sort(key=itemgetter(1))
     known = [pair for pair in told if pair[0] is not None and pair[0] != ""]
-    known.sort(key=lambda pair: pair[0], reverse=order.down)
-    return [key for _, key in known] + [key for value, key in told if value is None or value == ""]
+    known.sort(key=itemgetter(0), reverse=order.down)
+    rest = [key for value, key in told if value is None or value == ""]
+    return [key for _, key in known] + rest
 
 
 def _took_us(rank: JobRank) -> int | None:

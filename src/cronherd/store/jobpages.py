@@ -238,8 +238,9 @@ def _fitting(rows: list[JobRow], search: JobSearch) -> list[JobRow]:
 
 def _fits(job: Job, search: JobSearch) -> bool:
     """What an index can only guess."""
-    tagged = search.tag is None or has_tag(job, search.tag)
-    return tagged and has_words(texts_of(job), search.words)
+    if search.tag is not None and not has_tag(job, search.tag):
+        return False
+    return not search.words or has_words(texts_of(job), search.words)
 
 
 def _following(rows: list[JobRow], chosen: Chosen, limit: int) -> str | None:

@@ -29,7 +29,11 @@ def run(bench: Bench) -> Report:
     report = Report(name="cancel")
     evidence = bench.folder / "evidence"
     evidence.mkdir()
-    job = {"name": "long", "command": COMMAND.format(evidence), "overlap": "allow"}
+    job: dict[str, object] = {
+        "name": "long",
+        "command": COMMAND.format(evidence),
+        "overlap": "allow",
+    }
     with ExitStack() as stack:
         desk = mill = stack.enter_context(bench.fleet())
         if bench.server is not None:
@@ -39,11 +43,12 @@ def run(bench: Bench) -> Report:
         bench.say(f"{bench.jobs} runs of node {mill.name}, cancelled through node {desk.name}")
         rng = random.Random(NOISE)
         taken = [_cancel(desk, mill, evidence, rng.random()) for _ in range(bench.jobs)]
-    row = {"through": desk.name, "on": mill.name, "cancels": len(taken), **spread(taken)}
+    found = spread(taken)
+    row = {"through": desk.name, "on": mill.name, "cancels": len(taken), **found}
     report.tables["seconds from the acknowledged cancel to the death of the process"] = [row]
     goal = GOAL_HINT_S if bench.database == "postgresql" else GOAL_LOOK_S
     report.targets += [
-        Target(what=f"a cancel: {mark}", value=row[mark], goal=goal, unit="s", at_least=False)
+        Target(what=f"a cancel: {mark}", value=found[mark], goal=goal, unit="s", at_least=False)
         for mark in ("p50", "max")
     ]
     report.notes += [

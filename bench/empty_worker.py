@@ -10,7 +10,7 @@ FUNCTION = b"empty"
 
 
 def main(port: str) -> None:
-    worker = Worker(
+    worker: Worker = Worker(
         [Server("127.0.0.1", int(port))],
         [FUNCTION],
         SystemClock(),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.empty_worker import FUNCTION
 from bench.fleet import wait_for
-from bench.report import BenchError, Report, Target, tidy
+from bench.report import BenchError, Report, Row, Target, tidy
 from bench.stage import Bench
 from cronherd.domain.jobserver import Server
 from cronherd.engine.clock import SystemClock
@@ -49,11 +49,11 @@ def run(bench: Bench) -> Report:
     return report
 
 
-def _measure(bench: Bench, server: Server) -> list[dict[str, object]]:
+def _measure(bench: Bench, server: Server) -> list[Row]:
     ours = [sys.executable, "-m", "bench.empty_worker", str(server.port)]
     name = FUNCTION.decode()
     in_c = ["gearman", "-h", server.host, "-p", str(server.port), "-w", "-f", name]
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for worker, argv in (("ours", ours), ("C", in_c)):
         with _worker(server, argv):
             for window in WINDOWS:
@@ -68,9 +68,7 @@ def _measure(bench: Bench, server: Server) -> list[dict[str, object]]:
     return rows
 
 
-def _row(
-    client: str, worker: str, window: int, jobs: int, taken: Sequence[float]
-) -> dict[str, object]:
+def _row(client: str, worker: str, window: int, jobs: int, taken: Sequence[float]) -> Row:
     rates = sorted(jobs / seconds for seconds in taken)
     marks = {"least": rates[0], "median": rates[len(rates) // 2], "most": rates[-1]}
     spread = {mark: tidy(rate) for mark, rate in marks.items()}

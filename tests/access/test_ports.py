@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cronherd.api import server as api_server
+from cronherd.api import patience
 from cronherd.api.ports import open_ports
 from cronherd.config.web import Web
 from cronherd.domain.errors import Conflict, CronherdError, Refused, Unavailable
@@ -191,12 +191,21 @@ def test_behind_a_proxy_cookies_travel_by_tls_only_and_a_plain_one_is_not_taken(
 def test_a_connection_that_says_nothing_is_closed(
     monkeypatch: pytest.MonkeyPatch, make_site: MakeSite
 ):
-    monkeypatch.setattr(api_server, "HEAD_S", 0.05)
+    monkeypatch.setattr(patience, "HEAD_S", 0.05)
     site = make_site()
     with socket.create_connection(("127.0.0.1", site.port), timeout=20) as line:
         assert line.recv(1) == b""
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as line:
-        line.sendall(b"GET /login HTTP/1.1\r\nHost: loc")
+
+
+def test_a_tls_handshake_has_the_time_of_a_head(
+    monkeypatch: pytest.MonkeyPatch, make_site: MakeSite, files: tuple[Path, Path]
+):
+    monkeypatch.setattr(patience, "HEAD_S", 0.05)
+    site = make_site(replace(LOCALLY, tls_cert=files[0], tls_key=files[1]))
+    with (
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as line,
+        suppress(ConnectionResetError),
+    ):
         assert line.recv(1) == b""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cronherd.api import server
+from cronherd.api import patience, server
 from cronherd.api.app import build_app
 from cronherd.client import connect_to
 from cronherd.domain.access import LOCAL
@@ -125,7 +125,7 @@ def goes_on(line: socket.socket, wait_s: float) -> bool:
 def test_a_body_that_goes_on_after_the_answer_is_cut_by_its_amount(
     monkeypatch: pytest.MonkeyPatch, line: socket.socket
 ):
-    monkeypatch.setattr(server, "DRAIN_BYTES", 4 << 20)
+    monkeypatch.setattr(patience, "DRAIN_BYTES", 4 << 20)
     refused(line)
     sent = 0
     with suppress(ConnectionError):
@@ -138,7 +138,7 @@ def test_a_body_that_goes_on_after_the_answer_is_cut_by_its_amount(
 def test_a_body_that_goes_on_after_the_answer_is_cut_in_time(
     monkeypatch: pytest.MonkeyPatch, line: socket.socket
 ):
-    monkeypatch.setattr(server, "DRAIN_S", 0.3)
+    monkeypatch.setattr(patience, "DRAIN_S", 0.3)
     refused(line)
     began = time.monotonic()
     with suppress(ConnectionError):
@@ -153,8 +153,8 @@ def test_who_sends_all_before_it_reads_goes_on_with_its_line(
     monkeypatch: pytest.MonkeyPatch, site: Site
 ):
     """Refused, but done: its connection is as good as any, then and after the time of others."""
-    monkeypatch.setattr(server, "DRAIN_BYTES", 4 << 20)
-    monkeypatch.setattr(server, "DRAIN_S", 0.3)
+    monkeypatch.setattr(patience, "DRAIN_BYTES", 4 << 20)
+    monkeypatch.setattr(patience, "DRAIN_S", 0.3)
     with closing(HTTPConnection("127.0.0.1", site.port, timeout=20)) as line:
         for _ in range(2):
             line.request("POST", "/api/v1/jobs", b"x" * 3_000_000)

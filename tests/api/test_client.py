@@ -94,6 +94,7 @@ def test_it_does_not_believe_what_is_not_cronherd(speak: Speak, content: bytes):
     [
         ("401 No", Refused),
         ("403 No", Refused),
+        ("408 No", Unavailable),
         ("429 No", Unavailable),
         ("502 No", Unavailable),
         ("500 No", CronherdError),

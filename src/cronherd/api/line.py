@@ -4,10 +4,9 @@ A request that came this way carries its `Arrival`; one that came by the Unix so
 The app lets nobody in who carries neither.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -83,7 +82,7 @@ class Port:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        careful = _careful(send, {**HEADERS, **TLS_HEADERS} if self._line.secure else HEADERS)
+        careful = _careful(send, secure=self._line.secure)
         try:
             arrival = self.arrival(scope)
         except CronherdError as error:
@@ -195,19 +194,24 @@ def _counted(address: IPv4Address | IPv6Address | None) -> str:
     return str(address) if address else "unknown"
 
 
-def _careful(send: Send, headers: Mapping[str, str]) -> Send:
+def _careful(send: Send, *, secure: bool) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": _with_ours(message.get("headers", ()), headers)}
+            told = message.get("headers", ())
+            message = {**message, "headers": careful_headers(told, secure=secure)}
         await send(message)
 
     return sending
 
 
-def _with_ours(headers: Any, ours: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    told = [(name, value) for name, value in headers]
-    there = {name.lower() for name, _ in told}
-    return told + [
+def careful_headers(
+    told: Iterable[tuple[bytes, bytes]], *, secure: bool
+) -> list[tuple[bytes, bytes]]:
+    """What is told, and what binds the browser besides; `secure`: TLS ends here."""
+    headers = list(told)
+    there = {name.lower() for name, _ in headers}
+    ours = {**HEADERS, **TLS_HEADERS} if secure else HEADERS
+    return headers + [
         (name.lower().encode(), value.encode())
         for name, value in ours.items()
         if name.lower().encode() not in there

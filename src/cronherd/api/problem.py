@@ -35,6 +35,7 @@ _BY_CODE = {
     "bad_json": HTTPStatus.BAD_REQUEST,
     "bad_host": HTTPStatus.MISDIRECTED_REQUEST,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "too_slow": HTTPStatus.REQUEST_TIMEOUT,
     "login_needed": HTTPStatus.UNAUTHORIZED,
     "bad_login": HTTPStatus.UNAUTHORIZED,
     "bad_token": HTTPStatus.UNAUTHORIZED,

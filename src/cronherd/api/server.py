@@ -12,11 +12,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from cronherd.api import patience
 from cronherd.api.line import Locally, Port
 from cronherd.api.ports import Ports
 from cronherd.client.line import SOCKET_PATH_BYTES, connect_to
@@ -29,11 +28,6 @@ START_S = 10.0
 LEAVE_S = 0.5  # for requests and streams to end by themselves
 STOP_S = 0.4  # and then for their connections to be cut
 CONNECTIONS = 1_000  # by ports; the Unix socket has room besides
-HEAD_S = 20.0  # for a request to begin: a connection that says nothing is closed
-# Of a body that nobody reads, as its request is refused: so much is let pass, and for so long, for
-# whoever sends all before it reads the answer. What goes on after that is cut.
-DRAIN_BYTES = 64 << 20
-DRAIN_S = 10.0
 
 
 class ApiServer:
@@ -121,49 +115,6 @@ class ApiServer:
         self._identity = None
 
 
-class _Bounded(H11Protocol):
-    """Ends a connection whose body goes on when its request was answered long ago."""
-
-    _drained = 0
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._drained = 0
-        if self._drains():
-            self.loop.call_later(DRAIN_S, self._cut, self.cycle)
-
-    def handle_events(self) -> None:
-        """Of what has just come."""
-        if self._drains():
-            self._drained += len(self.conn.trailing_data[0])
-            if self._drained > DRAIN_BYTES:
-                self.transport.abort()
-                return
-        super().handle_events()
-
-    def _drains(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # whatever its type says
-        answered = cycle is not None and cycle.response_complete
-        return answered and self.conn.their_state is h11.SEND_BODY
-
-    def _cut(self, cycle: RequestResponseCycle) -> None:
-        if self.cycle is cycle and self._drains():
-            self.transport.abort()
-
-
-class _Hasty(_Bounded):
-    """Closes a connection that says nothing for too long; uvicorn itself would wait for ever."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.loop.call_later(HEAD_S, self._look)
-
-    def _look(self) -> None:
-        asked: object = self.cycle  # None until a request has begun, whatever its type says
-        if asked is None and not self.transport.is_closing():
-            self.transport.close()
-
-
 def _settings(app: ASGIApp, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -186,12 +137,15 @@ class _Server(uvicorn.Server):
     """uvicorn that says when it is up, that can cut its connections, and that has two doors."""
 
     def __init__(self, app: ASGIApp, ports: Ports | None) -> None:
-        super().__init__(_settings(Locally(app), http=_Bounded))
+        app = patience.InTime(app)
+        super().__init__(_settings(Locally(app), http=patience.Bounded))
         self._ports = ports
         self._port_settings: uvicorn.Config | None = None
         if ports is not None:
             rules = Port(app, ports.line)
-            self._port_settings = _settings(rules, http=_Hasty, limit_concurrency=CONNECTIONS)
+            self._port_settings = _settings(
+                rules, http=patience.Hasty, limit_concurrency=CONNECTIONS
+            )
         self.up: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -208,7 +162,7 @@ class _Server(uvicorn.Server):
         settings.load()
 
         def protocol() -> asyncio.Protocol:
-            return _Hasty(
+            return patience.Hasty(
                 config=settings,
                 server_state=self.server_state,
                 app_state=self.lifespan.state,
@@ -216,7 +170,13 @@ class _Server(uvicorn.Server):
             )
 
         for port in ports.sockets:
-            made = await loop.create_server(protocol, sock=port, ssl=ports.tls, backlog=BACKLOG)
+            made = await loop.create_server(
+                protocol,
+                sock=port,
+                ssl=ports.tls,
+                ssl_handshake_timeout=patience.HEAD_S if ports.tls else None,
+                backlog=BACKLOG,
+            )
             self.servers.append(made)
 
     def cut(self) -> None:

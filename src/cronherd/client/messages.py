@@ -63,7 +63,7 @@ def document_of(content: bytes, where: str) -> Json:
     return document
 
 
-_KINDS: dict[int, type[CronherdError]] = dict.fromkeys((429, 502, 503, 504), Unavailable)
+_KINDS: dict[int, type[CronherdError]] = dict.fromkeys((408, 429, 502, 503, 504), Unavailable)
 _KINDS |= {
     401: Refused,
     403: Refused,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 from unittest import mock
 
 from cronherd import wiring
@@ -22,9 +23,11 @@ from cronherd.cli.main import answer
 from cronherd.cli.session import Session
 from cronherd.client import Client
 from cronherd.engine.clock import SystemClock
+from tests.engine import nursery
 
 PATIENCE_S = 30.0
 POLL_S = 0.02
+Process = nursery.Node | subprocess.Popen[bytes]
 
 
 def wait_until(true: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -62,7 +65,7 @@ class Host:
         self.evidence = folder / "evidence"
         self.config.write_text("{}\n")
         self.client = Client.over_socket(self.state / "run" / "api.sock")
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self._lives = 0
 
     def write_config(self, text: str) -> None:
@@ -89,6 +92,20 @@ class Host:
         """One command to its end, by this process: a new one takes half a second to begin."""
         return say(self.command(*arguments), stdin)
 
+    def begin(self, log: IO[bytes], *arguments: str) -> Process:
+        """A command that goes on, as a process of its own."""
+        python, *words = self.command(*arguments)
+        if words[:2] == ["-m", "cronherd"]:
+            return nursery.start(words[2:], out=log, err=log, env=environment())
+        return subprocess.Popen(
+            [python, *words],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+            start_new_session=True,
+        )
+
     def furnish(self) -> None:
         """A database as the first `up` or `db upgrade` would make it, which takes a second."""
         self.state.mkdir(mode=0o700, exist_ok=True)
@@ -101,14 +118,7 @@ class Host:
         if not own and not (self.state / "cronherd.db").exists():
             self.furnish()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command("up"),
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                env=environment(),
-                start_new_session=True,
-            )
+            self.process = self.begin(log, "up")
         wait_until(self.answers, f"up never answered: {self.log.read_text()}")
 
     def answers(self) -> bool:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,7 +43,7 @@ class Fleet:
 
     def agent(self, host: Host) -> None:
         with host.log.open("ab") as log:
-            host.process = subprocess.Popen(host.command("agent"), stdout=log, stderr=log)
+            host.process = host.begin(log, "agent")
 
     def ask(self, *words: str) -> Any:
         told = self.hosts[0].say(*words, "-o", "json")

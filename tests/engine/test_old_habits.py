@@ -224,8 +224,9 @@ def test_a_waiting_run_says_what_it_waits_for(host: Host) -> None:
     """`run show`, `why` and `pool show` tell the truth of a run in front of a pool."""
     host.up()
     made(host, "first", "sleep 30", "pools=db")
-    made(host, "second", "true", "pools=db", "schedule=every 1s", "overlap=skip")
     host.say("job", "run", "first")
+    wait_until(lambda: host.client.list_runs("first", "running")["items"], "it runs")
+    made(host, "second", "true", "pools=db", "schedule=every 1s", "overlap=skip")
     wait_until(lambda: host.client.list_runs("second", "waiting")["items"], "it waits")
     (waiting,) = host.client.list_runs("second", "waiting")["items"]
     shown = host.say("run", "show", waiting["id"]).stdout

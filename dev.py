@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ usage: python3 dev.py COMMAND
   up [ARGS]       install if needed, then `cronherd up` on ./var with the examples
   test [ARGS]     everything the tests need, then the tests: --tier commit|full, any pytest argument
   servers         only what test installs before: servers, a C compiler, a browser
-  check           format, lint, types, layers, generated docs
+  check           format, lint, types, layers, generated docs, whether all tests can be read
   torture [ARGS]  hurt a fleet of real nodes and check every promise; --help tells more
   bench [NAMES]   measure
   docs            write docs/reference again
@@ -164,7 +165,8 @@ def pip_command() -> list[str]:
 
 
 def install(what: str, title: str) -> None:
-    argv = [*pip_command(), "install", "--quiet", "--retries", "2", "--editable", what]
+    options = ["--quiet", "--retries", "2"]
+    argv = [*pip_command(), "install", *options, "--editable", what]
     # By environment, not by --constraint: so the pins hold for the build back end too.
     pins = {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)}
     with long_step(f"installing {title}"):
@@ -278,8 +280,6 @@ def in_tests(*argv: str) -> NoReturn:
     """Pass everything on: --tier is an option of our pytest (tests/conftest.py)."""
     servers(())
     os.chdir(ROOT)
-    # Images of containers set it, and then each of a thousand processes compiles all it imports.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     become([PYTHON, "-m", *argv])
 
 
@@ -313,11 +313,13 @@ class Step:
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command as run; run(['--no-logo'])"
 
 CHECKS = (
+    Step(title="types", argv=("-m", "mypy")),  # first: it takes as long as all others
     Step(title="format", argv=("-m", "ruff", "format", "--check", ".")),
     Step(title="lint", argv=("-m", "ruff", "check", ".")),
-    Step(title="types", argv=("-m", "mypy")),
     Step(title="layers", argv=("-c", LINT_IMPORTS)),
     Step(title="docs", argv=("-m", "cronherd.docs", "--check"), needs=DOCS_GENERATOR),
+    # Each worker of `test` would compile them all: it does so once, beside what takes longest.
+    Step(title="tests", argv=("-m", "pytest", "--collect-only", "-qq", "-n0")),
 )
 
 
@@ -325,7 +327,10 @@ def check(args: Sequence[str]) -> int:
     """Run every step even when one fails: one round shows all there is to mend."""
     refuse_arguments("check", args)
     make_ready(dev=True)
-    failed = [step.title for step in CHECKS if step.needs.exists() and not step_passes(step)]
+    steps = [step for step in CHECKS if step.needs.exists()]
+    with ThreadPoolExecutor(max_workers=2) as hands:
+        passed = list(hands.map(step_passes, steps))
+    failed = [step.title for step, good in zip(steps, passed, strict=True) if not good]
     if failed:
         print(f"check failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -339,9 +344,10 @@ def step_passes(step: Step) -> bool:
     )  # fmt: skip
     passed = done.returncode == 0
     verdict = "ok" if passed else "FAILED"
-    print(f"{step.title:<8} {verdict}  {time.monotonic() - began:.1f} s", flush=True)
+    lines = [f"{step.title:<8} {verdict}  {time.monotonic() - began:.1f} s"]
     if not passed:
-        print(done.stdout.rstrip(), flush=True)
+        lines.append(done.stdout.rstrip())
+    print("\n".join(lines), flush=True)
     return passed
 
 
@@ -384,6 +390,8 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] not in COMMANDS:
         print(f"dev.py: no command {argv[0]!r}.\n{USAGE}", end="", file=sys.stderr)
         return 2
+    # Images of containers set it, and then each of a thousand processes compiles all it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         return COMMANDS[argv[0]](argv[1:])
     except DevError as error:

@@ -165,7 +165,8 @@ def pip_command() -> list[str]:
 
 
 def install(what: str, title: str) -> None:
-    options = ["--quiet", "--retries", "2"]
+    # What is never imported need not be compiled: that takes a third of the time.
+    options = ["--quiet", "--no-compile", "--retries", "2"]
     argv = [*pip_command(), "install", *options, "--editable", what]
     # By environment, not by --constraint: so the pins hold for the build back end too.
     pins = {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)}

@@ -27,7 +27,6 @@ EXAMPLE = ROOT / "examples" / "cronherd.yaml"
 STATE = ROOT / "var"
 BENCH = ROOT / "bench" / "run.py"
 VENDOR = ROOT / "assets" / "vendor.py"
-DOCS_GENERATOR = ROOT / "src" / "cronherd" / "docs.py"
 
 OLDEST_PYTHON = (3, 11)
 WORKERS = str((os.cpu_count() or 1) + 1)  # one more than processors: many tests wait
@@ -272,8 +271,7 @@ def has_option(args: Sequence[str], name: str) -> bool:
 def up(args: Sequence[str]) -> NoReturn:
     make_ready(dev=False)
     defaults = [] if has_option(args, "--state") else ["--state", str(STATE)]
-    if EXAMPLE.exists() and not has_option(args, "--config"):
-        defaults += ["--config", str(EXAMPLE)]
+    defaults += [] if has_option(args, "--config") else ["--config", str(EXAMPLE)]
     become([PYTHON, "-m", "cronherd", "up", *defaults, *args])
 
 
@@ -303,11 +301,10 @@ def servers(args: Sequence[str]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One line of `dev.py check`, run only when the file it needs is there."""
+    """One line of `dev.py check`."""
 
     title: str
     argv: Sequence[str]
-    needs: Path = ROOT
 
 
 # As code, not by its script: the scripts of a moved .venv name a Python that is gone.
@@ -318,7 +315,7 @@ CHECKS = (
     Step(title="format", argv=("-m", "ruff", "format", "--check", ".")),
     Step(title="lint", argv=("-m", "ruff", "check", ".")),
     Step(title="layers", argv=("-c", LINT_IMPORTS)),
-    Step(title="docs", argv=("-m", "cronherd.docs", "--check"), needs=DOCS_GENERATOR),
+    Step(title="docs", argv=("-m", "cronherd.docs", "--check")),
     # Each worker of `test` would compile them all: it does so once, beside what takes longest.
     Step(title="tests", argv=("-m", "pytest", "--collect-only", "-qq", "-n0")),
 )
@@ -328,10 +325,9 @@ def check(args: Sequence[str]) -> int:
     """Run every step even when one fails: one round shows all there is to mend."""
     refuse_arguments("check", args)
     make_ready(dev=True)
-    steps = [step for step in CHECKS if step.needs.exists()]
     with ThreadPoolExecutor(max_workers=2) as hands:
-        passed = list(hands.map(step_passes, steps))
-    failed = [step.title for step, good in zip(steps, passed, strict=True) if not good]
+        passed = list(hands.map(step_passes, CHECKS))
+    failed = [step.title for step, good in zip(CHECKS, passed, strict=True) if not good]
     if failed:
         print(f"check failed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -343,13 +339,10 @@ def step_passes(step: Step) -> bool:
         [PYTHON, *step.argv], cwd=ROOT, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    passed = done.returncode == 0
-    verdict = "ok" if passed else "FAILED"
-    lines = [f"{step.title:<8} {verdict}  {time.monotonic() - began:.1f} s"]
-    if not passed:
-        lines.append(done.stdout.rstrip())
-    print("\n".join(lines), flush=True)
-    return passed
+    verdict, told = ("FAILED", done.stdout.rstrip()) if done.returncode else ("ok", "")
+    line = f"{step.title:<8} {verdict}  {time.monotonic() - began:.1f} s"
+    print(f"{line}\n{told}".rstrip(), flush=True)
+    return done.returncode == 0
 
 
 def bench(args: Sequence[str]) -> NoReturn:
@@ -359,8 +352,6 @@ def bench(args: Sequence[str]) -> NoReturn:
 
 def docs(args: Sequence[str]) -> NoReturn:
     refuse_arguments("docs", args)
-    if not DOCS_GENERATOR.exists():
-        raise DevError(f"there is no reference to write yet: {DOCS_GENERATOR} is missing.")
     make_ready(dev=True)
     os.chdir(ROOT)
     become([PYTHON, "-m", "cronherd.docs"])

@@ -194,7 +194,7 @@ def test_a_search_that_cannot_be_read_says_why(read: Read):
     page = read("/jobs?q=colour:red")
     assert "is not known here" in page.text
     assert page.all("input", name="q", value="colour:red")
-    assert "unknown state" in read("/runs?q=state:purple").text
+    assert "Unknown state" in read("/runs?q=state:purple").text
 
 
 def test_a_disabled_job_is_dimmed_and_says_so(read: Read, stage: Stage):
@@ -270,7 +270,7 @@ def test_many_jobs_are_changed_and_what_one_refuses_is_told(
     assert "1 job was resumed" in text
     assert "'c': the job 'c' is not paused" in text
     assert "'gone'" in text
-    assert "no job was chosen" in browser.post("/jobs/bulk", data={"do": "pause"}).text
+    assert "No job was chosen" in browser.post("/jobs/bulk", data={"do": "pause"}).text
     assert "nothing that jobs can be told" in browser.post("/jobs/bulk", data={"do": "x"}).text
 
 
@@ -368,7 +368,7 @@ def test_whoever_is_refused_is_told_as_whom_and_what_would_be_needed(
 
 def test_an_error_is_a_page_that_says_what_to_do(read: Read):
     page = read("/nowhere", 404)
-    assert "no page has the address /nowhere" in page.text
+    assert "No page has the address /nowhere" in page.text
     assert "/jobs" in links(page)
 
 

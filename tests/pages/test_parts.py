@@ -19,7 +19,14 @@ from cronherd.pages.forms import local
 from cronherd.pages.said import COOKIE, Said, keep, read
 from cronherd.pages.search import Box
 from cronherd.pages.times import say_instant, zone_or
-from cronherd.pages.words import BADGES, badge_of, say_bytes, say_distance, say_duration
+from cronherd.pages.words import (
+    BADGES,
+    badge_of,
+    say_bytes,
+    say_distance,
+    say_duration,
+    say_sentence,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORED = (ROOT / "src/cronherd/pages/static/vendor", ROOT / "tests/browser/vendor")
@@ -44,6 +51,11 @@ def test_durations_in_two_units_at_most(seconds: float | None, words: str):
 )
 def test_distances_in_one_unit(seconds: float, words: str):
     assert say_distance(seconds) == words
+
+
+def test_a_sentence_begins_with_a_capital_and_a_name_stays_as_it_is():
+    told = ("no job was chosen", "'one' is paused", "db-1 is drained", "params.x: is needed", "")
+    assert [say_sentence(text) for text in told] == ["No job was chosen", *told[1:]]
 
 
 def test_sizes():
@@ -126,7 +138,9 @@ def test_a_search_with_a_fault_keeps_its_text():
 # ------------------------------------------------------------------ messages and files
 
 
-@pytest.mark.parametrize("value", ["", "x", "W10=", "bnVsbA==", "WyJvayIsIDVd", "é", "=" * 5_000])
+@pytest.mark.parametrize(
+    "value", ["", "x", "W10=", "bnVsbA==", "WyJvayIsIDVd", "WyJvayIsImEiXQ==", "é", "=" * 5_000]
+)
 def test_whatever_stands_in_the_cookie_is_no_message(value: str):
     header = [(b"cookie", f"{COOKIE}={value}".encode("latin-1"))]
     assert read(Request({"type": "http", "headers": header})) is None
@@ -134,7 +148,8 @@ def test_whatever_stands_in_the_cookie_is_no_message(value: str):
 
 def test_a_message_is_cut_to_what_a_cookie_holds(browser: TestClient):
     answer = Response()
-    keep(answer, Said(kind="ok", text="ä" * 5_000), secure=True)
+    where = "/jobs/" + "%F0%9F%90%91" * 120
+    keep(answer, Said(kind="ok", text="ä" * 5_000, link=where, word="Run"), secure=True)
     cookie = answer.headers["set-cookie"]
     assert len(cookie) < 4_096
     assert "HttpOnly" in cookie
@@ -186,5 +201,5 @@ def test_the_theme_is_chosen_without_a_script(browser: TestClient):
 
 def test_a_zone_is_chosen_or_refused(browser: TestClient):
     assert "Asia/Tokyo" in browser.post("/prefs/zone", data={"zone": "Asia/Tokyo"}).text
-    assert "unknown time zone" in browser.post("/prefs/zone", data={"zone": "Mars/Base"}).text
+    assert "Unknown time zone" in browser.post("/prefs/zone", data={"zone": "Mars/Base"}).text
     assert "the browser&#39;s zone" in browser.post("/prefs/zone", data={"zone": ""}).text

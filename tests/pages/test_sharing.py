@@ -56,7 +56,7 @@ def test_permits_are_set_and_a_closed_pool_is_said(
     assert "The pool 'mail' is closed" in told.text
     assert service.show_pool("mail")["permits"] == 0
     told = checked(browser.post("/pools/mail", data={"permits": "many"}).text)
-    assert "a pool has 0 to 10000 permits" in told.text
+    assert "A pool has 0 to 10000 permits" in told.text
     told = checked(browser.post("/pools/mail/remove").text)
     assert "The pool 'mail' is removed" in told.text
     assert service.list_pools()["items"] == []

@@ -24,7 +24,14 @@ from cronherd.pages.said import Said
 from cronherd.pages.times import show_distance, show_instant
 from cronherd.pages.trend import draw_trend
 from cronherd.pages.view import View
-from cronherd.pages.words import badge_of, say_bytes, say_count, say_duration, say_plural
+from cronherd.pages.words import (
+    badge_of,
+    say_bytes,
+    say_count,
+    say_duration,
+    say_plural,
+    say_sentence,
+)
 
 # Everything from this host, nothing within a page: what a name holds can never become a script.
 POLICY = (
@@ -94,6 +101,7 @@ def environment() -> Environment:
         "bytes": say_bytes,
         "as_lines": lambda definition: diff(None, definition),
         "count": say_count,
+        "sentence": say_sentence,
         "part": lambda text: quote(str(text), safe=""),
     }
     return env
@@ -152,7 +160,12 @@ def act(view: View, form: Form, default: str, doing: Callable[[], str]) -> Respo
 
 def sentence_of(error: CronherdError) -> str:
     """One error as a person reads it."""
+    return say_sentence(clause_of(error))
+
+
+def clause_of(error: CronherdError) -> str:
+    """The same, to stand within a sentence."""
     if isinstance(error, InvalidInput):
-        return "; ".join(sentence_of(fault) for fault in error.errors[:5])
+        return "; ".join(clause_of(fault) for fault in error.errors[:5])
     where = f"{error.where}: " if error.where and error.where != "q" else ""
     return f"{where}{error.text}" + (f" – {error.hint}" if error.hint else "")

@@ -13,7 +13,7 @@ from cronherd.domain.errors import CronherdError, Invalid
 from cronherd.domain.joborder import JobKey, JobOrder, read_order
 from cronherd.domain.search import JOB_KEYS
 from cronherd.domain.standing import STANDING_WORDS, Standing
-from cronherd.pages.base import TheView, act, sentence_of, show
+from cronherd.pages.base import TheView, act, clause_of, sentence_of, show
 from cronherd.pages.forms import TheForm
 from cronherd.pages.search import Box, address
 from cronherd.pages.view import View
@@ -226,7 +226,7 @@ def _bulk(view: View, word: str, names: list[str]) -> str:
         try:
             ACTS[word](view, name)
         except CronherdError as error:
-            faults.append(f"'{name}': {sentence_of(error)}")
+            faults.append(f"'{name}': {clause_of(error)}")
     done = len(dict.fromkeys(names)) - len(faults)
     said = f"{say_plural(done, 'job')} {'was' if done == 1 else 'were'} {_DONE[word]}"
     if faults:

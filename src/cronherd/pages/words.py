@@ -124,3 +124,9 @@ def say_count(count: int) -> str:
 def say_plural(count: int, one: str, many: str = "") -> str:
     """`1 run`, `3 runs`."""
     return f"{say_count(count)} {one if count == 1 else many or one + 's'}"
+
+
+def say_sentence(text: str) -> str:
+    """As a sentence begins; what begins with a quoted name or a key stays as it is written."""
+    first = text.partition(" ")[0].rstrip(":,")
+    return text[:1].upper() + text[1:] if first.isalpha() else text

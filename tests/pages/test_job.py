@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from cronherd.domain.access import Role
 from cronherd.service import Service
-from tests.pages.conftest import Outline, checked
+from tests.pages.conftest import Outline, checked, links
 from tests.store.stage import Stage
 
 Read = Callable[..., Outline]
@@ -236,6 +236,53 @@ def test_parameters_are_asked_for_and_checked(service: Service, browser: TestCli
     run = service.list_runs()["items"][0]
     assert answer.headers["location"] == f"/runs/{run['id']}"
     assert run["params"] == {"stage": "b", "copies": 5, "dry": True}
+
+
+def test_a_script_that_cannot_ask_for_parameters_goes_where_they_are_asked_for(
+    service: Service, browser: TestClient
+):
+    make(service, params={"stage": {"required": True}}, schedule=None)
+    sent = {"back": "/jobs"}
+    answer = browser.post("/jobs/one/run", data=sent, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["x-go"]) == (422, "/jobs/one/run")
+
+
+def test_a_form_that_is_sent_twice_asks_once(service: Service, browser: TestClient):
+    once = {"once": "a1" * 16}
+    for data in ({"f.name": "one", "f.command": "true", "f.overlap": "allow"},) * 2:
+        answer = browser.post("/jobs/new", data={**data, **once, "do": "save", "as": "form"})
+        assert "'one' is made" in Outline(answer.text).text
+    for _ in range(2):
+        answer = browser.post("/jobs/one/run", data=once, follow_redirects=False)
+        assert answer.headers["location"].startswith("/runs/")
+    run = service.list_runs()["items"][0]["id"]
+    for _ in range(2):
+        browser.post(f"/runs/{run}/again", data={"once": "b2" * 16})
+    assert len(service.list_runs()["items"]) == 2
+    assert service.list_jobs()["items"][0]["version"] == 1
+    assert len({form["value"] for form in _once(browser, 2)}) == 2
+
+
+def _once(browser: TestClient, times: int) -> list[dict[str, str]]:
+    pages = (Outline(browser.get("/jobs/one/run").text) for _ in range(times))
+    return [page.all("input", name="once")[0] for page in pages]
+
+
+def test_whoever_is_in_the_way_may_be_passed(service: Service, browser: TestClient):
+    make(service)
+    browser.post("/jobs/one/run")
+    page = Outline(browser.post("/jobs/one/run", data={"back": "/jobs"}).text)
+    assert "'one' already runs as often as it may" in page.text
+    assert "/jobs/one/run" in links(page)
+    browser.post("/jobs/one/run", data={"force": "yes"})
+    assert len(service.list_runs()["items"]) == 2
+
+
+def test_a_pause_until_nothing_is_no_pause_for_ever(service: Service, browser: TestClient):
+    make(service)
+    answer = browser.post("/jobs/one/pause", data={"until": "", "set": "until"})
+    assert "Choose until when" in answer.text
+    assert not service.show_job("one")["paused"]
 
 
 def test_a_pause_may_have_an_end(service: Service, browser: TestClient, read: Read):

@@ -13,6 +13,7 @@ from cronherd.domain.errors import Invalid
 FORM_BYTES = 1 << 20  # a definition of 10,000 characters a field, or a thousand names
 FORM_FIELDS = 5_000
 
+_ONCE = re.compile(r"[0-9a-f]{32}")
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
@@ -27,6 +28,12 @@ class Form:
 
     def all(self, name: str) -> list[str]:
         return list(self.fields.get(name, ()))
+
+    @property
+    def once(self) -> str | None:
+        """By which a form that is sent twice is known; None where it has none."""
+        told = self.one("once")
+        return told if _ONCE.fullmatch(told) else None
 
     def back(self, default: str) -> str:
         """Where it wants to return to: an address of ours, whatever somebody wrote there."""

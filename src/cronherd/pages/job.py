@@ -1,5 +1,6 @@
 """One job: what it does in words, how it stands, what it ran, why it ran or did not."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -9,9 +10,10 @@ from starlette.responses import RedirectResponse, Response
 
 from cronherd.api.base import needs
 from cronherd.domain.access import Role
-from cronherd.domain.errors import CronherdError, InvalidInput
+from cronherd.domain.errors import CronherdError, Invalid, InvalidInput
 from cronherd.domain.instant import to_datetime
 from cronherd.domain.param import build_params
+from cronherd.domain.run import Reason
 from cronherd.domain.why import Answer
 from cronherd.domain.whywords import HEADS, late_words, why_words
 from cronherd.pages.base import TheView, act, go, sentence_of, show
@@ -30,6 +32,8 @@ SLOTS = 5
 RUNS = 10
 PAGE_ROWS = 50
 PARAM = "param."
+FORCED = (Reason.OVERLAP, Reason.QUEUE_FULL, Reason.MIN_GAP)  # what a run can be asked for against
+GO = "X-Go"  # where a script goes that cannot show the answer in its place; see static/failed.js
 # Badges of what became of an instant; a word beside the icon says it all the same.
 TONES = {
     Answer.RAN: ("circle-check", "ok"),
@@ -159,21 +163,30 @@ def run(view: TheView, form: TheForm, name: str) -> Response:
     values = {field.removeprefix(PARAM): value for field, value in given.items() if value != ""}
     try:
         made = view.fleet.run_job(
-            job["id"], view.actor, force=form.one("force") == "yes", params=values
+            job["id"],
+            view.actor,
+            request_id=form.once,
+            force=form.one("force") == "yes",
+            params=values,
         )["run"]
     except InvalidInput as error:
+        if view.partial:  # from a list, whose script goes where the form is
+            return Response(status_code=422, headers={GO: address_of(job, "run")})
         faults = by_field(
             {"where": fault.where.replace("params.", PARAM), "text": fault.text, "hint": ""}
             for fault in error.errors
         )
         return _ask_page(view, job, given, faults, 422)
     except CronherdError as error:
-        return go(view, form.back(address_of(job)), Said(kind="bad", text=sentence_of(error)))
+        said = Said(kind="bad", text=sentence_of(error))
+        if error.code in FORCED:
+            said = replace(said, link=address_of(job, "run"), word="Run it all the same…")
+        return go(view, form.back(address_of(job)), said)
+    here, said = f"/runs/{made['id']}", Said(kind="ok", text=f"'{job['name']}' was asked to run")
     if form.one("back"):
-        said = f"'{job['name']}' was asked to run: run {made['id'][:8]}"
-        return go(view, form.back("/jobs"), Said(kind="ok", text=said))
-    said = f"'{job['name']}' was asked to run"
-    return go(view, f"/runs/{made['id']}", Said(kind="ok", text=said))
+        said = replace(said, link=here, word=f"Run {made['id'][:8]}")
+        return go(view, form.back("/jobs"), said)
+    return go(view, here, said)
 
 
 # ------------------------------------------------------------------ pause it until, skip some
@@ -187,6 +200,8 @@ def pause(view: TheView, form: TheForm, name: str) -> Response:
 
 def _pause(view: View, form: Form, name: str) -> str:
     until, length = form.one("until").strip(), form.one("for").strip()
+    if form.one("set") == "until" and not until:
+        raise Invalid("choose until when it is to be paused", code="no_until")
     job = view.fleet.pause_job(name, view.actor, until=until or None, length=length or None)
     if job["paused_until"] is None:
         return f"'{job['name']}' is paused until somebody resumes it"

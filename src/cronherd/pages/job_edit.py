@@ -57,7 +57,7 @@ def create(view: TheView, form: TheForm) -> Response:
     if form.one("disabled") == "yes":
         definition["enabled"] = False
     try:
-        job = view.fleet.create_job(definition, view.actor)
+        job = view.fleet.create_job(definition, view.actor, request_id=form.once)
     except (InvalidInput, Conflict) as error:
         return _page(view, None, draft, error=error, form=form)
     return go(view, address_of(job), Said(kind="ok", text=f"'{job['name']}' is made"))

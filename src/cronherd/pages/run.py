@@ -136,7 +136,9 @@ def again(view: TheView, form: TheForm, run: str) -> Response:
     """A new run of the same job with the same parameters."""
     told = view.fleet.show_run(run)
     try:
-        made = view.fleet.run_job(told["job_id"], view.actor, params=told["params"])["run"]
+        made = view.fleet.run_job(
+            told["job_id"], view.actor, request_id=form.once, params=told["params"]
+        )["run"]
     except CronherdError as error:
         return go(view, form.back(f"/runs/{run}"), Said(kind="bad", text=sentence_of(error)))
     said = Said(kind="ok", text=f"This is a new run of '{made['job']}', with the same parameters")

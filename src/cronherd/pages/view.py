@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from secrets import token_hex
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -73,6 +74,11 @@ class View:
         if self.caller is None:
             raise Refused("log in first")
         return self.caller.actor
+
+    @cached_property
+    def once(self) -> str:
+        """What each form of this page sends along: pressed twice, it asks for one thing."""
+        return token_hex(16)
 
     @property
     def csrf(self) -> str:

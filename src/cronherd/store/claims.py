@@ -319,7 +319,7 @@ def _refused(job: Job, answer: Refusal, target: Target | None) -> Conflict:
         gap = format_duration(job.min_gap_us)
         text = f"ended less than {gap} ago{way}, and keeps that much between its runs"
     return Conflict(
-        f"'{job.name}' {text}", code=answer.reason.value, hint="wait for it, or use --force"
+        f"'{job.name}' {text}", code=answer.reason.value, hint="wait for it, or force it"
     )
 
 

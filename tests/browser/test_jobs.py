@@ -67,6 +67,37 @@ def test_a_job_is_made_with_a_preview_and_seen_to_run(open_page: Open):
     expect(page.locator("#log")).to_contain_text("hello from a form")
 
 
+def test_what_was_written_outlives_a_network_that_is_gone(open_page: Open, job: Callable[..., str]):
+    name = job(schedule="@daily")
+    page = open_page(f"/jobs/{name}/edit")
+    page.get_by_label("Description").fill("an hour of work")
+    expect(page.get_by_label("Preview")).to_contain_text("an hour of work")
+    page.route("**/preview", lambda route: route.fulfill(status=409))
+    page.get_by_label("Command").fill("false")
+    expect(page.get_by_label("Preview")).to_contain_text("what was written before")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/jobs")
+    page.goto(f"/jobs/{name}/edit")
+    page.get_by_role("button", name="Take it up again").click()
+    expect(page.get_by_label("Command")).to_have_value("false")
+    page.get_by_role("button", name="Review and save").click()
+    page.get_by_role("button", name="Save version 2").click()
+    expect(page.get_by_text("is saved as version 2")).to_be_visible()
+    page.goto(f"/jobs/{name}/edit")
+    expect(page.locator("html.js")).to_be_attached()
+    expect(page.locator("#kept")).to_be_hidden()
+
+
+def test_a_button_that_did_nothing_says_so(open_page: Open, job: Callable[..., str]):
+    name = job(params=PARAMS)
+    page = open_page(f"/jobs?q={name}")
+    page.route("**/pause", lambda route: route.fulfill(status=409))
+    page.get_by_role("button", name=f"Pause {name}").click()
+    expect(page.locator("#said")).to_contain_text("was not done")
+    page.get_by_role("button", name=f"Run {name} now").click()
+    expect(page.get_by_label("version")).to_be_visible()
+
+
 def test_output_comes_live_and_a_run_is_cancelled(open_page: Open, job: Callable[..., str]):
     """D1.9: what a run writes is followed in the page."""
     loop = "i=0; while :; do i=$((i+1)); printf '\\033[32mstep\\033[0m %s\\n' $i; sleep 0.2; done"

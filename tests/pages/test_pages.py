@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from cronherd.api.base import all_routes, declared
 from cronherd.domain.access import LOCAL, Caller, Role, Way
+from cronherd.domain.errors import Refused
 from cronherd.domain.job import build_job
 from cronherd.pages.app import build_pages
 from cronherd.service import Service, joborder
@@ -370,6 +371,32 @@ def test_an_error_is_a_page_that_says_what_to_do(read: Read):
     page = read("/nowhere", 404)
     assert "No page has the address /nowhere" in page.text
     assert "/jobs" in links(page)
+
+
+@pytest.mark.parametrize(
+    ("code", "sender", "goal"),
+    [
+        (
+            "login_needed",
+            "http://testserver/jobs/a%20b/edit?as=text",
+            "/login?next=%2Fjobs%2Fa%2520b",
+        ),
+        ("csrf", "http://testserver/jobs/a%20b/edit?as=text", "/jobs/a%20b/edit?as=text"),
+        ("csrf", "http://elsewhere/jobs", None),
+        ("csrf", "http://testserver//elsewhere", "/"),
+    ],
+)
+def test_a_form_of_a_session_that_has_ended_leads_back_to_its_page(
+    service: Service, code: str, sender: str, goal: str | None
+):
+    async def nobody(request: object) -> Caller:
+        raise Refused("nobody is logged in", code=code)
+
+    browser = TestClient(build_pages(service, who=nobody))
+    answer = browser.post("/jobs/a%20b/edit", headers={"Referer": sender})
+    tags = checked(answer.text).tags
+    ways = [way["href"] for tag, way in tags if tag == "a" and way.get("class") == "btn primary"]
+    assert [way[: len(goal or "")] for way in ways] == ([goal] if goal else [])
 
 
 def test_a_nul_is_refused(browser: TestClient):

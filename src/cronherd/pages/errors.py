@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
@@ -13,8 +13,16 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cronherd.api.problem import status_of
 from cronherd.domain.access import MAY
-from cronherd.domain.errors import CronherdError, Invalid, InvalidInput, NotFound, Unavailable
+from cronherd.domain.errors import (
+    CronherdError,
+    Invalid,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 from cronherd.pages.base import HEADERS, show
+from cronherd.pages.forms import local
 from cronherd.pages.view import View
 
 _TITLES = {
@@ -26,6 +34,9 @@ _TITLES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Not reachable at the moment",
     HTTPStatus.INTERNAL_SERVER_ERROR: "cronherd failed here",
 }
+# A form of a session that has ended; programs are told of tokens.
+_LOGIN, _CSRF = "login_needed", "csrf"
+_ENDED = Refused("your session has ended", code=_LOGIN, hint="log in, and do it again")
 # When not even the frame can be drawn, as its clock is the database's.
 _BARE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>cronherd</title>
@@ -38,10 +49,24 @@ def show_error(request: Request, error: CronherdError, status: HTTPStatus) -> Re
     faults = error.errors if isinstance(error, InvalidInput) else [error]
     title = _TITLES.get(status, status.phrase)
     try:
+        view = View(request)
+        again = _again(view, error)
+        if again:
+            title, faults = "This was not done", [_ENDED if error.code == _LOGIN else error]
         told = {"title": title, "faults": faults, "number": status, "may": MAY}
-        return show(View(request), "error.html", status, **told)
+        return show(view, "error.html", status, **told, again=again)
     except Unavailable:
         return HTMLResponse(_BARE, HTTPStatus.SERVICE_UNAVAILABLE, dict(HEADERS))
+
+
+def _again(view: View, error: CronherdError) -> str:
+    """Where whoever's session has ended goes on: at the page that sent the form, else nothing."""
+    if error.code not in {_LOGIN, _CSRF} or view.request.method == "GET":
+        return ""
+    page = urlsplit(view.request.headers.get("referer", ""))
+    if page.netloc != view.request.headers.get("host"):
+        return ""
+    return local(f"{page.path}?{page.query}".removesuffix("?"), "/")
 
 
 async def _cronherd_error(request: Request, error: CronherdError) -> Response:

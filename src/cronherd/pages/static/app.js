@@ -9,5 +9,7 @@ import "./dialogs.js";
 import "./keys.js";
 import "./palette.js";
 import "./edit.js";
+import "./draft.js";
+import "./failed.js";
 
 document.documentElement.classList.add("js");

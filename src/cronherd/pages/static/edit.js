@@ -1,11 +1,12 @@
-// Forms that ask first, and drafts that somebody has not saved.
+// Forms that ask first, and forms that somebody sends twice.
+const AGAIN_MS = 3_000;
+let sent = 0; // until when whatever is sent is taken for a second press
+
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
   if (question && !confirm(question)) event.preventDefault();
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (sent > Date.now()) event.preventDefault();
+  else sent = Date.now() + AGAIN_MS;
 });
-
-const draft = document.getElementById("draft");
-let written = false;
-draft?.addEventListener("input", () => { written = true; });
-draft?.addEventListener("submit", () => { written = false; });
-addEventListener("beforeunload", (event) => { if (written) event.preventDefault(); });
+addEventListener("pageshow", () => { sent = 0; });

@@ -73,6 +73,23 @@ def test_long_output_goes_on_on_a_page_of_its_own(
     assert seen == [f"L{number}" for number in range(1, 8)]
 
 
+def test_many_lines_of_one_piece_are_several_pages(
+    stage: Stage, browser: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(page_of_run, "SHOWN_LINES", 3)
+    claim = started(stage)
+    wrote(stage, claim, (1, b"1\n2\n"), (1, b"3\n4\n5\n6\n7\n8\n"), (2, b"9\n"))
+    pages, address = [], f"/runs/{claim.run_id}"
+    while address:
+        page = checked(browser.get(address).text)
+        pages.append([each["id"] for each in page.all("li") if each.get("id", "")[:1] == "L"])
+        follows = f"line={sum(map(len, pages)) + 1}"
+        onward = [each["href"] for each in page.all("a") if follows in each.get("href", "")]
+        address = onward[0].partition("#")[0] if onward else ""
+    assert "1 line found on this page" in browser.get(f"/runs/{claim.run_id}?find=2").text
+    assert pages == [["L1", "L2", "L3"], ["L4", "L5", "L6"], ["L7", "L8", "L9"]]
+
+
 def test_a_download_is_every_byte(stage: Stage, browser: TestClient):
     claim = started(stage)
     wrote(stage, claim, (1, b"\xff\x00a\r\n"), (2, b"<html>"))

@@ -121,7 +121,7 @@ class Screen:
 
     def __init__(self, first: int = 1) -> None:
         self.lines: list[Line] = []
-        self._number = first
+        self.number = first  # of the next line
         self._attempt = 0
         self._first = False
         self._halves: dict[str, _Half] = {}
@@ -144,6 +144,12 @@ class Screen:
             if half.content:
                 self._close(stream, half)
 
+    def cut(self, most: int) -> int:
+        """Keep so many lines; the number of the first that is not kept."""
+        following = next((line.number for line in self.lines[most:] if line.number), self.number)
+        self.lines = self.lines[:most]
+        return following
+
     def _split(self, stream: str, content: bytes, at: str | None) -> None:
         half = self._halves.setdefault(stream, _Half())
         *whole, rest = content.split(b"\n")
@@ -159,9 +165,9 @@ class Screen:
         text = bytes(half.content).decode("utf-8", "replace")
         spans = tuple(read_spans(text, half.pen))
         self._add(
-            Line(number=self._number, attempt=self._attempt, stream=stream, at=half.at, spans=spans)
+            Line(number=self.number, attempt=self._attempt, stream=stream, at=half.at, spans=spans)
         )
-        self._number += 1
+        self.number += 1
         half.content, half.at = bytearray(), None
 
     def _add(self, line: Line) -> None:

@@ -24,6 +24,7 @@ Run = dict[str, Any]
 
 PIECES = 16  # of output that one look at the store brings
 SHOWN_BYTES = 512 * 1024  # of output on one page; a link goes on behind
+SHOWN_LINES = 5_000  # or as many: a browser takes ten seconds for what has 90,000 of them
 LATE_S = 1.0
 
 
@@ -48,7 +49,7 @@ def show_run(view: TheView, run: str) -> Response:
         lines=screen.lines,
         log=draw_log(screen.lines, hits, view.zone if clocked or not ended else None),
         following=following,
-        before=view.query("after") not in {"", "-1"},
+        before=bool(view.query("line")),
         words=words,
         hits=hits,
         clocked=clocked,
@@ -58,24 +59,33 @@ def show_run(view: TheView, run: str) -> Response:
 
 
 def _read(view: View, run: str, attempt: int | None) -> tuple[Screen, str]:
-    """The lines of one page of output, and the address of the next page or nothing."""
+    """The lines of one page of output, and the address of the next page or nothing.
+
+    A page begins behind the piece `after`, `skip` lines later, with the line that has this number.
+    """
     after = _number(view.query("after"))
     after = -1 if after is None else after
-    screen = Screen(_number(view.query("line")) or 1)
+    first, skip = _number(view.query("line")) or 1, _number(view.query("skip")) or 0
+    screen = Screen(first - skip)
     bytes_shown = 0
-    while bytes_shown < SHOWN_BYTES:
-        pieces = view.fleet.run_output(run, attempt, after, PIECES)["items"]
-        if not pieces:
-            break
-        screen.feed(pieces)
-        bytes_shown += sum(len(piece["bytes"]) for piece in pieces)
-        after = pieces[-1]["seq"]
+    while pieces := view.fleet.run_output(run, attempt, after, PIECES)["items"]:
+        for piece in pieces:
+            begins = screen.number
+            screen.feed([piece])
+            if begins < first:  # another page had these
+                screen.lines = [line for line in screen.lines if line.number >= first]
+            if len(screen.lines) > SHOWN_LINES:
+                following = screen.cut(SHOWN_LINES)
+                skip = following - begins
+                return screen, view.with_query(after=str(after), line=following, skip=skip)
+            after = piece["seq"]
+            bytes_shown += len(piece["bytes"])
         if len(pieces) < PIECES:
             break
-    else:
-        line = 1 + max((one.number for one in screen.lines), default=0)
-        screen.end()
-        return screen, view.with_query(after=after, line=line)
+        if bytes_shown >= SHOWN_BYTES:
+            following = screen.number
+            screen.end()
+            return screen, view.with_query(after=str(after), line=following, skip="")
     screen.end()
     return screen, ""
 

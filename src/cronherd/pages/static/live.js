@@ -58,6 +58,8 @@ document.addEventListener("cronherd:refresh", refresh);
 
 function say() {
   const place = document.getElementById("fresh");
+  const banner = document.getElementById("stale");
+  if (place && !wanted() && !banner.hidden) banner.hidden = true; // it has ended: this is the last of it
   if (!place || !wanted()) return;
   const age = Date.now() - fetchedAt;
   const late = age > STALE_MS && !inUse();
@@ -66,8 +68,7 @@ function say() {
   if (words.textContent !== text) words.textContent = text;
   place.classList.toggle("on", !late);
   place.classList.toggle("off", late);
-  const banner = document.getElementById("stale");
-  if (banner && banner.hidden === late) banner.hidden = !late;
+  if (banner.hidden === late) banner.hidden = !late;
 }
 
 const tell = (kind, data) => document.dispatchEvent(new CustomEvent("cronherd:told", { detail: { kind, data } }));
@@ -95,6 +96,7 @@ document.addEventListener("visibilitychange", () => {
   else { listen(); refresh(); }
 });
 addEventListener("pagehide", rest);
+addEventListener("pageshow", (event) => { if (event.persisted) { listen(); refresh(); } });
 setInterval(() => {
   if (document.hidden) return;
   const age = Date.now() - fetchedAt;

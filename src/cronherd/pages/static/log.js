@@ -5,7 +5,8 @@ const RGB = [[0, 0, 0], [205, 49, 49], [13, 188, 121], [229, 229, 16], [36, 114,
 const LEVELS = [0, 95, 135, 175, 215, 255];
 const ESCAPE = /\x1b\[([0-9;:]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?/g;
 const LINE_CHARS = 20000;
-const LINES = 20000; // on the page; earlier ones can be downloaded
+const DRAW_MS = 100;
+const LINES = 5000; // on the page; earlier ones can be downloaded
 
 const box = document.getElementById("log");
 const list = box?.querySelector("ol");
@@ -98,28 +99,33 @@ const make = (tag, className, text) => {
   return element;
 };
 
-function clock(at) {
-  return new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }).format(new Date(at));
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+
+// A line as it came; its elements are made only where it is still to be seen.
+function read(half, stream) {
+  const line = { number, stream, at: half.at, parts: spans(half.text, half.pen) };
+  number += 1;
+  return line;
 }
 
-function row(half, stream) {
+function row({ note, number, stream, at, parts }) {
+  if (note) return make("li", "note", note);
   const line = make("li", stream === "stderr" ? "err" : "");
   line.id = `L${number}`;
   const link = make("a", "ln", String(number));
   link.href = `#L${number}`;
-  const time = make("time", "", clock(half.at));
-  time.dateTime = half.at;
+  const time = make("time", "", clock.format(new Date(at)));
+  time.dateTime = at;
   const text = make("span", "tx");
-  for (const [part, classes] of spans(half.text, half.pen)) text.append(classes ? make("span", classes, part) : part);
+  for (const [part, classes] of parts) text.append(classes ? make("span", classes, part) : part);
   if (stream === "stderr") text.prepend(make("span", "sr", "stderr: "));
   line.append(link, time, text);
-  number += 1;
   return line;
 }
 
 function close(rows, half, stream) {
   half.text = decoder.decode(bytes(half.raw));
-  rows.push(row(half, stream));
+  rows.push(read(half, stream));
   half.raw = "";
   half.at = null;
 }
@@ -132,9 +138,9 @@ function feed(piece, rows) {
     for (const [stream, half] of Object.entries(halves)) if (half.raw) close(rows, half, stream);
     halves = {};
     attempt = piece.attempt;
-    if (attempt > 1) rows.push(make("li", "note", `Attempt ${attempt}`));
+    if (attempt > 1) rows.push({ note: `Attempt ${attempt}` });
   }
-  if (piece.dropped_bytes) rows.push(make("li", "note", `${piece.dropped_bytes.toLocaleString("en")} bytes are missing here: there was too much`));
+  if (piece.dropped_bytes) rows.push({ note: `${piece.dropped_bytes.toLocaleString("en")} bytes are missing here: there was too much` });
   const half = halves[piece.stream] ??= { raw: "", at: null, pen: new Pen() };
   const parts = piece.bytes.split("\n");
   const rest = parts.pop();
@@ -150,8 +156,9 @@ function feed(piece, rows) {
 }
 
 function show(items) {
-  const rows = [];
-  for (const piece of items) feed(piece, rows);
+  const lines = [];
+  for (const piece of items) feed(piece, lines);
+  const rows = lines.slice(-LINES).map(row);
   if (!begun) {
     begun = true;
     list.replaceChildren();
@@ -163,14 +170,14 @@ function show(items) {
   for (const [stream, half] of Object.entries(halves)) {
     if (!half.raw) continue;
     const text = decoder.decode(bytes(half.raw));
-    const shown = row({ text, at: half.at, pen: Object.assign(new Pen(), half.pen) }, stream);
+    const shown = row(read({ text, at: half.at, pen: Object.assign(new Pen(), half.pen) }, stream));
     number -= 1;
     shown.classList.add("half");
     list.append(shown);
   }
   while (list.childElementCount > LINES) list.firstElementChild.remove();
   mark(rows);
-  missed += following ? 0 : rows.length;
+  missed += following ? 0 : lines.length;
   stay();
 }
 
@@ -189,10 +196,22 @@ box?.addEventListener("scroll", () => {
 }, { passive: true });
 more?.addEventListener("click", () => { following = true; stay(); box.focus({ preventScroll: true }); });
 
+// What comes at once is drawn at once: each drawing measures all lines that are there.
+let came = [];
+let drawer = 0;
+function draw() {
+  clearTimeout(drawer);
+  drawer = 0;
+  if (came.length) show(came.splice(0));
+}
+
 document.addEventListener("cronherd:told", ({ detail }) => {
   if (!box) return;
-  if (detail.kind === "output") show(JSON.parse(detail.data).items);
-  if (detail.kind === "end") { delete box.dataset.live; stay(); }
+  if (detail.kind === "output") {
+    came.push(...JSON.parse(detail.data).items);
+    drawer ||= setTimeout(draw, DRAW_MS);
+  }
+  if (detail.kind === "end") { draw(); delete box.dataset.live; stay(); }
 });
 
 // ---------------------------------------------------------------- searching
@@ -206,7 +225,7 @@ function mark(rows) {
   for (const each of rows) each.classList.toggle("hit", word !== "" && (each.querySelector(".tx")?.textContent.toLowerCase().includes(word) ?? false));
   if (count) {
     const hits = list.querySelectorAll(".hit").length;
-    count.textContent = word ? `${hits} line${hits === 1 ? "" : "s"} found` : "";
+    count.textContent = word ? `${hits} line${hits === 1 ? "" : "s"} found${count.dataset.where}` : "";
   }
 }
 

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from cronherd.api.base import all_routes, declared
 from cronherd.domain.access import LOCAL, Caller, Role, Way
 from cronherd.domain.errors import Refused
 from cronherd.domain.job import build_job
+from cronherd.pages import frame, settings
 from cronherd.pages.app import build_pages
 from cronherd.service import Service, joborder
 from cronherd.service import jobs as service_jobs
@@ -160,6 +162,46 @@ def test_pages_of_jobs_join_without_gap_or_repeat(read: Read, stage: Stage):
             found += rows(page)
             address = next((a["href"] for a in page.all("a", rel="next")), None)
         assert sorted(found) == names
+
+
+def test_events_and_messages_go_on_and_are_looked_for(
+    read: Read, service: Service, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(settings, "EVENTS_SHOWN", 2)
+    monkeypatch.setattr(settings, "ALERTS_SHOWN", 2)
+    for name in ("a", "b", "c"):
+        stage.job(name)
+        service.pause_job(name, "ada")
+        service.send_test("mail", f"{name}@example.org", "ada")
+    for begin, most in (("/settings/audit?kind=job_paused", 3), ("/settings/alerts", 3)):
+        seen, address = 0, begin
+        for _ in range(9):
+            page = read(address)
+            seen += len(page.all("td", **{"class": "name"}))
+            onward = page.all("a", rel="next")
+            if not onward:
+                break
+            address = onward[0]["href"]
+        assert seen == most
+    page = read("/settings/audit?kind=job_paused&about=b")
+    assert [way for way in links(page) if way.startswith("/jobs/")] == ["/jobs/b"]
+    assert "No such event is kept" in read("/settings/audit?about=nobody").text
+
+
+def test_any_job_is_found_by_a_part_of_its_name(
+    browser: TestClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(frame, "LOOKED_AT", 3)
+    for number in range(5):
+        stage.job(f"a{number}")
+    for name in ("my zebra", "zebra: two", 'zebra "3"'):
+        stage.job(name)
+    for words, found in (("zebra", 3), ("zebra:", 1), ('"3', 1), ("nothing", 0)):
+        text = browser.get("/palette", params={"q": words}).text
+        assert text.count("<small>job</small>") == found, words
+        assert text.count("Search all jobs") == (not found)
+    text = browser.get("/palette?q=zebra").text
+    assert text.index("zebra: two") < text.index("my zebra")
 
 
 def test_too_many_to_be_sorted_stay_in_their_order(
@@ -389,10 +431,11 @@ def test_an_error_is_a_page_that_says_what_to_do(read: Read):
 def test_a_form_of_a_session_that_has_ended_leads_back_to_its_page(
     service: Service, code: str, sender: str, goal: str | None
 ):
-    async def nobody(request: object) -> Caller:
-        raise Refused("nobody is logged in", code=code)
+    class Nobody(Always):
+        async def __call__(self, request: Request) -> Caller:
+            raise Refused("nobody is logged in", code=code)
 
-    browser = TestClient(build_pages(service, who=nobody))
+    browser = TestClient(build_pages(service, who=Nobody(LOCAL)))
     answer = browser.post("/jobs/a%20b/edit", headers={"Referer": sender})
     tags = checked(answer.text).tags
     ways = [way["href"] for tag, way in tags if tag == "a" and way.get("class") == "btn primary"]

@@ -1,6 +1,7 @@
 """What belongs to no page: static files, the look, going anywhere, searching."""
 
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from cronherd.api.base import by_tls, needs, open_to_all
 from cronherd.domain.access import Role
 from cronherd.domain.errors import Invalid
 from cronherd.domain.instant import load_zone
+from cronherd.domain.search import Search
 from cronherd.pages.assets import assets
 from cronherd.pages.base import NAV, TheView, act, show
 from cronherd.pages.forms import TheForm
@@ -20,6 +22,7 @@ routes = APIRouter()
 
 YEAR_S = 31_536_000
 FOUND = 8  # jobs in the palette
+LOOKED_AT = 500  # jobs that match by whatever of theirs, among which names are looked for
 _BELOW = (("/locks", "Locks", "lock", ""),)  # pages that the palette knows and the frame does not
 
 
@@ -73,6 +76,15 @@ def search(view: TheView) -> Response:
 def palette(view: TheView) -> Response:
     words = view.query("q").strip()[:400]
     pages = [entry for entry in (*NAV, *_BELOW) if words.lower() in entry[1].lower()]
-    jobs = view.fleet.list_jobs(None, 500)["items"] if words else []
-    named = [job for job in jobs if words.lower() in job["name"].lower()]
-    return show(view, "palette.html", pages=pages, jobs=named[:FOUND], words=words)
+    return show(view, "palette.html", pages=pages, jobs=_named(view, words), words=words)
+
+
+def _named(view: View, words: str) -> list[dict[str, Any]]:
+    """The first jobs with this in their name, those that begin with it before the others."""
+    if not words:
+        return []
+    quoted = str(Search(values={}, words=(words,)))
+    found = view.fleet.list_jobs(None, LOOKED_AT, q=quoted)["items"]
+    named = [job for job in found if words.casefold() in job["name"].casefold()]
+    named.sort(key=lambda job: not job["name"].casefold().startswith(words.casefold()))
+    return named[:FOUND]

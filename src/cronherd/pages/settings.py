@@ -9,7 +9,7 @@ from cronherd.api.base import needs
 from cronherd.domain.access import MAY, Role
 from cronherd.domain.alert import ChannelName, PostState
 from cronherd.domain.errors import CronherdError
-from cronherd.domain.event import EVENT_WORDS
+from cronherd.domain.event import EVENT_WORDS, EventKind
 from cronherd.domain.instant import DAY_US, format_instant, zone_names
 from cronherd.pages.base import TheView, act, sentence_of, show
 from cronherd.pages.forms import TheForm
@@ -29,6 +29,7 @@ TABS = (
     ("/settings/health", "Health", "heart-pulse", Role.VIEWER),
 )
 EVENTS_SHOWN = 100
+ALERTS_SHOWN = 100
 AUDITED_JOBS = 10
 
 
@@ -72,7 +73,9 @@ def remove_secret(view: TheView, form: TheForm, name: str) -> Response:
 def alerts(view: TheView) -> Response:
     state = view.query("state")
     known = [each.value for each in PostState]
-    found = view.fleet.list_alerts(state if state in known else None, 100)
+    found = view.fleet.list_alerts(
+        state if state in known else None, ALERTS_SHOWN, cursor=view.query("before") or None
+    )
     return show_tab(
         view,
         "alerts.html",
@@ -80,6 +83,7 @@ def alerts(view: TheView) -> Response:
         counts=found["counts"],
         state=state if state in known else "",
         channels=[each.value for each in ChannelName],
+        **_onward(view, found),
     )
 
 
@@ -103,8 +107,32 @@ def test_alert(view: TheView, form: TheForm) -> Response:
 
 @routes.get("/settings/audit", dependencies=[needs(Role.VIEWER)])
 def events(view: TheView) -> Response:
-    items = view.fleet.list_events(EVENTS_SHOWN)["items"]
-    return show_tab(view, "events.html", items=items, means=EVENT_WORDS)
+    kind, about = view.query("kind"), view.query("about").strip()
+    kind = kind if kind in set(EventKind) else ""
+    found = view.fleet.list_events(
+        EVENTS_SHOWN,
+        cursor=view.query("before") or None,
+        kind=kind or None,
+        subject=about or None,
+    )
+    return show_tab(
+        view,
+        "events.html",
+        items=found["items"],
+        means=EVENT_WORDS,
+        kinds=sorted(EventKind),
+        kind=kind,
+        about=about,
+        **_onward(view, found),
+    )
+
+
+def _onward(view: View, found: dict[str, Any]) -> dict[str, str]:
+    """Where a list goes on, and back to its first page."""
+    return {
+        "following": view.with_query(before=found["next"]) if found["next"] else "",
+        "first": view.with_query(before="") if view.query("before") else "",
+    }
 
 
 @routes.get("/settings/health", dependencies=[needs(Role.VIEWER)])

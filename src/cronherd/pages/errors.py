@@ -36,7 +36,7 @@ _TITLES = {
 }
 # A form of a session that has ended; programs are told of tokens.
 _LOGIN, _CSRF = "login_needed", "csrf"
-_ENDED = Refused("your session has ended", code=_LOGIN, hint="log in, and do it again")
+_ENDED = Refused("your session has ended", code="login_needed", hint="log in, and do it again")
 # When not even the frame can be drawn, as its clock is the database's.
 _BARE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>cronherd</title>

@@ -19,7 +19,7 @@ NOBODY = 65534
 def host(tmp_path: Path) -> Iterator[Host]:
     place = Host(tmp_path)
     yield place
-    place.leave()
+    place.end()
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import os
 import resource
 import select
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,25 @@ class Host:
         """End the supervisor and all its runs; returns when it has exited."""
         self.supervisor.shutdown()
         self.supervisor.close()
+
+    def end(self) -> None:
+        """Leave for good, with all that was told heard: for that it would wait half a second."""
+        if self.supervisor._life is None:  # it was closed already
+            self.leave()
+            return
+        hearing = threading.Thread(target=self._hear_all)
+        hearing.start()
+        self.supervisor.shutdown()
+        hearing.join()
+        self.leave()
+
+    def _hear_all(self) -> None:
+        patience_s = 0.0
+        with suppress(SupervisorGone):
+            while True:
+                _, position = self.supervisor.reports(patience_s)
+                self.supervisor.ack(position)
+                patience_s = PATIENCE_S
 
     def reconnect(self) -> None:
         """As when the agent dies and the next one comes."""

@@ -28,7 +28,7 @@ STATUS = ("/bin/cat", "/proc/self/status")
 def root_host(open_folder: Path) -> Iterator[RootHost]:
     host = RootHost(open_folder, "# who\nnobody\ndaemon:bin # both\nsync\nnot-there\n")
     yield host
-    host.leave()
+    host.end()
 
 
 def facts_of(output: list[Output]) -> dict[str, list[bytes]]:

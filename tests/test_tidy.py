@@ -5,6 +5,7 @@ project and a self-test with a bad snippet, because a check that cannot fail is 
 """
 
 import ast
+import gc
 import io
 import re
 import tokenize
@@ -72,7 +73,12 @@ def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
 @cache
 def sources(folder: Path) -> tuple[Source, ...]:
     found = sorted(folder.rglob("*.py"))
-    return tuple(parse(p.relative_to(ROOT).as_posix(), p.read_text("utf-8")) for p in found)
+    gc.disable()  # a million nodes come and stay: to look through them for garbage takes longest
+    try:
+        return tuple(parse(p.relative_to(ROOT).as_posix(), p.read_text("utf-8")) for p in found)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # ------------------------------------------------------------------ reading a tree

@@ -21,6 +21,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -75,6 +76,25 @@ def start(
         right = (socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)
         _nursery().sendmsg([json.dumps(order).encode()], [right])
     return Node(_number(ours), ours)
+
+
+def run(
+    arguments: Sequence[str], *, env: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """One command to its end. Raises subprocess.TimeoutExpired after it has been killed."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        node = start(arguments, out=out, err=err, env=env)
+        try:
+            code = node.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            node.kill()
+            node.wait()
+            raise
+        said = []
+        for stream in (out, err):
+            stream.seek(0)
+            said.append(stream.read().decode())
+    return subprocess.CompletedProcess(arguments, code, *said)
 
 
 def _number(report: socket.socket) -> int:

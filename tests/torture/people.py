@@ -7,10 +7,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.engine import nursery
 from tests.engine.host import say
 from tests.torture.evidence import Deed, Notes, boot_ns
 from tests.torture.load import Work
-from tests.torture.node import ROOT, Node, environment
+from tests.torture.node import Node, environment
 
 PATIENCE_S = 40.0
 REFUSED = {1, 3, 4, 5}
@@ -34,19 +35,11 @@ class People:
         self._periods = {work.name: work.schedule for work in works}
         self.refused: list[str] = []
 
-    def ask(self, *words: str, stdin: str = "") -> Answer:
+    def ask(self, *words: str) -> Answer:
         """One command to its end; code None when it did not end in time."""
+        _, _, _, *arguments = self._desk.command(*words)
         try:
-            done = subprocess.run(
-                self._desk.command(*words),
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_S,
-                check=False,
-                env=environment(),
-                cwd=ROOT,
-            )
+            done = nursery.run(arguments, env=environment(), timeout_s=PATIENCE_S)
         except subprocess.TimeoutExpired:
             return Answer(None, "", "no answer")
         return Answer(done.returncode, done.stdout, done.stderr)

@@ -6,9 +6,9 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPResponse
 from typing import Any
 
 import pytest
@@ -43,16 +43,24 @@ def line(site: Site) -> Iterator[socket.socket]:
         yield made
 
 
+Shorten = Callable[..., None]
+
+
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "HEAD_S", SHORT_S)
-    monkeypatch.setattr(patience, "BODY_S", SHORT_S)
-    monkeypatch.setattr(patience, "DRAIN_S", SHORT_S)
+def shorten(monkeypatch: pytest.MonkeyPatch) -> Shorten:
+    """To be called when all has come that must not be late, however busy this host is."""
+
+    def shorten(*names: str, to_s: float = SHORT_S) -> None:
+        for name in names:
+            monkeypatch.setattr(patience, name, to_s)
+
+    return shorten
 
 
-def drip(line: socket.socket, piece: bytes = b"x") -> float:
-    """Send it again and again until something comes back; for how many seconds."""
+def drip(line: socket.socket, head: bytes = b"", piece: bytes = b"x") -> float:
+    """Send pieces after the head until something comes back; for how many seconds in all."""
     began = time.monotonic()
+    line.sendall(head)
     while time.monotonic() - began < LONG_S:
         line.sendall(piece)
         if select.select([line], [], [], PAUSE_S)[0]:
@@ -83,16 +91,21 @@ def check_closed(line: socket.socket) -> None:
         assert line.recv(1) == b""
 
 
-@pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("before", [b"", HEAD + b"\r\n", LOGIN + b"Content-Length: 2\r\n\r\na="])
-def test_a_head_that_drips_is_refused_whichever_of_its_line_it_is(
-    line: socket.socket, before: bytes
-):
-    if before:
-        line.sendall(before)
-        answer_of(line)
-    line.sendall(HEAD + b"X-Slow: ")
-    assert SHORT_S / 2 < drip(line) < LONG_S
+def test_a_first_head_that_drips_is_refused(shorten: Shorten, site: Site):
+    shorten("HEAD_S", to_s=1.0)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as line:
+        drip(line, HEAD + b"X-Slow: ")
+        check_refused(line, "head")
+
+
+@pytest.mark.parametrize("before", [HEAD + b"\r\n", LOGIN + b"Content-Length: 2\r\n\r\na="])
+def test_a_later_head_that_drips_is_refused(shorten: Shorten, line: socket.socket, before: bytes):
+    line.sendall(before)
+    answer_of(line)
+    shorten("HEAD_S", to_s=1.0)
+    line.sendall(before)  # what comes after its answer is the first that has so little time
+    answer_of(line)
+    drip(line, HEAD + b"X-Slow: ")
     answer = check_refused(line, "head")
     assert answer.headers["connection"] == "close"
     for name, value in HEADERS.items():
@@ -100,10 +113,12 @@ def test_a_head_that_drips_is_refused_whichever_of_its_line_it_is(
     check_closed(line)
 
 
-@pytest.mark.usefixtures("hasty")
-def test_who_was_refused_and_sent_the_rest_has_a_line_for_so_long_only(line: socket.socket):
+def test_who_was_refused_and_sent_the_rest_has_a_line_for_so_long_only(
+    shorten: Shorten, line: socket.socket
+):
     line.sendall(JOBS + b"Content-Length: 9\r\n\r\n")
     assert answer_of(line)[0].status == 401
+    shorten("HEAD_S")
     line.sendall(b"x" * 9)
     assert line.recv(1) == b""
 
@@ -116,98 +131,102 @@ def told(site: Site, role: Role = Role.ADMIN) -> bytes:
     return b"Authorization: " + site.token("robot", role).encode() + b"\r\n"
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("length", [b"Content-Length: 900", b"Transfer-Encoding: chunked"])
-def test_a_body_that_drips_is_refused(site: Site, line: socket.socket, length: bytes):
-    line.sendall(JOBS + told(site) + length + b"\r\n\r\n")
-    assert SHORT_S / 2 < drip(line, b"1\r\n \r\n" if b"chunked" in length else b" ") < LONG_S
+def test_a_body_that_drips_is_refused(
+    shorten: Shorten, site: Site, line: socket.socket, length: bytes
+):
+    shorten("BODY_S", "DRAIN_S")
+    piece = b"1\r\n \r\n" if b"chunked" in length else b" "
+    assert drip(line, JOBS + told(site) + length + b"\r\n\r\n", piece) > SHORT_S
     check_refused(line, "body")
     check_closed(line)
     assert site.service.list_jobs()["items"] == []
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_form_that_drips_is_refused_with_a_page(site: Site, line: socket.socket):
+def test_a_form_that_drips_is_refused_with_a_page(
+    shorten: Shorten, site: Site, line: socket.socket
+):
     site.account("ann")
     cookies = "; ".join(f"{name}={value}" for name, value in site.inside("ann").cookies.items())
     head = LOGIN.replace(b"/login", b"/prefs/theme") + f"Cookie: {cookies}\r\n".encode()
-    line.sendall(head + b"Content-Length: 900\r\n\r\n")
-    drip(line)
+    shorten("BODY_S")
+    drip(line, head + b"Content-Length: 900\r\n\r\n")
     answer, content = answer_of(line)
     assert (answer.status, answer.headers["content-type"]) == (408, "text/html; charset=utf-8")
     assert b"did not come in time" in content
 
 
-@pytest.mark.usefixtures("hasty")
 def test_by_the_socket_of_the_host_a_body_has_no_more_time(
-    tmp_path_factory: pytest.TempPathFactory,
+    shorten: Shorten, tmp_path_factory: pytest.TempPathFactory
 ):
+    shorten("BODY_S")
     path = tmp_path_factory.mktemp("s") / "s"
     served = ApiServer(build_app(StandIn(), who=Always(LOCAL)), path)
     served.start()
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as line:
         line.settimeout(LONG_S)
         connect_to(line, path)
-        line.sendall(JOBS + b"Content-Length: 900\r\n\r\n")
-        drip(line)
+        drip(line, JOBS + b"Content-Length: 900\r\n\r\n")
         check_refused(line, "body")
     served.stop()
 
 
-@pytest.mark.usefixtures("hasty")
 def test_a_body_that_comes_fast_enough_may_take_longer(
-    monkeypatch: pytest.MonkeyPatch, site: Site, line: socket.socket
+    monkeypatch: pytest.MonkeyPatch, shorten: Shorten, site: Site, line: socket.socket
 ):
-    """Each piece brings as much time as ten of them take."""
-    monkeypatch.setattr(patience, "BODY_RATE", 5_000)
+    shorten("BODY_S")
+    monkeypatch.setattr(patience, "BODY_RATE", 100)  # a piece brings ten seconds
+    piece = b" " * 1_000
     body = json.dumps({"name": "a", "command": "true"}).encode()
-    padded = body + b" " * (30_000 - len(body))
-    line.sendall(JOBS + told(site) + b"Content-Length: 30000\r\n\r\n")
+    length = b"Content-Length: %d\r\n\r\n" % (30 * len(piece) + len(body))
     began = time.monotonic()
-    for place in range(0, len(padded), 1_000):
+    line.sendall(JOBS + told(site) + length + piece)
+    for _ in range(29):
         assert not select.select([line], [], [], PAUSE_S)[0]
-        line.sendall(padded[place : place + 1_000])
+        line.sendall(piece)
     assert time.monotonic() - began > 2 * SHORT_S
+    line.sendall(body)
     assert answer_of(line)[0].status == 201
 
 
 # ------------------------------------------------------------------ what has all the time
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("body", [b"", b"Content-Length: 100000\r\n"])
 def test_a_live_view_goes_on(
-    monkeypatch: pytest.MonkeyPatch, site: Site, line: socket.socket, body: bytes
+    monkeypatch: pytest.MonkeyPatch, shorten: Shorten, site: Site, body: bytes
 ):
     """Also that of whoever said that a body would come: its answer is under way."""
     monkeypatch.setattr(stream_file, "BEAT_S", PAUSE_S)
+    monkeypatch.setattr(stream_file, "BEATS", 10_000)
     target = b"GET /api/v1/stream?topic=events HTTP/1.1\r\nHost: localhost\r\n"
-    line.sendall(target + told(site) + body + b"\r\n")
-    answer = HTTPResponse(line)
-    answer.begin()
-    assert answer.status == 200
-    began = time.monotonic()
-    while time.monotonic() - began < 4 * SHORT_S:
-        if body:
-            line.sendall(b"x")
-        assert answer.readline()
+    asked = target + told(site) + body + b"\r\n"
+    shorten("BODY_S")
+    shorten("HEAD_S", to_s=1.0)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as line:
+        line.sendall(asked)
+        answer = HTTPResponse(line)
+        answer.begin()
+        assert answer.status == 200
+        began = time.monotonic()
+        while time.monotonic() - began < 1.3:
+            if body:
+                line.sendall(b"x")
+            assert answer.readline()
 
 
-@pytest.mark.usefixtures("hasty")
-def test_an_answer_may_take_longer_than_its_request(monkeypatch: pytest.MonkeyPatch, site: Site):
+def test_an_answer_may_take_longer_than_its_request(
+    monkeypatch: pytest.MonkeyPatch, shorten: Shorten, site: Site, line: socket.socket
+):
     def slow(*_: object, **__: object) -> dict[str, bool]:
-        threading.Event().wait(4 * SHORT_S)
+        threading.Event().wait(3 * SHORT_S)
         return {"slow": True}
 
-    mark = {"Authorization": site.token("robot", Role.ADMIN), "Content-Type": "application/json"}
-    for word, method, target, body in (
-        ("status", "GET", "/api/v1/status", None),
-        ("preview_job", "POST", "/api/v1/preview", b'{"definition": {}}'),
-    ):
-        monkeypatch.setattr(site.service, word, slow)
-        with closing(HTTPConnection("127.0.0.1", site.port, timeout=LONG_S)) as asked:
-            asked.request(method, target, body, mark)
-            assert json.loads(asked.getresponse().read()) == {"slow": True}
+    monkeypatch.setattr(site.service, "preview_job", slow)
+    shorten("BODY_S")
+    head = JOBS.replace(b"/jobs", b"/preview") + told(site)
+    line.sendall(head + b'Content-Length: 18\r\n\r\n{"definition": {}}')
+    assert json.loads(answer_of(line)[1]) == {"slow": True}
 
 
 async def nothing() -> Message:

@@ -171,6 +171,11 @@ def test_what_is_no_schedule_is_refused(spec: object):
         parse_schedule(spec, timezone="UTC")
 
 
+def test_too_many_schedules_are_counted():
+    with pytest.raises(Invalid, match="at most 50 schedules, and here are 51"):
+        parse_schedule(["every 1m"] * 51, timezone="UTC")
+
+
 @pytest.mark.parametrize(
     ("spec", "window", "now"),
     [

@@ -137,6 +137,21 @@ def test_editing_shows_what_differs_and_saves_it(service: Service, browser: Test
     assert (job["version"], job["command"], job["definition"]["env"]) == (2, "date", {"A": "1"})
 
 
+def test_what_was_written_of_a_job_that_is_gone_can_be_made_a_new_one(
+    service: Service, browser: TestClient
+):
+    make(service)
+    fields = {**_fields(browser.get("/jobs/one/edit").text), "f.command": "better"}
+    service.delete_job("one", "bob")
+    answer = browser.post("/jobs/one/edit", data={**fields, "do": "review"})
+    assert answer.status_code == 409
+    assert "was deleted or renamed meanwhile" in answer.text
+    page = checked(answer.text)
+    assert page.all("form", id="draft")[0]["action"] == "/jobs/new"
+    browser.post("/jobs/new", data={**_fields(answer.text), "do": "save"})
+    assert service.show_job("one")["command"] == "better"
+
+
 def test_editing_leaves_the_switch_alone(service: Service, browser: TestClient):
     make(service)
     service.set_enabled("one", "ada", enabled=False)

@@ -202,7 +202,7 @@ def name_key(name: str) -> str:
             f"'{name[:60]}' cannot be a job's name",
             code="bad_name",
             hint=f"1 to {NAME_LENGTH} characters without / \\ and control characters, "
-            "no blank at either end",
+            f"no blank at either end, and not {', '.join(sorted(_RESERVED))}",
         )
     hidden = {"Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     if not text.isascii() and any(unicodedata.category(char) in hidden for char in text):

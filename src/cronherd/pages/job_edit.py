@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from cronherd.api.base import needs
 from cronherd.domain.access import Role
-from cronherd.domain.errors import Conflict, CronherdError, InvalidInput
+from cronherd.domain.errors import Conflict, CronherdError, InvalidInput, NotFound
 from cronherd.pages.base import TheView, go, sentence_of, show
 from cronherd.pages.definitions import (
     FIELDS,
@@ -81,12 +81,25 @@ def edit(view: TheView, name: str) -> Response:
 @routes.post("/jobs/{name}/edit", dependencies=[needs(Role.EDITOR, job="name")])
 def change(view: TheView, form: TheForm, name: str) -> Response:
     """What its buttons ask for: another look at the draft, what it changes, or saving it."""
-    job = view.fleet.show_job(name)
     draft, do = read_draft(form), form.one("do", "review")
+    try:
+        job = view.fleet.show_job(name)
+    except NotFound:
+        return _gone(view, draft, form, name)
     doing = {"review": _review, "save": _save}.get(do)
     if doing is None or draft.definition is None:
         return _turned(view, job, draft, form, do)
     return doing(view, job, draft, draft.definition, form)
+
+
+def _gone(view: View, draft: Draft, form: Form, name: str) -> Response:
+    """The job was deleted or renamed meanwhile: what was written could be another one."""
+    error = Conflict(
+        f"there is no job '{name[:120]}' any more: it was deleted or renamed meanwhile",
+        code="no_such_job",
+        hint="what you wrote is here; it can be made a new job",
+    )
+    return _page(view, None, draft, error=error, form=form)
 
 
 def _review(view: View, job: Job, draft: Draft, definition: Job, form: Form) -> Response:

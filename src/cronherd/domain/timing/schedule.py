@@ -184,7 +184,13 @@ def _parse(spec: object, zone: ZoneInfo, frame: Frame) -> Schedule:
     if isinstance(spec, Mapping):
         kind, value, option = _one_kind(spec)
         return _parse_kind(kind, value, zone, frame, option)
-    if isinstance(spec, Sequence) and 0 < len(spec) <= MAX_ALTERNATIVES:
+    if isinstance(spec, Sequence) and spec:
+        if len(spec) > MAX_ALTERNATIVES:
+            raise Invalid(
+                f"a job has at most {MAX_ALTERNATIVES} schedules, and here are {len(spec):,}",
+                code="bad_schedule",
+                hint="make several jobs of it, or one schedule such as '0,20,40 8-18 * * *'",
+            )
         rules = tuple(_parse(part, zone, frame) for part in spec)
         if len(rules) > 1 and any(isinstance(rule, After) for rule in rules):
             raise Invalid("'after' must be the only schedule of a job", code="bad_schedule")

@@ -23,14 +23,12 @@ const isDraft = (ctx) => ctx.sourceElement?.id === "draft";
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   if (!changes(ctx)) return;
   const { raw } = ctx.response;
+  const told = new DOMParser().parseFromString(ctx.text, "text/html").querySelector(".error .lead")?.textContent.trim();
   if (isDraft(ctx)) {
-    outdated(raw.status === 401 || raw.status === 403 ? "Your session has ended: load this page again. What you wrote is kept." : "It could not be made anew.");
+    outdated(raw.status === 401 || raw.status === 403 ? "Your session has ended: load this page again. What you wrote is kept." : told ?? "");
   } else if (raw.headers.get("X-Go")) location.assign(raw.headers.get("X-Go"));
   else if (raw.status === 401) location.reload();
-  else {
-    const told = new DOMParser().parseFromString(ctx.text, "text/html").querySelector(".error .lead");
-    say(told?.textContent.trim() || `This was not done: the answer was ${raw.status}.`);
-  }
+  else say(told || `This was not done: the answer was ${raw.status}.`);
 });
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
   if (!changes(ctx)) return;

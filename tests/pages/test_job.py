@@ -241,6 +241,8 @@ def test_parameters_are_asked_for_and_checked(service: Service, browser: TestCli
     make(service, params=params, schedule=None)
     page = checked(browser.get("/jobs/one/run").text)
     assert "required" in page.all("select", id="p-stage")[0]
+    first = [given["id"] for _, given in page.tags if given.get("id", "").startswith("p-")]
+    assert first == ["p-stage", "p-copies", "p-dry"]
     answer = browser.post("/jobs/one/run", data={"param.copies": "many"})
     assert answer.status_code == 422
     assert "must be a whole number" in answer.text

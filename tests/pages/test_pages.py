@@ -188,6 +188,14 @@ def test_events_and_messages_go_on_and_are_looked_for(
     assert "No such event is kept" in read("/settings/audit?about=nobody").text
 
 
+def test_a_message_that_nobody_takes_says_why(read: Read, service: Service, stage: Stage):
+    service.send_test("mail", "ops@example.org", "ada")
+    assert "no node has taken" not in read("/settings/alerts").text
+    stage.clock.advance(60)
+    assert "names a relay" in read("/settings/alerts").text
+    assert "no node has taken it" in read("/settings/alerts").text
+
+
 def test_any_job_is_found_by_a_part_of_its_name(
     browser: TestClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):

@@ -12,7 +12,7 @@ from cronherd.api.base import needs
 from cronherd.domain.access import Role
 from cronherd.domain.errors import CronherdError, Invalid, InvalidInput
 from cronherd.domain.instant import to_datetime
-from cronherd.domain.param import build_params
+from cronherd.domain.param import Param, build_params
 from cronherd.domain.run import Reason
 from cronherd.domain.why import Answer
 from cronherd.domain.whywords import HEADS, late_words, why_words
@@ -67,11 +67,17 @@ def show_job(view: TheView, name: str) -> Response:
         ended=[run for run in trend if run["outcome"] not in {"succeeded", "cancelled", "skipped"}],
         policies=policies(job["definition"]),
         shares=shares(job["definition"]),
-        params=build_params(job["definition"].get("params", {})),
+        params=_params(job),
         why=_why(view, job) if asked else None,
         at=view.query("at"),
         now_at=_local(view.now_us, ZoneInfo(job["timezone"])),
     )
+
+
+def _params(job: Job) -> list[Param]:
+    """What a run may be given: first what it cannot go without."""
+    params = build_params(job["definition"].get("params", {}))
+    return sorted(params, key=lambda param: not param.required)
 
 
 def _why(view: View, job: Job) -> dict[str, Any]:
@@ -149,7 +155,7 @@ def _ask_page(
         status,
         job=job,
         here=address_of(job),
-        params=build_params(job["definition"].get("params", {})),
+        params=_params(job),
         given=given,
         faults=faults,
     )

@@ -10,7 +10,7 @@ from cronherd.domain.access import MAY, Role
 from cronherd.domain.alert import ChannelName, PostState
 from cronherd.domain.errors import CronherdError
 from cronherd.domain.event import EVENT_WORDS, EventKind
-from cronherd.domain.instant import DAY_US, format_instant, zone_names
+from cronherd.domain.instant import DAY_US, SECOND_US, format_instant, zone_names
 from cronherd.pages.base import TheView, act, sentence_of, show
 from cronherd.pages.forms import TheForm
 from cronherd.pages.view import View
@@ -30,6 +30,7 @@ TABS = (
 )
 EVENTS_SHOWN = 100
 ALERTS_SHOWN = 100
+UNTAKEN_US = 30 * SECOND_US
 AUDITED_JOBS = 10
 
 
@@ -76,10 +77,14 @@ def alerts(view: TheView) -> Response:
     found = view.fleet.list_alerts(
         state if state in known else None, ALERTS_SHOWN, cursor=view.query("before") or None
     )
+    # What is long past its next try and was not even tried: nobody takes it.
+    before = format_instant(view.now_us - UNTAKEN_US) or ""
+    left = {post["id"] for post in found["items"] if (post["next_at"] or before) < before}
     return show_tab(
         view,
         "alerts.html",
         items=found["items"],
+        left=left,
         counts=found["counts"],
         state=state if state in known else "",
         channels=[each.value for each in ChannelName],

@@ -8,6 +8,7 @@ import "./pick.js";
 import "./dialogs.js";
 import "./keys.js";
 import "./palette.js";
+import "./tabs.js";
 import "./edit.js";
 import "./draft.js";
 import "./failed.js";

@@ -290,7 +290,10 @@ def test_whoever_is_in_the_way_may_be_passed(service: Service, browser: TestClie
     browser.post("/jobs/one/run")
     page = Outline(browser.post("/jobs/one/run", data={"back": "/jobs"}).text)
     assert "'one' already runs as often as it may" in page.text
-    assert "/jobs/one/run" in links(page)
+    way = "/jobs/one/run?force=yes"
+    assert way in links(page)
+    assert "checked" in checked(browser.get(way).text).all("input", name="force")[0]
+    assert "not yet" in browser.get("/runs").text
     browser.post("/jobs/one/run", data={"force": "yes"})
     assert len(service.list_runs()["items"]) == 2
 

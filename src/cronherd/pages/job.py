@@ -186,7 +186,9 @@ def run(view: TheView, form: TheForm, name: str) -> Response:
     except CronherdError as error:
         said = Said(kind="bad", text=sentence_of(error))
         if error.code in FORCED:
-            said = replace(said, link=address_of(job, "run"), word="Run it all the same…")
+            said = replace(
+                said, link=f"{address_of(job, 'run')}?force=yes", word="Run it all the same…"
+            )
         return go(view, form.back(address_of(job)), said)
     here, said = f"/runs/{made['id']}", Said(kind="ok", text=f"'{job['name']}' was asked to run")
     if form.one("back"):

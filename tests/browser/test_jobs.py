@@ -96,6 +96,11 @@ def test_a_button_that_did_nothing_says_so(open_page: Open, job: Callable[..., s
     expect(page.locator("#said")).to_contain_text("was not done")
     page.get_by_role("button", name=f"Run {name} now").click()
     expect(page.get_by_label("version")).to_be_visible()
+    page.goto(f"/jobs?q={name}")
+    page.get_by_role("button", name=f"More for {name}").click()
+    page.get_by_role("button", name="Disable").click()
+    expect(page.locator("#said")).to_contain_text("is disabled")
+    expect(page.get_by_role("button", name="Enable")).to_be_hidden()
 
 
 def test_output_comes_live_and_a_run_is_cancelled(open_page: Open, job: Callable[..., str]):

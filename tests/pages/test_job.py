@@ -305,6 +305,14 @@ def test_a_pause_until_nothing_is_no_pause_for_ever(service: Service, browser: T
     assert not service.show_job("one")["paused"]
 
 
+def test_skipping_is_said_and_undone_where_it_is_said(browser: TestClient, service: Service):
+    make(service)
+    page = checked(browser.post("/jobs/one/skip", data={"back": "/jobs/one"}).text)
+    assert "It skips its slots up to" in page.text
+    assert len(page.all("form", action="/jobs/one/unskip")) == 2
+    checked(browser.post("/jobs/one/pause", data={"back": "/jobs/one", "for": "1h"}).text)
+
+
 def test_a_pause_may_have_an_end(service: Service, browser: TestClient, read: Read):
     make(service, timezone="Europe/Berlin")
     browser.post("/jobs/one/pause", data={"until": "2036-05-01T12:00"})

@@ -6,6 +6,9 @@ export function open(name) {
 }
 
 document.addEventListener("click", (event) => {
+  // A menu has done what it is for; open, it would lie over the page and hold its updates.
+  const menu = event.target.closest?.("button, a")?.closest(".sheet.list");
+  if (menu) setTimeout(() => menu.hidePopover());
   const opener = event.target.closest?.("[data-open]");
   if (opener && open(opener.dataset.open)) event.preventDefault(); // a link leads to the same form
   if (event.target.closest?.("[data-close]")) event.target.closest("dialog").close();

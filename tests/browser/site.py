@@ -110,7 +110,9 @@ def _socket_of(state: Path, process: "subprocess.Popen[bytes]", log: Path) -> Pa
         if process.poll() is not None:
             break
         with suppress(CronherdError, OSError):
-            if Client.over_socket(place).health()["status"] == "ok":
+            # The first link is told last, some time after it answers.
+            told = "/welcome/" in log.read_text("utf-8", "replace")
+            if told and Client.over_socket(place).health()["status"] == "ok":
                 return place
         waiting.wait(0.1)
     raise AssertionError(f"it did not start: {log.read_text('utf-8', 'replace')[-2000:]}")

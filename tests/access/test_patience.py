@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from http.client import HTTPResponse
 from typing import Any
@@ -266,7 +267,12 @@ def heard(monkeypatch: pytest.MonkeyPatch, coming: list[Receive], *, answers: bo
     async def send(_: Message) -> None:
         pass
 
-    asyncio.run(patience.InTime(app)({"type": "http"}, receive, send))
+    async def work() -> None:
+        await patience.InTime(app)({"type": "http"}, receive, send)
+
+    # In a thread of its own: a browser in this process leaves its loop in the main one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(work())).result()
     return told
 
 

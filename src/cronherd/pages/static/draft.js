@@ -10,7 +10,9 @@ const store = sessionStorage;
 let written = false;
 
 const fields = () => [...new FormData(draft)].filter(([name]) => !OWN.has(name));
-const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+// Whatever the version: what was saved says what was written, one version later.
+const words = (found) => JSON.stringify(found.filter(([name]) => name !== "version"));
+const same = (one, other) => words(one) === words(other);
 const kept = () => JSON.parse(store.getItem(HERE) ?? "null");
 
 function keep() {

@@ -471,3 +471,18 @@ def test_a_hostile_text_breaks_no_page(browser: TestClient, stage: Stage, text: 
             answer = browser.get(address, params={key: text})
             assert answer.status_code in {200, 404, 422}, (address, key)
             checked(answer.text)
+
+
+def test_a_form_of_the_settings_that_is_refused_keeps_what_was_written(browser: TestClient):
+    token = {"name": "ci", "role": "operator", "expires": "soon", "jobs": "web-* tag:b&c"}
+    told = checked(browser.post("/settings/tokens", data=token).text)
+    assert "'soon'" in told.text
+    named = [each for each in told.all("input") if each.get("id") == each.get("name")]
+    written = {each["name"]: each["value"] for each in named}
+    assert written == {key: value for key, value in token.items() if key != "role"}
+    assert [each["value"] for each in told.all("option", selected="")] == ["operator"]
+    told = checked(browser.post("/settings/people", data={"name": "a/b", "role": "editor"}).text)
+    assert told.all("input", id="name", value="a/b")
+    assert [each["value"] for each in told.all("input", checked="")] == ["editor"]
+    fresh = checked(browser.get("/settings/people").text)
+    assert [each["value"] for each in fresh.all("input", checked="")] == ["viewer"]

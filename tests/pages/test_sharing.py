@@ -57,6 +57,9 @@ def test_permits_are_set_and_a_closed_pool_is_said(
     assert service.show_pool("mail")["permits"] == 0
     told = checked(browser.post("/pools/mail", data={"permits": "many"}).text)
     assert "A pool has 0 to 10000 permits" in told.text
+    told = checked(browser.post("/pools", data={"name": "<b>&", "permits": "3"}).text)
+    written = {each["id"]: each.get("value") for each in told.all("input") if "id" in each}
+    assert (written["name"], written["permits"]) == ("<b>&", "3")
     told = checked(browser.post("/pools/mail/remove").text)
     assert "The pool 'mail' is removed" in told.text
     assert service.list_pools()["items"] == []

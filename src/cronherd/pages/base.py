@@ -1,9 +1,9 @@
 """What all pages share: the frame around them, who may see them, how an answer looks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
@@ -34,6 +34,7 @@ from cronherd.pages.words import (
 )
 
 # Everything from this host, nothing within a page: what a name holds can never become a script.
+WRITTEN_LENGTH = 500  # of what a refused form shows again, by its address
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -149,13 +150,29 @@ def go(view: View, address: str, said: Said | None = None) -> Response:
     return answer
 
 
-def act(view: View, form: Form, default: str, doing: Callable[[], str]) -> Response:
-    """Do what a form asks for and return to where it was; `doing` answers with the sentence."""
+def act(
+    view: View, form: Form, default: str, doing: Callable[[], str], fields: Sequence[str] = ()
+) -> Response:
+    """Do what a form asks for and return to where it was; `doing` answers with the sentence.
+
+    `fields`: what was written there is shown again when it was refused.
+    """
     try:
         said = Said(kind="ok", text=doing())
     except CronherdError as error:
+        if fields:
+            return refuse(view, form, default, fields, error)
         said = Said(kind="bad", text=sentence_of(error))
     return go(view, form.back(default), said)
+
+
+def refuse(
+    view: View, form: Form, address: str, fields: Sequence[str], error: CronherdError
+) -> Response:
+    """To the page of the form, which shows these of its fields as they were written."""
+    written = {field: form.one(field)[:WRITTEN_LENGTH] for field in fields if form.one(field)}
+    there = f"{address}?{urlencode(written)}" if written else address
+    return go(view, there, Said(kind="bad", text=sentence_of(error)))
 
 
 def sentence_of(error: CronherdError) -> str:

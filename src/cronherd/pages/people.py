@@ -1,6 +1,6 @@
 """Accounts, tokens and sessions: who may come in, and as what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,9 +9,8 @@ from starlette.responses import Response
 from cronherd.api.base import needs
 from cronherd.domain.access import MAY, Role
 from cronherd.domain.errors import CronherdError
-from cronherd.pages.base import TheView, act, go, sentence_of
+from cronherd.pages.base import TheView, act, refuse
 from cronherd.pages.forms import Form, TheForm
-from cronherd.pages.said import Said
 from cronherd.pages.settings import show_tab
 from cronherd.pages.view import View
 from cronherd.pages.words import say_plural
@@ -38,12 +37,18 @@ def tokens(view: TheView) -> Response:
     return show_tab(view, "tokens.html", items=view.fleet.list_tokens()["items"], roles=MAY)
 
 
-def _once(view: View, back: str, making: Callable[[], dict[str, Any]]) -> Response:
+def _once(
+    view: View,
+    form: Form,
+    back: str,
+    making: Callable[[], dict[str, Any]],
+    fields: Sequence[str] = (),
+) -> Response:
     """What is shown in this answer and never again: it goes through no address and no cookie."""
     try:
         made = making()
     except CronherdError as error:
-        return go(view, back, Said(kind="bad", text=sentence_of(error)))
+        return refuse(view, form, back, fields, error)
     return show_tab(view, "once.html", made=made, back=back)
 
 
@@ -53,18 +58,16 @@ def add_account(view: TheView, form: TheForm) -> Response:
         made = view.fleet.add_account(form.one("name").strip(), form.one("role"), view.actor)
         return {"title": f"{made['name']} may come in", "what": "link", **made["link"]}
 
-    return _once(view, PEOPLE, making)
+    return _once(view, form, PEOPLE, making, ("name", "role"))
 
 
 @routes.post("/settings/people/{name}/link", dependencies=[needs(Role.ADMIN)])
 def new_link(view: TheView, form: TheForm, name: str) -> Response:
-    del form
-
     def making() -> dict[str, Any]:
         made = view.fleet.make_link(name, view.actor)
         return {"title": f"A new password for {name}", "what": "link", **made["link"]}
 
-    return _once(view, PEOPLE, making)
+    return _once(view, form, PEOPLE, making)
 
 
 @routes.post(TOKENS, dependencies=[needs(Role.ADMIN)])
@@ -79,7 +82,7 @@ def create_token(view: TheView, form: TheForm) -> Response:
         )
         return {"title": f"The token {made['name']}", "what": "token", **made}
 
-    return _once(view, TOKENS, making)
+    return _once(view, form, TOKENS, making, ("name", "role", "expires", "jobs"))
 
 
 def _change(view: View, form: Form, name: str, word: str) -> str:

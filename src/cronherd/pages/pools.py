@@ -52,7 +52,8 @@ def _waiters(view: View, name: str) -> list[dict[str, Any]]:
 
 @routes.post("/pools", dependencies=[needs(Role.OPERATOR)])
 def make_pool(view: TheView, form: TheForm) -> Response:
-    return act(view, form, "/pools", lambda: _set(view, form, form.one("name").strip()))
+    fields = ("name", "permits")
+    return act(view, form, "/pools", lambda: _set(view, form, form.one("name").strip()), fields)
 
 
 @routes.post("/pools/{name}", dependencies=[needs(Role.OPERATOR)])

@@ -20,7 +20,7 @@ from cronherd.domain.telling import Progress, Told
 from cronherd.domain.timing.explained import explain
 from cronherd.domain.timing.rule import Schedule
 from cronherd.domain.waiting import waiting_for
-from cronherd.store.facts import Ended, JobRank, JobRow, LedgerRow, PoolRow
+from cronherd.store.facts import Ended, JobPlan, JobRank, JobRow, LedgerRow, PoolRow
 from cronherd.store.lockbook import LockHold
 from cronherd.store.postbox import Post
 
@@ -102,7 +102,7 @@ def pause_words(row: JobRow, told: Event | None, now_us: int) -> Json:
     }
 
 
-def upcoming_us(row: JobRow | JobRank) -> int | None:
+def upcoming_us(row: JobRow | JobRank | JobPlan) -> int | None:
     """When it fires next: no slot that a pause swallows or somebody skips, nor the pause's end."""
     until_us, skip_us = row.paused_until_us, row.skip_us
     paused = row.next_us is not None and until_us is not None and until_us >= row.next_us

@@ -77,9 +77,7 @@ class Shelf:
     def find_job(self, name: str, *, deleted: bool = False) -> JobRow:
         return self.row
 
-    def next_jobs(
-        self, limit: int, after: tuple[int, str] | None = None, *, bare: bool = False
-    ) -> list[JobRow]:
+    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
         return [self.row, replace(make_row(), id="b" * 32)]
 
     def ledger(self, job_id: str | None, limit: int) -> list[Any]:

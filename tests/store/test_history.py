@@ -175,3 +175,29 @@ def test_the_nearest_slots_come_first_whatever_the_names(stage: Stage):
     stage.job("off", schedule="every 5s", enabled=False)
     assert [row.job.name for row in stage.store.next_jobs(10)] == ["z-soon", "a-late"]
     assert [row.job.name for row in stage.store.next_jobs(1)] == ["z-soon"]
+
+
+def test_what_next_slots_depend_on_is_as_a_list_of_jobs_has_it(stage: Stage):
+    for number in range(4):
+        stage.job(f"j{number}", f"every {90 - 10 * number}s", max_runs=9)
+        stage.clock.advance(number + 1)
+    stage.job("by hand", None)
+    stage.store.skip_next(stage.store.find_job("j1").id, 2, "ada")
+    stage.store.pause_job(stage.store.find_job("j2").id, stage.now_us + 5_000_000, "ada")
+    stage.clock.advance(60)
+    stage.fire()
+    rows = stage.store.next_jobs(3)
+    facts = (
+        "id",
+        "job",
+        "enabled",
+        "next_us",
+        "last_slot_us",
+        "paused_until_us",
+        "skip_us",
+        "fired",
+    )
+    wanted = [tuple(getattr(row, fact) for fact in facts) for row in rows]
+    assert stage.store.job_plans(3) == wanted
+    assert {row.fired for row in rows} == {0, 1}
+    assert len(stage.store.job_plans(9)) == 4

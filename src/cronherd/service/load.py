@@ -76,7 +76,7 @@ class LoadDesk(Desk):
 
     def _count_future(self, steps: list[Json], from_us: int, step_us: int, now_us: int) -> int:
         end_us, left = from_us + len(steps) * step_us, SLOTS_COUNTED
-        rows = self._catalog.next_jobs(JOBS_READ, bare=True)
+        rows = self._catalog.job_plans(JOBS_READ)
         if len(rows) == JOBS_READ:
             end_us = min(end_us, max(rows[-1].next_us or FOREVER_US, now_us))
         ahead = Ahead()

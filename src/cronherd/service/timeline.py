@@ -7,7 +7,7 @@ from cronherd.domain.instant import DAY_US, HOUR_US, format_instant, parse_insta
 from cronherd.domain.run import RunState
 from cronherd.service.desk import Desk, at_one_instant
 from cronherd.service.told import Ahead, upcoming_slots
-from cronherd.store.facts import JobRow, RunSpan
+from cronherd.store.facts import JobPlan, JobRow, RunSpan
 from cronherd.views import API_VERSION, Json, ledger_view, seconds, silent_word
 
 LONGEST_US = 31 * DAY_US
@@ -80,7 +80,7 @@ class TimelineDesk(Desk):
     ) -> tuple[list[Json], int]:
         """Slots to come between two instants, and until when they are all of them."""
         from_us, to_us = span
-        rows = [row] if row else self._catalog.next_jobs(JOBS_READ, bare=True)
+        rows: Sequence[JobRow | JobPlan] = [row] if row else self._catalog.job_plans(JOBS_READ)
         until_us = to_us
         if len(rows) == JOBS_READ:
             until_us = min(until_us, max(rows[-1].next_us or to_us, now_us))
@@ -120,7 +120,7 @@ def _until(slots: Iterator[int], to_us: int) -> Iterator[int]:
         yield slot_us
 
 
-def _steps(row: JobRow, slots: Sequence[int], step_us: int) -> list[Json]:
+def _steps(row: JobRow | JobPlan, slots: Sequence[int], step_us: int) -> list[Json]:
     """The slots of a job, those within one step as one."""
     counts: dict[int, list[int]] = {}
     for slot_us in slots:

@@ -9,7 +9,7 @@ from cronherd.domain.policy import FOREVER_US
 from cronherd.domain.timing.explained import explain
 from cronherd.domain.timing.preview import mark_slots
 from cronherd.domain.timing.schedule import Schedule
-from cronherd.store.facts import JobRow
+from cronherd.store.facts import JobPlan, JobRow
 from cronherd.views import Json, upcoming_us
 
 COUNT_LIMIT = 100_000  # no sentence needs a larger number
@@ -42,7 +42,7 @@ class Ahead:
 
 
 def upcoming_slots(
-    row: JobRow, at_us: int, now_us: int, count: int, ahead: Ahead | None = None
+    row: JobRow | JobPlan, at_us: int, now_us: int, count: int, ahead: Ahead | None = None
 ) -> Iterator[int]:
     """The slots that fire after `at_us` and start a run, as far as is known now.
 

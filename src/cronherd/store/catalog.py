@@ -23,6 +23,7 @@ from cronherd.store.facts import (
     Backfilled,
     Ended,
     EventFilter,
+    JobPlan,
     JobRank,
     JobRow,
     JobWrite,
@@ -158,13 +159,12 @@ class Catalog(People, LockBook, Protocol):
         """What all these jobs are put in order by; None when there may be more than so many."""
         ...
 
-    def next_jobs(
-        self, limit: int, after: tuple[int, str] | None = None, *, bare: bool = False
-    ) -> list[JobRow]:
-        """Those with a next slot, the nearest first, after one of this instant and this id.
+    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
+        """Those with a next slot, the nearest first, after one of this instant and this id."""
+        ...
 
-        `bare`: what is known of their runs is left out.
-        """
+    def job_plans(self, limit: int) -> list[JobPlan]:
+        """The first of `next_jobs`, with what their next slots depend on."""
         ...
 
     def creation(self, job_id: str, request: str) -> str | None:

@@ -58,6 +58,19 @@ class JobRow:
     """Whether its definition says something else by now than that version."""
 
 
+class JobPlan(NamedTuple):
+    """A job with what its next slots depend on; a plain tuple as JobRank."""
+
+    id: str
+    job: Job
+    enabled: bool
+    next_us: int | None
+    last_slot_us: int | None
+    paused_until_us: int | None
+    skip_us: int | None
+    fired: int
+
+
 class JobRank(NamedTuple):
     """What jobs are put in order by; `outcome` to `node` are of the last finished run.
 

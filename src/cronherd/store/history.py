@@ -19,20 +19,23 @@ from cronherd.domain.standing import Standing, standing_of
 from cronherd.domain.telling import read_stored
 from cronherd.store.database import Connection, Database, Row, fetch
 from cronherd.store.definitions import JobCache
-from cronherd.store.facts import JobRank, JobRow
+from cronherd.store.facts import JobPlan, JobRank, JobRow
 from cronherd.store.jobs import no_such_job
 
-_JOBS = """
+JOBS = """
 SELECT j.id, j.version, j.enabled, j.source, j.created_us, j.updated_us, d.next_us, d.last_slot_us,
-{}, j.name, d.paused_until_us, d.skip_us, d.fired, j.forgotten_us, j.applied, j.drifted
-FROM job j JOIN job_due d ON d.job_id = j.id WHERE {{}}
+(SELECT count(*) FROM run r WHERE r.job_id = j.id),
+(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1),
+j.name, d.paused_until_us, d.skip_us, d.fired, j.forgotten_us, j.applied, j.drifted
+FROM job j JOIN job_due d ON d.job_id = j.id WHERE {}
 """
-JOBS = _JOBS.format(
-    """(SELECT count(*) FROM run r WHERE r.job_id = j.id),
-(SELECT h.id FROM run_history h WHERE h.job_id = j.id ORDER BY h.id DESC LIMIT 1)"""
-)
-# Without what is known of their runs only.
-PLANS = _JOBS.format("0, NULL")
+# Not by name: many jobs have one instant, and an index knows their ids.
+PLANS = """
+SELECT j.id, j.version, j.name, j.enabled, d.next_us, d.last_slot_us, d.paused_until_us, d.skip_us,
+d.fired
+FROM job j JOIN job_due d ON d.job_id = j.id WHERE j.deleted_us IS NULL AND d.next_us IS NOT NULL
+ORDER BY d.next_us, d.job_id LIMIT ?
+"""
 # Of runs of one state and try only the oldest slot tells whether the job is late.
 LIVE_OF = """
 SELECT job_id, state, attempt, min(slot_us) FROM run WHERE job_id IN ?
@@ -103,19 +106,26 @@ class HistoryRows:
                     found[row.job.key] = row
         return found
 
-    def next_jobs(
-        self, limit: int, after: tuple[int, str] | None = None, *, bare: bool = False
-    ) -> list[JobRow]:
+    def next_jobs(self, limit: int, after: tuple[int, str] | None = None) -> list[JobRow]:
         where, values = "d.next_us IS NOT NULL", list[object]()
         if after is not None:
             where = "d.next_us >= ? AND (d.next_us > ? OR d.job_id > ?)"
             values = [after[0], after[0], to_stored(after[1])]
         with self._db.read() as connection:
-            # Not by name: many jobs have one instant, and an index knows their ids.
+            # As PLANS.
             order = f"{ALIVE}{where} ORDER BY d.next_us, d.job_id LIMIT ?"
-            sql = PLANS if bare else JOBS
-            now_us = self._db.dialect.now_us(connection)
-            return read_jobs(connection, self._cache, now_us, order, (*values, limit), sql)
+            return self._jobs(connection, order, (*values, limit))
+
+    def job_plans(self, limit: int) -> list[JobPlan]:
+        with self._db.read() as connection:
+            rows = fetch(connection, PLANS, (limit,))
+            jobs = self._cache.get(connection, [(row[0], row[1]) for row in rows])
+        return [
+            JobPlan(
+                from_stored(row[0]), _job_of(jobs[row[0], row[1]], row[2]), bool(row[3]), *row[4:]
+            )
+            for row in rows
+        ]
 
     def _named(self, connection: Connection, keys: Sequence[str]) -> list[JobRow]:
         if not keys:
@@ -210,10 +220,9 @@ def read_jobs(
     now_us: int,
     where: str,
     values: Sequence[object],
-    sql: str = JOBS,
 ) -> list[JobRow]:
     """Jobs with all that a list shows of them, in a fixed number of statements."""
-    rows = fetch(connection, sql.format(where), values)
+    rows = fetch(connection, JOBS.format(where), values)
     jobs = cache.get(connection, [(row[0], row[1]) for row in rows])
     ids = [row[9] for row in rows if row[9] is not None]
     last = {run.id: run for run in _past(connection, ids)}
@@ -235,7 +244,7 @@ def read_ranks(
         outcome, started_us, ended_us, node = last.get(row[9], (None, None, None, None))
         ended = Outcome(outcome) if outcome else None
         rank = JobRank(
-            job=_job_of(row, jobs),
+            job=_job_of(jobs[row[0], row[1]], row[10]),
             enabled=bool(row[2]),
             source=row[3],
             next_us=row[6],
@@ -280,7 +289,7 @@ def _job_row(
     newest = last.get(from_stored(row[9])) if row[9] is not None else None
     return JobRow(
         id=from_stored(row[0]),
-        job=_job_of(row, jobs),
+        job=_job_of(jobs[row[0], row[1]], row[10]),
         version=row[1],
         enabled=bool(row[2]),
         source=row[3],
@@ -300,11 +309,10 @@ def _job_row(
     )
 
 
-def _job_of(row: Row, jobs: Mapping[tuple[bytes, int], Job | str]) -> Job:
-    job = jobs[row[0], row[1]]
+def _job_of(job: Job | str, name: str) -> Job:
     if isinstance(job, str):
         # Shown, so that it can be mended: never hidden because it was not understood.
-        spec = {"name": row[10], "command": "", "description": f"unusable definition: {job}"}
+        spec = {"name": name, "command": "", "description": f"unusable definition: {job}"}
         return replace(build_job(spec), spec=spec)
     return job
 

@@ -75,6 +75,7 @@ class SqlStore:
         self.delete_job = again(controls.delete_job)
         self._take_pages(BrowseRows(db, cache, history), JobPages(db, cache), PulseRows(db))
         self.find_job, self.next_jobs = history.find_job, history.next_jobs
+        self.job_plans = history.job_plans
         self.jobs_by_key, self.find_run = history.jobs_by_key, history.find_run
         recent = RecentRows(db)
         self.last_ended, self.ended_since = recent.last_ended, recent.ended_since

@@ -15,10 +15,9 @@ FROM run_history h WHERE h.job_id = ? ORDER BY h.id DESC LIMIT ?) r{}
 """
 # Where a step begins is what its runs have in common; `?` is its length.
 SINCE = """
-SELECT created_us - created_us % ?, outcome, count(*) FROM (
+SELECT created_us - created_us % ?, outcome, count(*), min(created_us) FROM (
 SELECT created_us, outcome FROM run_history WHERE id >= ? ORDER BY id DESC LIMIT ?) r GROUP BY 1, 2
 """
-EDGE = "SELECT created_us FROM run_history WHERE id >= ? ORDER BY id DESC LIMIT 1 OFFSET ?"
 LIVE_SPANS = """
 SELECT /*in order*/ r.id, j.name, r.state, NULL, r.created_us, r.started_us, NULL, n.name,
 n.lease_us
@@ -54,11 +53,11 @@ class RecentRows:
         self, from_us: int, step_us: int, limit: int
     ) -> tuple[list[tuple[int, Outcome, int]], int | None]:
         first = Stored.fromhex(f"{max(from_us, 0) // 1_000:012x}".ljust(32, "0"))
-        with self._db.read() as connection:
+        with self._db.glance() as connection:
             rows = fetch(connection, SINCE, (step_us, first, limit))
-            edge = fetch(connection, EDGE, (first, limit - 1))
         counts = [(int(row[0]), Outcome(row[1]), int(row[2])) for row in rows]
-        return counts, edge[0][0] if edge else None
+        whole = sum(count for _, _, count in counts) < limit
+        return counts, None if whole else min(int(row[3]) for row in rows)
 
     def run_spans(
         self, job_id: str | None, before_us: int, limit: int, *, running: bool = False

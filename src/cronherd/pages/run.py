@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from cronherd.api.base import needs
 from cronherd.domain.access import Role
-from cronherd.domain.errors import CronherdError, NotFound
+from cronherd.domain.errors import CronherdError
 from cronherd.domain.whywords import late_words
 from cronherd.pages.base import TheView, go, sentence_of, show
 from cronherd.pages.forms import TheForm
@@ -34,7 +34,6 @@ def show_run(view: TheView, run: str) -> Response:
     attempt = _number(view.query("attempt"))
     attempt = attempt if attempt and attempt <= told["attempt"] else None
     screen, following = _read(view, told["id"], attempt)
-    job = _job(view, told)
     words = view.query("find").strip()[:200]
     clocked, ended = view.query("times") == "1", told["state"] == "finished"
     hits = {line.number for line in screen.lines if words and words.lower() in line.text.lower()}
@@ -42,8 +41,7 @@ def show_run(view: TheView, run: str) -> Response:
         view,
         "run.html",
         run=told,
-        job=job,
-        zone=job["timezone"] if job else None,
+        zone=told["job_timezone"],
         ended=ended,
         attempt=attempt,
         lines=screen.lines,
@@ -92,14 +90,6 @@ def _read(view: View, run: str, attempt: int | None) -> tuple[Screen, str]:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
-
-
-def _job(view: View, run: Run) -> dict[str, Any] | None:
-    """The job as it is today; None when it was deleted."""
-    try:
-        return view.fleet.show_job(run["job_id"])
-    except NotFound:
-        return None
 
 
 def _late(view: View, run: Run) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from cronherd.domain.errors import Conflict, Invalid
+from cronherd.domain.errors import Conflict, Invalid, NotFound
 from cronherd.domain.ident import SHORT
 from cronherd.domain.instant import load_zone
 from cronherd.domain.job import Job
@@ -151,17 +151,26 @@ class RunDesk(Desk):
     def show_run(self, prefix: str) -> Json:
         """One run with its attempts, and what its task told in the last of them.
 
-        `holders`: the runs that hold what it waits for.
+        `holders`: the runs that hold what it waits for. `job_timezone` is null when the job was
+        deleted.
         """
         run = self._catalog.find_run(prefix)
         attempts = self._catalog.attempts(run.id)
         told = read_told(self._catalog.told(run.id, run.attempt))
         return {
             **self._run_view(run),
+            "job_timezone": self._zone_of(run.job_id),
             "holders": self._holders(run.wait_key or "") if waits_for_others(run) else [],
             **told_view(told),
             "attempts": [attempt_view(attempt) for attempt in attempts],
         }
+
+    def _zone_of(self, job_id: str) -> str | None:
+        """Of the job as it is today."""
+        try:
+            return self._catalog.find_job(job_id).job.timezone
+        except NotFound:
+            return None
 
     def cancel_run(self, prefix: str, actor: str) -> Json:
         """Cancel: a run that has not started ends at once, a started one is killed."""

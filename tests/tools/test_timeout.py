@@ -87,7 +87,12 @@ def test_a_stopped_command_is_ended(run: Run):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_what_asks_us_asks_the_command(run: Run, tmp_path: Path, number: signal.Signals):
     tool = run(
-        "timeout", "20", "--", "sh", "-c", "trap 'exit 9' TERM INT HUP; : > up; sleep 25 & wait"
+        "timeout",
+        "20",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 9' TERM INT HUP; sleep 25 >/dev/null 2>&1 & : > up; wait",
     )
     until((tmp_path / "up").exists)
     tool.send(number)
@@ -110,7 +115,9 @@ def test_what_is_left_behind_and_writes_for_ever_is_not_waited_for(run: Run):
 
 
 def test_other_signals_are_passed_on(run: Run, tmp_path: Path):
-    tool = run("timeout", "20", "--", "sh", "-c", "trap 'exit 4' USR1; : > up; sleep 25 & wait")
+    # What is left of it must not hold our pipe: the signal may come before it has begun.
+    waits = "trap 'exit 4' USR1; sleep 25 >/dev/null 2>&1 & : > up; wait"
+    tool = run("timeout", "20", "--", "sh", "-c", waits)
     until((tmp_path / "up").exists)
     tool.send(signal.SIGUSR1)
     assert tool.end()[0] == 4

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cronherd.cli.job import list_command
 from cronherd.domain.errors import Invalid
 from cronherd.domain.joborder import JobKey, JobOrder, read_order
 from cronherd.service import Service, joborder
@@ -129,6 +130,14 @@ def test_a_place_is_a_number(service: Service, stage: Stage, after: str):
     with pytest.raises(Invalid) as refused:
         service.list_jobs(after, sort="took")
     assert refused.value.code == "bad_cursor"
+
+
+def test_the_command_names_all_that_it_sorts_by():
+    told = list_command.help or ""
+    said = told.partition("sorted by is ")[2].partition(";")[0]
+    assert set(said.replace(" or ", ", ").replace("\n", " ").replace(",", " ").split()) == set(
+        JobKey
+    )
 
 
 def test_an_order_is_read_as_it_is_written():

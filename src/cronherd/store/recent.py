@@ -52,7 +52,7 @@ class RecentRows:
     def ended_since(
         self, from_us: int, step_us: int, limit: int
     ) -> tuple[list[tuple[int, Outcome, int]], int | None]:
-        first = Stored.fromhex(f"{max(from_us, 0) // 1_000:012x}".ljust(32, "0"))
+        first = to_stored(first_id(from_us))
         with self._db.glance() as connection:
             rows = fetch(connection, SINCE, (step_us, first, limit))
         counts = [(int(row[0]), Outcome(row[1]), int(row[2])) for row in rows]
